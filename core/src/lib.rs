@@ -1,1 +1,22 @@
-//! core
+//! The core of Squid Mesh: definitions, runs, operations and workers as pure data and functions.
+//!
+//! Invariant: no IO, no clock, no randomness, no unordered iteration: the same inputs give the same outputs, everywhere.
+
+pub mod change;
+pub mod definition;
+pub mod eval;
+pub mod event;
+pub mod explain;
+pub mod id;
+pub mod limits;
+pub mod mutant;
+pub mod name;
+pub mod operation;
+pub mod payload;
+pub mod run;
+pub mod store;
+pub mod task;
+pub mod time;
+pub mod transition;
+pub mod verify;
+pub mod worker;

@@ -1,0 +1,288 @@
+//! From a draft to a definition.
+//!
+//! Invariant: every problem of a draft is reported at once, in an order that depends on the draft alone.
+
+mod contract;
+mod graph;
+mod handlers;
+mod json;
+mod retry;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::contract::nul_paths;
+use super::draft::{Draft, DraftBinding, DraftSource};
+use super::problem::{Problem, ProblemCode, Problems};
+use super::reader;
+use super::span::DraftSpan;
+use super::{Binding, Definition, DefinitionDigest, DefinitionKey, Source, Step, StepIndex};
+use crate::limits;
+use crate::name::{DEFAULT_QUEUE, Name};
+
+/// Deepest nesting of a constant or a default. JSON readers stop at 128 levels, the definition around it included.
+const NESTING: usize = 64;
+
+impl Definition {
+    /// Makes a definition of a draft.
+    ///
+    /// # Errors
+    /// Says everything that is wrong with the draft; the same draft always gives the same problems in the same order.
+    pub fn validate(draft: Draft) -> Result<Definition, Problems> {
+        let mut checker = Checker::new(&draft);
+        let parts = checker.check(&draft);
+        Problems::none_of(checker.problems)?;
+        let parts = parts.expect("a part is missing only if a problem says why");
+        let definition = parts.into_definition(draft);
+        definition.checked_size()
+    }
+
+    /// Refuses what a store could not hold.
+    fn checked_size(self) -> Result<Definition, Problems> {
+        let problems = too_many(
+            "",
+            "bytes of the whole definition",
+            self.body().len(),
+            limits::PAYLOAD_BYTES_MAX,
+        );
+        Problems::none_of(problems.into_iter().collect())?;
+        Ok(self)
+    }
+}
+
+impl TryFrom<Draft> for Definition {
+    type Error = Problems;
+
+    fn try_from(draft: Draft) -> Result<Definition, Problems> {
+        Definition::validate(draft)
+    }
+}
+
+/// Collects the problems of one draft.
+struct Checker<'a> {
+    problems: Vec<Problem>,
+    /// The first step of each name.
+    steps: BTreeMap<&'a str, usize>,
+}
+
+/// What a draft was turned into.
+struct Parts {
+    key: DefinitionKey,
+    steps: Vec<Step>,
+    result: Binding,
+    queue: Name,
+    deadline: Option<Duration>,
+}
+
+impl Parts {
+    fn into_definition(self, draft: Draft) -> Definition {
+        let mut dependents = vec![Vec::new(); self.steps.len()];
+        for (i, step) in (0..).map(StepIndex).zip(&self.steps) {
+            for earlier in step.needs.iter().chain(&step.after) {
+                dependents[earlier.at()].push(i);
+            }
+        }
+        let mut definition = Definition {
+            key: self.key,
+            label: draft.label,
+            description: draft.description,
+            contract: draft.input.canonical(),
+            steps: self.steps,
+            dependents,
+            result: self.result,
+            queue: self.queue,
+            priority: draft.priority.unwrap_or(0),
+            deadline: self.deadline,
+            digest: DefinitionDigest::UNKNOWN,
+        };
+        definition.digest = DefinitionDigest::of(&definition);
+        definition
+    }
+}
+
+impl<'a> Checker<'a> {
+    fn new(draft: &'a Draft) -> Checker<'a> {
+        let mut steps = BTreeMap::new();
+        for (i, step) in draft.steps.iter().enumerate() {
+            steps.entry(step.name.as_str()).or_insert(i);
+        }
+        Checker {
+            problems: Vec::new(),
+            steps,
+        }
+    }
+
+    fn report(&mut self, path: &str, code: ProblemCode, message: impl Into<String>) {
+        self.problems.push(Problem::new(path, code, message));
+    }
+
+    /// The whole draft; `None` only if there is a problem.
+    fn check(&mut self, draft: &Draft) -> Option<Parts> {
+        let name = self.name("name", &draft.name);
+        self.texts("", draft.label.as_deref(), draft.description.as_deref());
+        self.contract("input", &draft.input);
+        if draft.steps.is_empty() {
+            self.report(
+                "steps",
+                ProblemCode::NoSteps,
+                "a definition has at least one step",
+            );
+        }
+        let excess = too_many("steps", "steps", draft.steps.len(), limits::STEPS);
+        let within = excess.is_none();
+        self.problems.extend(excess);
+        let steps: Vec<Option<Step>> = draft
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(i, s)| self.step(i, s))
+            .collect();
+        if within {
+            self.cycles(draft);
+        }
+        let result = self.binding("result", "the result", &draft.result);
+        let queue = match &draft.queue {
+            Some(queue) => self.name("queue", queue),
+            None => Some(Name::stored(DEFAULT_QUEUE)),
+        };
+        let deadline = self.positive("deadline", ProblemCode::InvalidDeadline, draft.deadline);
+        Some(Parts {
+            key: DefinitionKey {
+                name: name?,
+                version: draft.version,
+            },
+            steps: steps.into_iter().collect::<Option<_>>()?,
+            result: result?,
+            queue: queue?,
+            deadline,
+        })
+    }
+
+    fn name(&mut self, path: &str, text: &str) -> Option<Name> {
+        let name = Name::new(text);
+        if let Err(error) = &name {
+            self.report(path, ProblemCode::MalformedName, error.to_string());
+        }
+        name.ok()
+    }
+
+    fn texts(&mut self, path: &str, label: Option<&str>, description: Option<&str>) {
+        for (key, text, most) in [
+            ("label", label, limits::LABEL_BYTES),
+            ("description", description, limits::COMMENT_BYTES),
+        ] {
+            let Some(text) = text else {
+                continue;
+            };
+            let path = reader::field(path, key);
+            self.problems.extend(too_many(
+                &path,
+                &format!("bytes of a {key}"),
+                text.len(),
+                most,
+            ));
+            self.nul(&path, &Value::from(text));
+        }
+    }
+
+    /// A JSON value that becomes part of the definition.
+    fn json(&mut self, path: &str, value: &Value) {
+        self.problems
+            .extend(too_many(path, "levels of nesting", depth(value), NESTING));
+        self.nul(path, value);
+    }
+
+    fn nul(&mut self, path: &str, value: &Value) {
+        for path in nul_paths(path, value) {
+            let message = "a NUL character, which not every store can hold";
+            self.report(&path, ProblemCode::NulCharacter, message);
+        }
+    }
+
+    /// The step of this name.
+    fn reference(&mut self, path: &str, who: &str, name: &str) -> Option<StepIndex> {
+        match self.steps.get(name) {
+            Some(i) => u16::try_from(*i).ok().map(StepIndex),
+            None => {
+                let shown: String = name.chars().take(80).collect();
+                let message =
+                    format!("{who} names step {shown:?}, which the definition does not have");
+                self.report(path, ProblemCode::UnknownStep, message);
+                None
+            }
+        }
+    }
+
+    fn binding(&mut self, path: &str, who: &str, draft: &DraftBinding) -> Option<Binding> {
+        let mut sources: Vec<Option<Source>> = Vec::new();
+        for (path, source) in draft.sources(path) {
+            sources.push(self.source(&path, who, source));
+        }
+        if let DraftBinding::Object(named) = draft {
+            let base = reader::field(path, "object");
+            for name in named.keys().filter(|name| name.contains('\0')) {
+                let message = "the name has a NUL character, which not every store can hold";
+                self.report(
+                    &reader::field(&base, name),
+                    ProblemCode::NulCharacter,
+                    message,
+                );
+            }
+        }
+        let sources: Vec<Source> = sources.into_iter().collect::<Option<_>>()?;
+        Some(match draft {
+            DraftBinding::Nothing => Binding::Nothing,
+            DraftBinding::Whole(_) => Binding::Whole(sources.into_iter().next()?),
+            DraftBinding::Tuple(_) => Binding::Tuple(sources),
+            DraftBinding::Object(named) => {
+                Binding::Object(named.keys().cloned().zip(sources).collect())
+            }
+        })
+    }
+
+    fn source(&mut self, path: &str, who: &str, draft: &DraftSource) -> Option<Source> {
+        match draft {
+            DraftSource::Input => Some(Source::Input),
+            DraftSource::Output(step) => self.reference(path, who, step).map(Source::Output),
+            DraftSource::Constant(value) => {
+                self.json(&reader::field(path, "constant"), value);
+                Some(Source::Constant(value.clone()))
+            }
+        }
+    }
+
+    /// A span that must be positive and at most ten years.
+    fn positive(
+        &mut self,
+        path: &str,
+        code: ProblemCode,
+        span: Option<DraftSpan>,
+    ) -> Option<Duration> {
+        let span = span?;
+        if span <= DraftSpan::ZERO || span > DraftSpan::from(limits::SPAN_MAX) {
+            let message = format!("{span} is not above zero and at most ten years");
+            self.report(path, code, message);
+        }
+        span.to_duration()
+    }
+}
+
+/// The problem of a number above its limit.
+fn too_many(path: &str, what: &str, found: usize, limit: usize) -> Option<Problem> {
+    let message = || format!("{found} {what}, above the limit of {limit}");
+    (found > limit).then(|| Problem::new(path, ProblemCode::LimitExceeded, message()))
+}
+
+/// How many arrays and objects are around the innermost value.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+    }
+}

@@ -1,0 +1,143 @@
+//! Seeded protocol bugs, which measure whether the simulator finds what it should.
+//!
+//! Invariant: without the feature `mutants` a [`Mutation`] has no size and is never any mutant, so nothing of this is
+//! compiled into production code.
+
+/// A protocol bug that can be switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// A settle does not compare its token with the row's.
+    SettleIgnoresFence,
+    /// A renewal does not compare its token with the row's.
+    RenewalIgnoresFence,
+    /// A loss is recorded without counting it.
+    LossNotCounted,
+    /// A success reported to a winding run still makes its dependents ready.
+    CancelNotRechecked,
+    /// A cancel leaves waits on the agenda.
+    CancelLeavesTimer,
+    /// A cancel ends claimed steps as if nobody held them.
+    CancelForgetsClaims,
+    /// Due times come from the run's monotone time instead of the clock that was read.
+    DueFromMonotoneTime,
+    /// An expired lease is handed out for execution without looking at the run.
+    ExpiredReexecuted,
+    /// A claim does not raise the fence.
+    ClaimKeepsFence,
+    /// A claim takes tasks whose handler the worker does not have.
+    ClaimIgnoresHandlers,
+    /// A repeated claim claims again instead of answering what it got.
+    ClaimNotRepeatable,
+    /// A lease that is not yet over is treated as over.
+    LeaseEndsEarly,
+    /// The first retry waits as long as the second should.
+    BackoffOffByOne,
+    /// A retry may be claimed at once, whatever its backoff.
+    RetryNotDelayed,
+    /// One more attempt than the policy allows.
+    OneAttemptTooMany,
+    /// A wait may end before its time.
+    WaitNotRechecked,
+    /// A report that is repeated word for word is treated as stale.
+    RepeatTreatedAsStale,
+    /// The run's last step does not finish it.
+    JoinForgotten,
+    /// One unreadable run fails its whole batch.
+    PoisonSpreads,
+    /// A start under a key that is taken replaces nothing and still says it started.
+    KeyNotCompared,
+    /// The worker sleeps until a hint comes, however long.
+    WakesByHintOnly,
+    /// The worker takes an unknown commit of a settle for a failure, and forgets the report.
+    UnknownCommitForgotten,
+    /// The worker takes an unknown commit of a claim for a failure, and claims under another number.
+    UnknownClaimRenumbered,
+    /// A drain hands back the leases of running handlers.
+    DrainHandsBackRunning,
+    /// The worker does not renew leases any more after a store outage.
+    RenewalForgottenAfterOutage,
+    /// The worker takes its lease to last from the reply on instead of from the request on.
+    LeaseFromReply,
+    /// The worker executes what it is handed even if it knows it already.
+    HandOutNotDeduplicated,
+    /// A process takes its predecessor's incarnation.
+    IncarnationReused,
+    /// The memory store reads tasks before it has locked their runs.
+    TasksReadBeforeRunLock,
+    /// The memory store reads its clock before it has its locks.
+    ClockReadBeforeLocks,
+    /// The memory store writes a run's state without its journal row when both are in one operation with another run.
+    TornWrite,
+}
+
+impl Mutant {
+    /// Every mutant.
+    pub const ALL: [Mutant; 31] = [
+        Mutant::SettleIgnoresFence,
+        Mutant::RenewalIgnoresFence,
+        Mutant::LossNotCounted,
+        Mutant::CancelNotRechecked,
+        Mutant::CancelLeavesTimer,
+        Mutant::CancelForgetsClaims,
+        Mutant::DueFromMonotoneTime,
+        Mutant::ExpiredReexecuted,
+        Mutant::ClaimKeepsFence,
+        Mutant::ClaimIgnoresHandlers,
+        Mutant::ClaimNotRepeatable,
+        Mutant::LeaseEndsEarly,
+        Mutant::BackoffOffByOne,
+        Mutant::RetryNotDelayed,
+        Mutant::OneAttemptTooMany,
+        Mutant::WaitNotRechecked,
+        Mutant::RepeatTreatedAsStale,
+        Mutant::JoinForgotten,
+        Mutant::PoisonSpreads,
+        Mutant::KeyNotCompared,
+        Mutant::WakesByHintOnly,
+        Mutant::UnknownCommitForgotten,
+        Mutant::UnknownClaimRenumbered,
+        Mutant::DrainHandsBackRunning,
+        Mutant::RenewalForgottenAfterOutage,
+        Mutant::LeaseFromReply,
+        Mutant::HandOutNotDeduplicated,
+        Mutant::IncarnationReused,
+        Mutant::TasksReadBeforeRunLock,
+        Mutant::ClockReadBeforeLocks,
+        Mutant::TornWrite,
+    ];
+}
+
+/// Which mutant is switched on, if any. A value in views and configurations, never a global.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mutation {
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
+}
+
+impl Mutation {
+    /// No mutant.
+    pub const NONE: Mutation = Mutation {
+        #[cfg(feature = "mutants")]
+        mutant: None,
+    };
+
+    /// This mutant.
+    #[cfg(feature = "mutants")]
+    pub const fn of(mutant: Mutant) -> Mutation {
+        Mutation {
+            mutant: Some(mutant),
+        }
+    }
+
+    /// Whether this mutant is switched on; always `false` without the feature.
+    #[inline]
+    pub fn is(self, mutant: Mutant) -> bool {
+        #[cfg(feature = "mutants")]
+        return self.mutant == Some(mutant);
+        #[cfg(not(feature = "mutants"))]
+        {
+            let _ = mutant;
+            false
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The rows of one operation while slot after slot changes them.
+//!
+//! Invariant: later slots see what earlier ones decided, and each row is written at most once, whatever happened to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::hand_over::{HandOver, kept};
+use super::{Found, JournalRow, Offer, RunRow, RunUpdate, TaskUpdate, View, Writes};
+use crate::change::Change;
+use crate::definition::Definition;
+use crate::id::{Incarnation, RunId};
+use crate::operation::Ended;
+use crate::payload::Payload;
+use crate::run::{Decided, Run};
+use crate::task::{Lane, TaskKey, TaskKind, TaskRow};
+use crate::transition::{DecodeError, Transition};
+
+use std::sync::Arc;
+
+/// A batch in the making.
+#[derive(Clone)]
+pub(super) struct Batch<'v> {
+    pub(super) view: &'v View,
+    runs: BTreeMap<RunId, Work>,
+    tasks: BTreeMap<TaskKey, Option<TaskRow>>,
+    journal: Vec<JournalRow>,
+    handed: BTreeSet<TaskKey>,
+    hand_over: HandOver<'v>,
+    ended: Vec<Ended>,
+}
+
+#[derive(Clone)]
+struct Work {
+    row: RunRow,
+    run: Run,
+    definition: Arc<Definition>,
+    inserted: bool,
+    changed: bool,
+}
+
+/// A run as a slot finds it.
+pub(super) enum Lookup {
+    Absent,
+    Busy,
+    Unreadable(DecodeError),
+    Here,
+}
+
+impl<'v> Batch<'v> {
+    pub(super) fn new(view: &'v View, offer: Option<&'v Offer>) -> Batch<'v> {
+        Batch {
+            view,
+            runs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            journal: Vec::new(),
+            hand_over: HandOver::new(offer),
+            handed: BTreeSet::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Looks a run up, decoding it on first sight.
+    pub(super) fn find(&mut self, id: RunId) -> Lookup {
+        if self.runs.contains_key(&id) {
+            return Lookup::Here;
+        }
+        let row = match self
+            .view
+            .runs
+            .get(&id)
+            .expect("every run of an operation is in its read set")
+        {
+            Found::Absent => return Lookup::Absent,
+            Found::Busy => return Lookup::Busy,
+            Found::Row(row) => row,
+        };
+        let Some(definition) = self.view.definitions.get(&row.definition) else {
+            return Lookup::Unreadable(DecodeError::Corrupt);
+        };
+        match Run::decode(&row.state) {
+            Ok(run) if run.steps().len() == definition.steps().len() && run.seq() == row.seq => {
+                let (row, definition) = (row.clone(), Arc::clone(definition));
+                self.runs.insert(
+                    id,
+                    Work {
+                        row,
+                        run,
+                        definition,
+                        inserted: false,
+                        changed: false,
+                    },
+                );
+                Lookup::Here
+            }
+            Ok(_) => Lookup::Unreadable(DecodeError::Corrupt),
+            Err(error) => Lookup::Unreadable(error),
+        }
+    }
+
+    /// A run that [`Batch::find`] found.
+    pub(super) fn run(&self, id: RunId) -> (&Run, &Arc<Definition>) {
+        let work = self.work(id);
+        (&work.run, &work.definition)
+    }
+
+    /// A task as the batch has it so far.
+    pub(super) fn task(&self, key: TaskKey) -> Option<&TaskRow> {
+        match self.tasks.get(&key) {
+            Some(current) => current.as_ref(),
+            None => self.original(key),
+        }
+    }
+
+    /// Every task of a run; only once the view holds them all.
+    pub(super) fn tasks_of(&self, id: RunId) -> Option<Vec<&TaskRow>> {
+        let inserted = self.runs.get(&id).is_some_and(|work| work.inserted);
+        if !inserted && !self.view.tasks_of.contains(&id) {
+            return None;
+        }
+        let all = TaskKey {
+            run: id,
+            lane: Lane(0),
+        }..=TaskKey {
+            run: id,
+            lane: Lane(u16::MAX),
+        };
+        let mut keys: BTreeSet<TaskKey> = self
+            .view
+            .tasks
+            .range(all.clone())
+            .map(|(key, _)| *key)
+            .collect();
+        keys.extend(self.tasks.range(all).map(|(key, _)| *key));
+        Some(keys.into_iter().filter_map(|key| self.task(key)).collect())
+    }
+
+    /// Lanes of handler steps that somebody holds; only once the view holds all tasks of the run. What this very operation
+    /// handed off is not among them: nobody has been told yet, so a run that ends in a later slot takes it back.
+    pub(super) fn claimed(&self, id: RunId) -> Option<BTreeSet<Lane>> {
+        let held = |row: &&TaskRow| row.owner.is_some() && row.kind == TaskKind::Step && !self.is_handed_here(row);
+        Some(
+            self.tasks_of(id)?
+                .into_iter()
+                .filter(held)
+                .map(|row| row.key.lane)
+                .collect(),
+        )
+    }
+
+    fn is_handed_here(&self, row: &TaskRow) -> bool {
+        self.handed.contains(&row.key) && self.original(row.key).is_none_or(|before| before.fence != row.fence)
+    }
+
+    /// Whether the rows that a transition frees are known. A disarmed deadline's row is only known with all tasks.
+    pub(super) fn knows_rows_of(&self, id: RunId, transition: &Transition) -> bool {
+        let disarms = transition
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::DisarmDeadline));
+        !disarms || self.tasks_of(id).is_some()
+    }
+
+    /// Adds a run that was just started.
+    pub(super) fn insert(
+        &mut self,
+        row: RunRow,
+        definition: Arc<Definition>,
+        decided: Decided,
+        payload: Payload,
+    ) {
+        let id = row.id;
+        self.runs.insert(
+            id,
+            Work {
+                row,
+                run: decided.run,
+                definition,
+                inserted: true,
+                changed: true,
+            },
+        );
+        self.record(id, decided.transition, Some(payload));
+    }
+
+    /// Moves a run on by a transition.
+    pub(super) fn advance(&mut self, id: RunId, decided: Decided, payload: Option<Payload>) {
+        let work = self
+            .runs
+            .get_mut(&id)
+            .expect("a run is found before it is decided on");
+        work.run = decided.run;
+        work.changed = true;
+        if work.run.is_ended() {
+            self.ended.push(Ended {
+                run: id,
+                status: work.run.status(),
+            });
+        }
+        self.record(id, decided.transition, payload);
+    }
+
+    fn record(&mut self, id: RunId, transition: Transition, payload: Option<Payload>) {
+        for lane in self.touched(id, &transition) {
+            self.put_lane(TaskKey { run: id, lane });
+        }
+        let (seq, at) = (transition.seq, transition.at);
+        self.journal.push(JournalRow {
+            run: id,
+            seq,
+            at,
+            transition,
+            payload,
+        });
+    }
+
+    /// The lanes whose rows a transition may change: those it takes, and those whose occupant it settled.
+    fn touched(&self, id: RunId, transition: &Transition) -> BTreeSet<Lane> {
+        let frees =
+            |change: &Change| matches!(change, Change::Settle { .. } | Change::DisarmDeadline);
+        let mut lanes = BTreeSet::new();
+        for change in &transition.changes {
+            match change {
+                Change::Schedule { lane, .. }
+                | Change::Await { lane, .. }
+                | Change::ArmDeadline { lane, .. } => {
+                    lanes.insert(*lane);
+                }
+                Change::Stop { step } => {
+                    let stopping = self.work(id).run.step(*step).stage.armed();
+                    lanes.extend(stopping.map(|armed| armed.lane));
+                }
+                Change::Settle { .. }
+                | Change::DisarmDeadline
+                | Change::Report { .. }
+                | Change::Lose { .. }
+                | Change::Wind { .. }
+                | Change::Finish => {}
+            }
+        }
+        if transition.changes.iter().any(frees) {
+            lanes.extend(self.vacated(id));
+        }
+        lanes
+    }
+
+    /// Lanes with a row that the fold no longer implies.
+    fn vacated(&self, id: RunId) -> Vec<Lane> {
+        let work = self.work(id);
+        let steps = work
+            .run
+            .steps()
+            .iter()
+            .filter_map(|step| step.stage.armed());
+        let held: BTreeSet<Lane> = steps
+            .chain(work.run.deadline())
+            .map(|armed| armed.lane)
+            .collect();
+        let all = TaskKey {
+            run: id,
+            lane: Lane(0),
+        }..=TaskKey {
+            run: id,
+            lane: Lane(u16::MAX),
+        };
+        let known = self.view.tasks.range(all.clone()).map(|(key, _)| *key);
+        let touched = self.tasks.range(all).map(|(key, _)| *key);
+        let mut lanes: Vec<Lane> = known.chain(touched).map(|key| key.lane).collect();
+        lanes.retain(|lane| !held.contains(lane));
+        lanes
+    }
+
+    /// Makes one row what the fold implies, handing it off if that is possible.
+    fn put_lane(&mut self, key: TaskKey) {
+        let work = self.work(key.run);
+        let Some(mut row) = work.run.task_at(&work.definition, key.lane) else {
+            self.tasks.insert(key, None);
+            return;
+        };
+        let before = self.task(key).cloned();
+        if let Some(before) = &before
+            && before.fence.seq == row.fence.seq
+        {
+            row = kept(before, row);
+        } else if self
+            .hand_over
+            .take(&mut row, before.as_ref(), self.view.now)
+        {
+            self.handed.insert(key);
+        }
+        self.tasks.insert(key, Some(row));
+    }
+
+    /// Replaces a task outright: putting an item back, or parking one.
+    pub(super) fn put(&mut self, row: TaskRow) {
+        self.tasks.insert(row.key, Some(row));
+    }
+
+    /// Marks tasks that the requester holds already as handed to it: the answer to a repeated operation.
+    pub(super) fn hand_again(
+        &mut self,
+        id: RunId,
+        worker: Incarnation,
+        after: crate::run::Seq,
+    ) -> Option<()> {
+        let rows = self.tasks_of(id)?;
+        let mine = |row: &&TaskRow| {
+            row.owner == Some(worker)
+                && row.fence.seq > after
+                && row.kind == TaskKind::Step
+                && !row.expired
+        };
+        let keys: Vec<TaskKey> = rows.into_iter().filter(mine).map(|row| row.key).collect();
+        self.handed.extend(keys);
+        Some(())
+    }
+
+    /// The tasks handed over, in key order.
+    pub(super) fn handed(&self) -> Vec<TaskRow> {
+        self.handed
+            .iter()
+            .filter_map(|key| self.task(*key).cloned())
+            .filter(|row| row.owner.is_some())
+            .collect()
+    }
+
+    /// The runs that ended.
+    pub(super) fn ended(&self) -> Vec<Ended> {
+        self.ended.clone()
+    }
+
+    /// Everything to write, each list in key order.
+    pub(super) fn finish(self) -> Writes {
+        let mut writes = Writes::default();
+        for (key, current) in &self.tasks {
+            let original = self.original(*key);
+            match (original, current) {
+                (None, None) => {}
+                (None, Some(row)) => writes.tasks_inserted.push(row.clone()),
+                (Some(before), None) => writes.tasks_deleted.push((*key, before.fence)),
+                (Some(before), Some(row)) if before == row => {}
+                (Some(before), Some(row)) => {
+                    let indexed = (
+                        &before.queue,
+                        before.priority,
+                        &before.handler,
+                        before.due_at,
+                    ) != (&row.queue, row.priority, &row.handler, row.due_at);
+                    writes.tasks_updated.push(TaskUpdate {
+                        row: row.clone(),
+                        was: before.fence,
+                        indexed,
+                    });
+                }
+            }
+            if let Some(row) = current
+                && row.owner.is_none()
+                && row.due_at <= self.view.now
+            {
+                writes.hints.insert(row.queue.clone());
+            }
+        }
+        for work in self.runs.into_values().filter(|work| work.changed) {
+            let (was, mut row) = (work.row.seq, work.row);
+            row.seq = work.run.seq();
+            row.status = work.run.status();
+            row.updated = work.run.at();
+            row.state = work.run.encode();
+            if work.inserted {
+                writes.runs_inserted.push(row);
+            } else {
+                writes.runs_updated.push(RunUpdate { row, was });
+            }
+        }
+        writes.journal = self.journal;
+        writes.journal.sort_by_key(|row| (row.run, row.seq));
+        writes
+    }
+
+    fn work(&self, id: RunId) -> &Work {
+        self.runs
+            .get(&id)
+            .expect("a run is found before it is looked at")
+    }
+
+    fn original(&self, key: TaskKey) -> Option<&TaskRow> {
+        match self.view.tasks.get(&key) {
+            Some(Found::Row(row)) => Some(row),
+            Some(Found::Absent | Found::Busy) | None => None,
+        }
+    }
+}

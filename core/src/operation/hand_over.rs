@@ -1,0 +1,98 @@
+//! Leases given at once: to the worker that offers slots with its own operation.
+//!
+//! Invariant: a hand-off passes what a claim would pass, overtakes nothing more urgent that was left behind, and is never
+//! born near the end of its lease.
+
+use std::collections::BTreeMap;
+
+use super::{Offer, QueueDemand};
+use crate::limits;
+use crate::name::Name;
+use crate::task::{TaskKind, TaskRow};
+use crate::time::Timestamp;
+
+/// Free slots of whoever performs the operation, as they are used up.
+#[derive(Clone)]
+pub(super) struct HandOver<'o> {
+    offer: Option<&'o Offer>,
+    slots: BTreeMap<&'o Name, u32>,
+}
+
+impl<'o> HandOver<'o> {
+    pub(super) fn new(offer: Option<&'o Offer>) -> HandOver<'o> {
+        let demands = offer.into_iter().flat_map(|offer| &offer.queues);
+        let slots = demands.map(|demand| (&demand.queue, demand.slots));
+        HandOver {
+            offer,
+            slots: slots.collect(),
+        }
+    }
+
+    /// Makes a row that was just scheduled leased to the one who offers, if it has a slot for it; whether it did. `before`
+    /// is the row that its lane had.
+    pub(super) fn take(
+        &mut self,
+        row: &mut TaskRow,
+        before: Option<&TaskRow>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(offer) = self.offer else {
+            return false;
+        };
+        let hand_offs = before.map_or(0, |before| before.hand_offs) + 1;
+        let wanted = |demand: &&QueueDemand| {
+            demand.queue == row.queue && demand.floor.is_none_or(|floor| row.priority <= floor)
+        };
+        let fits = row.kind == TaskKind::Step
+            && row.due_at <= now
+            && offer.handlers.contains(&row.handler)
+            && hand_offs <= limits::HAND_OFFS;
+        let demand = offer.queues.iter().find(wanted).filter(|_| fits);
+        let slots = demand.and_then(|demand| self.slots.get_mut(&demand.queue));
+        let Some(slots) = slots.filter(|slots| **slots > 0) else {
+            return false;
+        };
+        *slots -= 1;
+        row.owner = Some(offer.worker);
+        row.fence.claims = 1;
+        row.hand_offs = hand_offs;
+        row.due_at = now.plus(offer.lease);
+        row.renew_until = renew_until(row, now);
+        if let Some(before) = before.filter(|before| keeps_lease(before, row, offer, now)) {
+            row.due_at = before.due_at;
+            row.handler = before.handler.clone();
+        }
+        true
+    }
+}
+
+/// Whether a handed-off row can keep the lease that its lane has, so that nothing indexed changes: it is the same owner's,
+/// found in the same place, and two thirds of it remain.
+fn keeps_lease(before: &TaskRow, row: &TaskRow, offer: &Offer, now: Timestamp) -> bool {
+    before.owner == row.owner
+        && before.queue == row.queue
+        && before.priority == row.priority
+        && before.due_at.since(now) * 3 >= offer.lease * 2
+        && before.due_at <= row.due_at
+}
+
+/// A row of the same scheduling as before: it keeps its lease, and falls due when that ends.
+pub(super) fn kept(before: &TaskRow, mut row: TaskRow) -> TaskRow {
+    row.fence = before.fence;
+    row.owner = before.owner;
+    row.begun = before.begun;
+    row.expired = before.expired;
+    row.hand_offs = before.hand_offs;
+    row.renew_until = before.renew_until;
+    if before.owner.is_some() {
+        row.due_at = before.due_at;
+    }
+    row
+}
+
+/// Renewals of an attempt do not reach beyond its timeout and a margin.
+pub(super) fn renew_until(row: &TaskRow, now: Timestamp) -> Option<Timestamp> {
+    row.brief
+        .timeout
+        .map(|timeout| now.plus(timeout).plus(limits::RENEW_MARGIN))
+}

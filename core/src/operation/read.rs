@@ -1,0 +1,157 @@
+//! What an operation reads, and what a store found.
+//!
+//! Invariant: a store locks in the order worker, runs, tasks, each sorted by key, one statement per table, and reads its
+//! clock after the last lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::HandlerSet;
+use crate::definition::{Definition, DefinitionDigest, DefinitionKey};
+use crate::id::{Incarnation, Life, RunId, Shard};
+use crate::mutant::Mutation;
+use crate::name::Name;
+use crate::run::{Seq, Status};
+use crate::task::{TaskKey, TaskRow};
+use crate::time::Timestamp;
+
+/// What to read under locks, in one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadSet {
+    /// The shard of everything below.
+    pub shard: Shard,
+    /// The worker row to lock first.
+    pub worker: Option<Incarnation>,
+    /// Definitions needed (immutable: cached, not locked). Those of the runs read below come with them.
+    pub definitions: BTreeSet<DefinitionKey>,
+    /// Runs to lock, in id order. Absent ones are [`Found::Absent`].
+    pub runs: BTreeSet<RunId>,
+    /// Whether to wait for a run that is locked elsewhere (with a lock timeout); otherwise it is [`Found::Busy`].
+    pub wait: bool,
+    /// Tasks to lock, in key order. Where this set reads runs, a task lock is waited for, and a task of a run that is
+    /// busy is neither read nor locked; where it reads none, a locked task is skipped and [`Found::Busy`].
+    pub tasks: BTreeSet<TaskKey>,
+    /// Runs of which every task is to be locked; all are in `runs`, of this set or of the one before a `Need`.
+    pub tasks_of: BTreeSet<RunId>,
+    /// A due scan.
+    pub scan: Option<Scan>,
+}
+
+/// Due tasks to lock: of this shard, queue, priority and handler, due, of a format this engine reads, in (due, key) order,
+/// skipping locked ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// What to scan.
+    pub queues: Vec<QueueScan>,
+    /// The newest task format to return.
+    pub format: u16,
+}
+
+/// One queue of a due scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueScan {
+    /// The queue.
+    pub queue: Name,
+    /// Handlers to look for: one index range for each priority and handler that the queue has.
+    pub handlers: Arc<HandlerSet>,
+    /// Most rows to return for each pair of priority and handler. Any legal subset is a legal answer.
+    pub limit: u32,
+}
+
+/// What a store found, all of one instant as far as locks can make it so.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// The database's clock, read after the last lock.
+    pub now: Timestamp,
+    /// The worker row.
+    pub worker: Option<WorkerRow>,
+    /// Definitions by key, those that exist.
+    pub definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+    /// Every run that was asked for.
+    pub runs: BTreeMap<RunId, Found<RunRow>>,
+    /// Every task that was asked for by key, and those of `tasks_of` that exist.
+    pub tasks: BTreeMap<TaskKey, Found<TaskRow>>,
+    /// The runs whose tasks are all in `tasks`.
+    pub tasks_of: BTreeSet<RunId>,
+    /// Due tasks, locked.
+    pub due: Vec<TaskRow>,
+    /// The least due time after `now` among the ranges of the scan, owned tasks included.
+    pub next_due: Option<Timestamp>,
+    /// The seeded bug to decide with, in a simulation that measures itself.
+    pub mutation: Mutation,
+}
+
+impl View {
+    /// Whether the one further read that an operation may ask for has been made.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.tasks_of.is_empty()
+    }
+}
+
+/// One thing that was looked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found<T> {
+    /// There is none.
+    Absent,
+    /// Locked by another transaction.
+    Busy,
+    /// Here it is, locked.
+    Row(T),
+}
+
+/// One row of `runs`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRow {
+    /// The run.
+    pub id: RunId,
+    /// Its life.
+    pub life: Life,
+    /// What it runs.
+    pub definition: DefinitionKey,
+    /// Its last transition.
+    pub seq: Seq,
+    /// Its status, a copy of what the state says.
+    pub status: Status,
+    /// The snapshot.
+    pub state: Vec<u8>,
+    /// Labels, for listing.
+    pub labels: BTreeMap<String, String>,
+    /// When it was started.
+    pub created: Timestamp,
+    /// Time of the last transition.
+    pub updated: Timestamp,
+}
+
+/// One row of `workers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerRow {
+    /// The process.
+    pub incarnation: Incarnation,
+    /// What the host calls it; a label.
+    pub name: String,
+    /// What it can execute.
+    pub handlers: Arc<HandlerSet>,
+    /// What it serves.
+    pub queues: Vec<Name>,
+    /// When it registered.
+    pub started: Timestamp,
+    /// When it was last seen, coarsely.
+    pub seen: Timestamp,
+    /// Number of its last claim that took something.
+    pub claim: u64,
+    /// The shard of that claim.
+    pub claim_shard: Shard,
+    /// What that claim took, with the fences it gave.
+    pub claimed: Vec<(TaskKey, crate::task::Fence)>,
+}
+
+/// One row of `definitions`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefinitionRow {
+    /// Name and version.
+    pub key: DefinitionKey,
+    /// Digest over the canonical form.
+    pub digest: DefinitionDigest,
+    /// The canonical form.
+    pub body: String,
+}

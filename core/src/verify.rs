@@ -1,0 +1,142 @@
+//! Checks that the simulator and the online `verify` both make, written once.
+//!
+//! Invariant: a healthy run has no discrepancy at any commit; leases, deliveries and parking are no discrepancies.
+
+use crate::definition::Definition;
+use crate::operation::RunRow;
+use crate::run::{FoldError, Run, Seq};
+use crate::task::{Lane, TASK_FORMAT, TaskRow};
+use crate::time::Timestamp;
+use crate::transition::{DecodeError, Transition};
+
+/// Something in the store that does not follow from the journal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Discrepancy {
+    /// The journal does not fold.
+    #[error("the journal does not fold: {0}")]
+    Fold(#[from] FoldError),
+    /// The snapshot cannot be read.
+    #[error("the snapshot cannot be read: {0}")]
+    Snapshot(#[from] DecodeError),
+    /// The snapshot is not what the journal folds to.
+    #[error("the snapshot is not what the journal folds to, which ends at {}", folded.0)]
+    Differs {
+        /// The last row of the journal.
+        folded: Seq,
+    },
+    /// A column of the run's row is not what the fold says.
+    #[error("the run row's {column} is not what the fold says")]
+    Row {
+        /// The column.
+        column: &'static str,
+    },
+    /// The fold implies a task that is not there.
+    #[error("the task in lane {} is missing", lane.0)]
+    TaskMissing {
+        /// Its lane.
+        lane: Lane,
+    },
+    /// A task is there that the fold does not imply.
+    #[error("the task in lane {} should not be there", lane.0)]
+    TaskDangling {
+        /// Its lane.
+        lane: Lane,
+    },
+    /// A task is not what the fold implies.
+    #[error("the task in lane {} has another {column} than the fold implies", lane.0)]
+    Task {
+        /// Its lane.
+        lane: Lane,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+/// Refolds a run's whole journal and compares its row and its tasks (all of them, in lane order) with the fold.
+pub fn run<'a>(
+    definition: &Definition,
+    row: &RunRow,
+    journal: impl IntoIterator<Item = &'a Transition>,
+    tasks: &[TaskRow],
+) -> Vec<Discrepancy> {
+    let folded = match Run::fold(row.id, row.life, definition.steps().len(), journal) {
+        Ok(folded) => folded,
+        Err(error) => return vec![error.into()],
+    };
+    let mut found = Vec::new();
+    match Run::decode(&row.state) {
+        Ok(snapshot) if snapshot == folded => {}
+        Ok(_) => found.push(Discrepancy::Differs {
+            folded: folded.seq(),
+        }),
+        Err(error) => found.push(error.into()),
+    }
+    let columns = [
+        ("seq", row.seq == folded.seq()),
+        ("status", row.status == folded.status()),
+        ("updated", row.updated == folded.at()),
+        ("created", row.created == folded.origin().at),
+        ("definition", row.definition == *folded.definition()),
+    ];
+    found.extend(
+        columns
+            .into_iter()
+            .filter(|(_, same)| !same)
+            .map(|(column, _)| Discrepancy::Row { column }),
+    );
+    found.extend(agenda(&folded, definition, tasks));
+    found
+}
+
+/// Compares the tasks of a run (all of them, in lane order) with those its fold implies.
+pub fn agenda(run: &Run, definition: &Definition, tasks: &[TaskRow]) -> Vec<Discrepancy> {
+    let implied = run.agenda(definition);
+    let mut found = Vec::new();
+    let mut stored = tasks.iter().peekable();
+    for row in &implied {
+        while let Some(extra) = stored.next_if(|task| task.key.lane < row.key.lane) {
+            found.push(Discrepancy::TaskDangling {
+                lane: extra.key.lane,
+            });
+        }
+        match stored.next_if(|task| task.key.lane == row.key.lane) {
+            Some(task) => found.extend(task_columns(row, task)),
+            None => found.push(Discrepancy::TaskMissing { lane: row.key.lane }),
+        }
+    }
+    found.extend(stored.map(|extra| Discrepancy::TaskDangling {
+        lane: extra.key.lane,
+    }));
+    found
+}
+
+fn task_columns(implied: &TaskRow, task: &TaskRow) -> Vec<Discrepancy> {
+    let parked = task.due_at == Timestamp::MAX || task.format > TASK_FORMAT;
+    let free = task.owner.is_none();
+    // A row that was claimed and handed back is due from then on; one that is claimed is due when its lease ends, and may
+    // still be found where its lane was found before.
+    let handed_back = task.fence.claims > 0 && task.due_at >= implied.due_at;
+    let columns = [
+        ("life", task.life == implied.life),
+        ("kind", task.kind == implied.kind),
+        ("step", task.step == implied.step),
+        ("fence", task.fence.seq == implied.fence.seq),
+        ("attempt", task.attempt == implied.attempt),
+        ("brief", task.brief == implied.brief),
+        ("queue", task.queue == implied.queue),
+        ("priority", task.priority == implied.priority),
+        ("handler", !free || task.handler == implied.handler),
+        (
+            "due_at",
+            !free || parked || handed_back || task.due_at == implied.due_at,
+        ),
+    ];
+    let wrong = columns.into_iter().filter(|(_, same)| !same);
+    wrong
+        .map(|(column, _)| Discrepancy::Task {
+            lane: implied.key.lane,
+            column,
+        })
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! Definitions that were read before.
+//!
+//! Invariant: a stored definition never changes, so what is kept here is what is stored.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::PgConnection;
+use squid_mesh_core::definition::{Definition, DefinitionKey};
+use squid_mesh_core::operation::DefinitionRow;
+
+use crate::rows::{self, Names};
+use crate::sql;
+
+/// Most definitions kept. Above it everything is forgotten, and read again.
+const KEPT: usize = 1_024;
+
+/// Definitions by key.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions(Mutex<BTreeMap<DefinitionKey, Arc<Definition>>>);
+
+impl Definitions {
+    /// What is kept under `key`.
+    pub(crate) fn kept(&self, key: &DefinitionKey) -> Option<Arc<Definition>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Reads definitions, and keeps what can be read. What does not exist is missing from the answer.
+    pub(crate) async fn read(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[DefinitionKey],
+    ) -> Result<Stored, sqlx::Error> {
+        let (names, versions): (Vec<&str>, Vec<i64>) =
+            keys.iter().map(|key| (key.name.as_str(), i64::from(key.version))).unzip();
+        let stored = sqlx::query(sql::DEFINITIONS).bind(names).bind(versions).fetch_all(connection).await?;
+        let mut found = Stored::default();
+        for row in &stored {
+            let row = rows::definition(row, &mut Names::default())?;
+            match restored(&row) {
+                Ok(definition) => found.definitions.push(Arc::new(definition)),
+                Err(detail) => {
+                    tracing::error!(definition = %row.key, detail, "a stored definition cannot be read");
+                    found.unreadable.push((row.key, detail));
+                }
+            }
+        }
+        self.keep(&found.definitions);
+        Ok(found)
+    }
+
+    fn keep(&self, read: &[Arc<Definition>]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() + read.len() > KEPT {
+            kept.clear();
+        }
+        kept.extend(read.iter().map(|definition| (definition.key().clone(), Arc::clone(definition))));
+    }
+}
+
+/// What was found of some definitions.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// Those that can be read.
+    pub(crate) definitions: Vec<Arc<Definition>>,
+    /// Those that cannot, and why.
+    pub(crate) unreadable: Vec<(DefinitionKey, String)>,
+}
+
+fn restored(row: &DefinitionRow) -> Result<Definition, String> {
+    let definition = Definition::from_body(&row.body).map_err(|problems| problems.to_string())?;
+    if definition.digest() == row.digest && *definition.key() == row.key {
+        Ok(definition)
+    } else {
+        Err(format!("its body is that of {} with digest {}", definition.key(), definition.digest()))
+    }
+}

@@ -1,0 +1,188 @@
+//! Looking: payloads and definitions for workers, everything else for people.
+//!
+//! Invariant: looking locks nothing and changes nothing.
+
+use std::collections::BTreeMap;
+
+use sqlx::types::Json;
+use sqlx::{Connection as _, PgConnection, Row as _};
+use squid_mesh_core::id::{RunId, Shards};
+use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
+use squid_mesh_core::payload::{Payload, PayloadRef};
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{Fetch, Fetched, RunFilter, RunRecord, StoreError, StoredRow};
+use squid_mesh_core::task::{Lane, TaskKey};
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_core::transition::Transition;
+use uuid::Uuid;
+
+use crate::definitions::Definitions;
+use crate::error::store_error;
+use crate::read::number;
+use crate::rows::{self, Names};
+use crate::sql;
+
+type Looked<T> = Result<T, sqlx::Error>;
+
+/// Reads payloads and definitions.
+pub(crate) async fn fetch(
+    connection: &mut PgConnection,
+    shards: Shards,
+    definitions: &Definitions,
+    wanted: &Fetch,
+) -> Result<Fetched, StoreError> {
+    let failed = |error: sqlx::Error| store_error(&error);
+    let mut fetched = Fetched::default();
+    if !wanted.payloads.is_empty() {
+        fetched.payloads = payloads(connection, shards, wanted).await?;
+    }
+    let (mut known, mut missing) = (BTreeMap::new(), Vec::new());
+    for key in &wanted.definitions {
+        match definitions.kept(key) {
+            Some(definition) => {
+                known.insert(key.clone(), definition);
+            }
+            None => missing.push(key.clone()),
+        }
+    }
+    if !missing.is_empty() {
+        let stored = definitions.read(connection, &missing).await.map_err(failed)?;
+        let read = stored.definitions.into_iter();
+        known.extend(read.map(|definition| (definition.key().clone(), definition)));
+    }
+    fetched.definitions = known.into_values().collect();
+    Ok(fetched)
+}
+
+/// What a set of definitions needs no connection for.
+pub(crate) fn fetch_kept(definitions: &Definitions, wanted: &Fetch) -> Option<Fetched> {
+    if !wanted.payloads.is_empty() {
+        return None;
+    }
+    let kept: Option<Vec<_>> = wanted.definitions.iter().map(|key| definitions.kept(key)).collect();
+    Some(Fetched { payloads: Vec::new(), definitions: kept? })
+}
+
+async fn payloads(
+    connection: &mut PgConnection,
+    shards: Shards,
+    wanted: &Fetch,
+) -> Result<Vec<(PayloadRef, Payload)>, StoreError> {
+    let failed = |error: sqlx::Error| store_error(&error);
+    let shard: Vec<i16> = wanted.payloads.iter().map(|reference| number(reference.run.shard(shards))).collect();
+    let runs: Vec<Uuid> = wanted.payloads.iter().map(|reference| Uuid::from_u128(reference.run.as_u128())).collect();
+    let seqs: Vec<i32> = wanted.payloads.iter().map(|reference| reference.seq.0.cast_signed()).collect();
+    let query = sqlx::query(sql::PAYLOADS).bind(shard).bind(runs).bind(seqs);
+    let stored = query.fetch_all(connection).await.map_err(failed)?;
+    let mut found: BTreeMap<(RunId, Seq), Option<Payload>> = BTreeMap::new();
+    for row in &stored {
+        let key = (rows::run_id(row, 0).map_err(failed)?, rows::seq(row, 1).map_err(failed)?);
+        let bytes: Option<&[u8]> = row.try_get(2).map_err(failed)?;
+        found.insert(key, bytes.map(Payload::new));
+    }
+    let mut fetched = Vec::with_capacity(stored.len());
+    for reference in &wanted.payloads {
+        match found.get(&(reference.run, reference.seq)) {
+            None | Some(None) => {}
+            Some(Some(payload)) if payload.digest() == reference.digest => fetched.push((*reference, payload.clone())),
+            Some(Some(_)) => {
+                let detail = format!("the payload of run {} at {} is another", reference.run, reference.seq.0);
+                return Err(StoreError::Corrupt { detail });
+            }
+        }
+    }
+    Ok(fetched)
+}
+
+/// A run's row and tasks, of one snapshot.
+pub(crate) async fn run(connection: &mut PgConnection, shards: Shards, id: RunId) -> Looked<Option<RunRecord>> {
+    let mut tx = connection.begin_with(sql::BEGIN_LOOK).await?;
+    let (shard, key) = (number(id.shard(shards)), Uuid::from_u128(id.as_u128()));
+    let found = sqlx::query(sql::RUN).bind(shard).bind(key).fetch_optional(&mut *tx).await?;
+    let stored = match found {
+        Some(_) => sqlx::query(sql::TASKS_OF).bind(shard).bind(key).fetch_all(&mut *tx).await?,
+        None => Vec::new(),
+    };
+    tx.rollback().await?;
+    let Some(found) = found else { return Ok(None) };
+    let mut names = Names::default();
+    let mut tasks = Vec::with_capacity(stored.len());
+    for row in &stored {
+        let lane: i16 = row.try_get(0)?;
+        match rows::task(row, 1, TaskKey { run: id, lane: Lane(lane.cast_unsigned()) }, &mut names)? {
+            Ok(task) => tasks.push(task),
+            Err(detail) => tracing::error!(detail, "a task cannot be read"),
+        }
+    }
+    Ok(Some(RunRecord { now: rows::clock(&found, 0)?, row: rows::run(&found, 1, id, &mut names)?, tasks }))
+}
+
+/// Journal rows of a run.
+pub(crate) async fn journal(
+    connection: &mut PgConnection,
+    shards: Shards,
+    id: RunId,
+    from: Seq,
+    limit: u32,
+) -> Looked<Vec<StoredRow>> {
+    let query = sqlx::query(sql::JOURNAL)
+        .bind(number(id.shard(shards)))
+        .bind(Uuid::from_u128(id.as_u128()))
+        .bind(from.0.cast_signed())
+        .bind(i64::from(limit));
+    let stored = query.fetch_all(connection).await?;
+    let mut journal = Vec::with_capacity(stored.len());
+    for row in &stored {
+        let (seq, at) = (rows::seq(row, 0)?, rows::instant(row, 1)?);
+        let payload: Option<&[u8]> = row.try_get(3)?;
+        let payload = payload.map(Payload::new);
+        let transition = Transition::decode(row.try_get(2)?);
+        let row = transition.map(|transition| JournalRow { run: id, seq, at, transition, payload });
+        journal.push(StoredRow { seq, row });
+    }
+    Ok(journal)
+}
+
+/// Runs that match a filter.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    filter: &RunFilter,
+    after: Option<(Timestamp, RunId)>,
+    limit: u32,
+) -> Looked<Vec<RunRow>> {
+    let (at, id) = after.unwrap_or((Timestamp::MAX, RunId::from_u128(u128::MAX)));
+    let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.as_i16()).collect();
+    let labels: BTreeMap<&str, &str> = filter.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    if labels.len() < filter.labels.len() && contradicts(&filter.labels) {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query(sql::LIST)
+        .bind(at.as_micros())
+        .bind(Uuid::from_u128(id.as_u128()))
+        .bind(filter.from.unwrap_or(Timestamp::MIN).as_micros())
+        .bind(filter.until.unwrap_or(Timestamp::MAX).as_micros())
+        .bind(filter.workflow.as_ref().map(|name| name.as_str().to_owned()))
+        .bind(Some(statuses).filter(|statuses| !statuses.is_empty()))
+        .bind(Some(Json(labels)).filter(|labels| !labels.0.is_empty()))
+        .bind(i64::from(limit));
+    let stored = query.fetch_all(connection).await?;
+    let mut names = Names::default();
+    stored.iter().map(|row| rows::run(row, 1, rows::run_id(row, 0)?, &mut names)).collect()
+}
+
+/// Whether one label is asked for with two values, which no run has.
+fn contradicts(labels: &[(String, String)]) -> bool {
+    labels.iter().any(|(key, value)| labels.iter().any(|(other, with)| key == other && value != with))
+}
+
+/// Every worker row.
+pub(crate) async fn workers(connection: &mut PgConnection) -> Looked<Vec<WorkerRow>> {
+    sqlx::query(sql::WORKERS).fetch_all(connection).await?.iter().map(rows::worker).collect()
+}
+
+/// Every definition.
+pub(crate) async fn definitions(connection: &mut PgConnection) -> Looked<Vec<DefinitionRow>> {
+    let stored = sqlx::query(sql::ALL_DEFINITIONS).fetch_all(connection).await?;
+    let mut names = Names::default();
+    stored.iter().map(|row| rows::definition(row, &mut names)).collect()
+}

@@ -1,0 +1,153 @@
+//! Every statement, prepared and planned by a real server.
+//!
+//! Invariant: no statement of an operation reads a table but by an index, whatever the size of the table.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+use squid_mesh_core::id::Shards;
+use squid_mesh_test_support::TestDatabase;
+
+use crate::options::Options;
+use crate::{ledger, sql};
+
+/// Finished runs, with a journal of three rows each, and waiting tasks.
+const FILL: &str = "
+    insert into runs (shard, id, life, workflow, version, seq, status, state, created_at, updated_at)
+        select 0, md5(n::text)::uuid, n, 'order', 1, 3, 8, '\\x01', n, n from generate_series(1, 100000) n;
+    insert into journal (shard, run_id, seq, at, transition)
+        select 0, md5(n::text)::uuid, seq, n, '\\x01' from generate_series(1, 40000) n, generate_series(1, 3) seq;
+    insert into tasks (shard, run_id, lane, life, kind, step, queue, priority, handler, due_at, attempt, fence_seq,
+            fence_claims, begun, expired, hand_offs, format, brief)
+        select 0, md5(n::text)::uuid, 0, n, 0, 0, 'default', n % 3, 'handler_' || n % 7,
+            case when n % 2 = 0 then n else 9000000000000000 + n end, 1, 1, 0, false, false, 0, 1, '\\x01'
+        from generate_series(1, 100000) n;
+    insert into definitions (name, version, digest, body)
+        select 'order', n, '\\x00', '{}' from generate_series(1, 100) n;
+    insert into workers (incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed)
+        select md5(n::text)::uuid, 'w', '{}', '{}', n, n, 0, 0, '' from generate_series(1, 100) n;
+    vacuum analyze;
+";
+
+/// Statements that find rows, the indexes they find them by, and the conditions that reach the index.
+const PLANS: [(&str, &[&str], &[&str]); 16] = [
+    (sql::LOCK_WORKER, &["workers_pkey"], &["incarnation = "]),
+    (sql::LOCK_RUNS, &["runs_pkey"], &["(shard = $1) AND (id = "]),
+    (sql::LOCK_RUNS_WAITING, &["runs_pkey"], &["(shard = $1) AND (id = "]),
+    (sql::LOCK_TASKS, &["tasks_pkey"], &["AND (lane = "]),
+    (sql::LOCK_TASKS_WAITING, &["tasks_pkey"], &["AND (lane = "]),
+    (sql::LOCK_TASKS_OF, &["tasks_pkey"], &["(shard = $1) AND (run_id = "]),
+    (
+        sql::SCAN,
+        &["tasks_due"],
+        &["(shard = $1) AND (queue = ", "ROW(priority, handler) > ROW(", "AND (due_at > $", "AND (due_at <= $"],
+    ),
+    (sql::DEFINITIONS, &["definitions_pkey"], &["(name = ", "AND (version = "]),
+    (sql::ADVANCE_RUNS, &["runs_pkey", "tasks_pkey"], &["(shard = new_1.shard) AND (id = ", "AND (lane = "]),
+    (sql::UPDATE_TASKS, &["tasks_pkey"], &["AND (lane = "]),
+    (sql::DELETE_TASKS, &["tasks_pkey"], &["AND (lane = "]),
+    (sql::TAKE_TASKS, &["tasks_pkey"], &["AND (lane = "]),
+    (sql::PAYLOADS, &["journal_pkey"], &["AND (seq = "]),
+    (sql::RUN, &["runs_pkey"], &["(shard = $1) AND (id = $2)"]),
+    (sql::JOURNAL, &["journal_pkey"], &["(run_id = $2) AND (seq >= $3)"]),
+    (sql::LIST, &["runs_by_start"], &["ROW(created_at, id) < ROW($1, $2)", "(created_at >= $3)"]),
+];
+
+async fn migrated(database: &TestDatabase) -> PgConnection {
+    let options = Options::default().connect_options(database.url()).unwrap();
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    ledger::migrate(&mut connection, Shards::ONE).await.unwrap();
+    connection
+}
+
+/// Prepares a statement under a name, and says how to execute it with nothing but nulls.
+async fn prepare(connection: &mut PgConnection, statement: &str) -> String {
+    let prepare = format!("prepare looked_at as {statement}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap_or_else(|error| {
+        panic!("{error}: {statement}");
+    });
+    let parameters: i32 = sqlx::query_scalar(
+        "select coalesce(cardinality(parameter_types), 0) from pg_prepared_statements where name = 'looked_at'",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .unwrap();
+    match parameters {
+        0 => "execute looked_at".to_owned(),
+        some => format!("execute looked_at({})", vec!["null"; usize::try_from(some).unwrap()].join(", ")),
+    }
+}
+
+async fn forget(connection: &mut PgConnection) {
+    sqlx::raw_sql("deallocate looked_at").execute(connection).await.unwrap();
+}
+
+async fn lines(connection: &mut PgConnection, explain: String) -> String {
+    let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(connection).await.unwrap();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    for statement in sql::PREPARED {
+        prepare(&mut connection, statement).await;
+        forget(&mut connection).await;
+    }
+}
+
+#[tokio::test]
+async fn every_hot_statement_finds_its_rows_by_its_index() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    let states = [
+        ("before anything is there", ""),
+        ("with 100,000 rows, analysed", FILL),
+        ("vacuumed after all work was done", "delete from tasks; vacuum analyze tasks"),
+    ];
+    for (round, change) in states {
+        execute(&mut connection, change).await;
+        for (statement, indexes, conditions) in PLANS {
+            let execute = prepare(&mut connection, statement).await;
+            let plan = lines(&mut connection, format!("explain {execute}")).await;
+            forget(&mut connection).await;
+            assert!(!plan.contains("Seq Scan"), "{round}: {statement}\n{plan}");
+            assert!(!plan.contains("Bitmap"), "{round}: {statement}\n{plan}");
+            for index in indexes {
+                assert!(plan.contains(index), "{round}, {index}: {statement}\n{plan}");
+            }
+            for condition in conditions {
+                let met = plan.lines().any(|line| line.contains("Index Cond") && line.contains(condition));
+                assert!(met, "{round}, {condition}: {statement}\n{plan}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scan_touches_few_pages_however_long_the_agenda_is() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    execute(&mut connection, FILL).await;
+    prepare(&mut connection, sql::SCAN).await;
+    // 21 pairs of priority and handler, 3 of them served; 50,000 rows are due, 50,000 wait.
+    let scan = "explain (analyze, buffers, costs off, timing off, summary off) \
+        execute looked_at(0, '{default}', '{10}', '{default}', '{handler_3}', 1)";
+    lines(&mut connection, scan.to_owned()).await;
+    let plan = lines(&mut connection, scan.to_owned()).await;
+    let total = plan.lines().find(|line| line.contains("Buffers:")).unwrap();
+    let pages = |word: &str| {
+        let after = total.split(word).nth(1).unwrap_or("0");
+        after.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let (hit, read) = (pages("shared hit="), pages(" read="));
+    assert!(hit + read < 400, "{plan}");
+    assert!(plan.contains("rows=30 "), "{plan}");
+}
+
+/// One by one: VACUUM refuses to be part of the transaction that several statements sent together are.
+async fn execute(connection: &mut PgConnection, statements: &str) {
+    for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut *connection).await.unwrap();
+    }
+}

@@ -1,0 +1,360 @@
+//! Every statement that the store executes.
+//!
+//! Invariant: a statement is a constant. Names of tables are unqualified: each connection's `search_path` places them.
+//!
+//! Batches come as one array a column. How they are taken apart matters:
+//!
+//! - `select unnest($1), unnest($2)` walks the arrays in lockstep. `from unnest($1, $2)` puts every column into a table of
+//!   its own first, which takes four times as long for 256 rows of 21 columns;
+//! - updates and deletes join on the shard as well, instead of comparing it with `$1`: of a table that was never analysed,
+//!   the planner would take the rows of one shard to be few, and look through all of them for each key;
+//! - a lateral subquery that locks is executed once for each key, in the order of the keys, whatever the planner thinks of
+//!   the size of the table. The order of locks is the order of the array.
+//!
+//! Statements that lock also return the clock, in the outer select list: it is evaluated when the row's lock has been
+//! taken, so the last row's is the time after the last lock (P1.2).
+
+/// Columns of [`crate::rows::run`].
+macro_rules! run_columns {
+    () => {
+        "life, workflow, version, seq, status, state, labels, created_at, updated_at"
+    };
+}
+
+/// Columns of [`crate::rows::task`].
+macro_rules! task_columns {
+    () => {
+        "life, kind, step, queue, priority, handler, due_at, attempt, fence_seq, fence_claims, owner, begun, expired, \
+         hand_offs, format, renew_until, brief"
+    };
+}
+
+/// Runs by id, locked: with nulls where there is none, or where it is locked elsewhere, which is told by a look without a
+/// lock. (`exists` would be planned as a hash of the whole shard.)
+macro_rules! lock_runs {
+    ($wait:literal) => {
+        concat!(
+            "select clock_timestamp(), wanted.id, \
+             case when run.life is null then (select true from runs where shard = $1 and id = wanted.id) end, \
+             run.* \
+             from (select unnest($2::uuid[]) as id) wanted left join lateral (select ",
+            run_columns!(),
+            " from runs where shard = $1 and id = wanted.id for no key update",
+            $wait,
+            ") run on true"
+        )
+    };
+}
+
+/// Tasks by key, locked; missing ones as with runs.
+macro_rules! lock_tasks {
+    ($wait:literal) => {
+        concat!(
+            "select clock_timestamp(), wanted.run_id, wanted.lane, case when task.life is null then \
+             (select true from tasks where shard = $1 and run_id = wanted.run_id and lane = wanted.lane) end, task.* \
+             from (select unnest($2::uuid[]) as run_id, unnest($3::smallint[]) as lane) wanted left join lateral (select ",
+            task_columns!(),
+            " from tasks where shard = $1 and run_id = wanted.run_id and lane = wanted.lane for no key update",
+            $wait,
+            ") task on true"
+        )
+    };
+}
+
+/// Journal rows from the parameters after the given ones.
+macro_rules! insert_journal {
+    ($run:literal, $seq:literal, $at:literal, $transition:literal, $payload:literal) => {
+        concat!(
+            "insert into journal (shard, run_id, seq, at, transition, payload) select $1::smallint, unnest(", $run,
+            "::uuid[]), unnest(", $seq, "::integer[]), unnest(", $at, "::bigint[]), unnest(", $transition,
+            "::bytea[]), unnest(", $payload, "::bytea[])"
+        )
+    };
+}
+
+/// Task rows from the parameters 1 to 20.
+macro_rules! insert_tasks {
+    () => {
+        concat!(
+            "insert into tasks (shard, run_id, lane, ",
+            task_columns!(),
+            ") select $1::smallint, unnest($2::uuid[]), unnest($3::smallint[]), unnest($4::bigint[]), \
+             unnest($5::smallint[]), unnest($6::smallint[]), unnest($7::text[]), unnest($8::smallint[]), unnest($9::text[]), \
+             unnest($10::bigint[]), unnest($11::integer[]), unnest($12::integer[]), unnest($13::integer[]), \
+             unnest($14::uuid[]), unnest($15::boolean[]), unnest($16::boolean[]), unnest($17::integer[]), \
+             unnest($18::smallint[]), unnest($19::bigint[]), unnest($20::bytea[])"
+        )
+    };
+}
+
+/// Tasks from the parameters 1 to 20, guarded by the fences in 21 and 22. Where no indexed column differs, no index is
+/// touched, whatever this statement mentions.
+macro_rules! update_tasks {
+    () => {
+        "update tasks set life = new.life, kind = new.kind, step = new.step, queue = new.queue, priority = new.priority, \
+         handler = new.handler, due_at = new.due_at, attempt = new.attempt, fence_seq = new.fence_seq, \
+         fence_claims = new.fence_claims, owner = new.owner, begun = new.begun, expired = new.expired, \
+         hand_offs = new.hand_offs, format = new.format, renew_until = new.renew_until, brief = new.brief \
+         from (select $1::smallint as shard, unnest($2::uuid[]) as run_id, unnest($3::smallint[]) as lane, unnest($4::bigint[]) as life, \
+         unnest($5::smallint[]) as kind, unnest($6::smallint[]) as step, unnest($7::text[]) as queue, \
+         unnest($8::smallint[]) as priority, unnest($9::text[]) as handler, unnest($10::bigint[]) as due_at, \
+         unnest($11::integer[]) as attempt, unnest($12::integer[]) as fence_seq, unnest($13::integer[]) as fence_claims, \
+         unnest($14::uuid[]) as owner, unnest($15::boolean[]) as begun, unnest($16::boolean[]) as expired, \
+         unnest($17::integer[]) as hand_offs, unnest($18::smallint[]) as format, unnest($19::bigint[]) as renew_until, \
+         unnest($20::bytea[]) as brief, unnest($21::integer[]) as was_seq, unnest($22::integer[]) as was_claims) new \
+         where tasks.shard = new.shard and tasks.run_id = new.run_id and tasks.lane = new.lane \
+         and tasks.fence_seq = new.was_seq and tasks.fence_claims = new.was_claims"
+    };
+}
+
+/// The worker row from nine parameters.
+macro_rules! put_worker {
+    ($($parameter:literal),*) => {
+        concat!(
+            "insert into workers (incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed) \
+             values (", put_worker!(@list $($parameter),*), ") on conflict (incarnation) do update set \
+             name = excluded.name, handlers = excluded.handlers, queues = excluded.queues, \
+             started_at = excluded.started_at, seen_at = excluded.seen_at, claim = excluded.claim, \
+             claim_shard = excluded.claim_shard, claimed = excluded.claimed"
+        )
+    };
+    (@list $first:literal $(, $rest:literal)*) => { concat!($first $(, ", ", $rest)*) };
+}
+
+// ---------------------------------------------------------------------------------------------------- transactions
+
+/// The isolation that the protocol is made for, whatever the server's default is. Whether writes are allowed is left to
+/// the server.
+pub(crate) const BEGIN: &str = "begin isolation level read committed";
+/// Several looks at one snapshot.
+pub(crate) const BEGIN_LOOK: &str = "begin isolation level repeatable read read only";
+/// The clock, where nothing was locked that could have told it.
+pub(crate) const CLOCK: &str = "select clock_timestamp()";
+
+// ------------------------------------------------------------------------------------------------- reads under locks
+
+/// Index: `workers_pkey`.
+pub(crate) const LOCK_WORKER: &str = "select incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed \
+     from workers where incarnation = $1 for no key update";
+
+/// Index: `runs_pkey`.
+pub(crate) const LOCK_RUNS: &str = lock_runs!(" skip locked");
+/// Index: `runs_pkey`. Waits for up to `lock_timeout` for each.
+pub(crate) const LOCK_RUNS_WAITING: &str = lock_runs!("");
+
+/// Index: `tasks_pkey`.
+pub(crate) const LOCK_TASKS: &str = lock_tasks!(" skip locked");
+/// Index: `tasks_pkey`. Waits for up to `lock_timeout` for each.
+pub(crate) const LOCK_TASKS_WAITING: &str = lock_tasks!("");
+
+/// Index: `tasks_pkey`, the range of a run. Waits for up to `lock_timeout` for each.
+pub(crate) const LOCK_TASKS_OF: &str = concat!(
+    "select clock_timestamp(), wanted.run_id, task.* \
+     from (select unnest($2::uuid[]) as run_id) wanted left join lateral (select lane, ",
+    task_columns!(),
+    " from tasks where shard = $1 and run_id = wanted.run_id order by lane for no key update) task on true"
+);
+
+/// Index: `tasks_due`, in ranges of (shard, queue, priority, handler). The distinct pairs of priority and handler that a
+/// queue has are found by one probe each, however many rows they have. In every range, the due rows come in the index's
+/// order, and the least due time after now costs one more probe.
+///
+/// The bound is the time at which the statement began, since only a time that stands still can bound an index range: what
+/// falls due meanwhile is found by the next scan.
+///
+/// Parameters: shard; queue and limit of each queue; queue and handler of each handler of each queue; format.
+pub(crate) const SCAN: &str = concat!(
+    "with recursive pair as ( \
+     select wanted.queue, wanted.most, first.priority, first.handler \
+     from (select unnest($2::text[]) as queue, unnest($3::integer[]) as most) wanted cross join lateral \
+     (select priority, handler from tasks where shard = $1 and queue = wanted.queue and format > 0 \
+     order by priority, handler limit 1) first \
+     union all \
+     select pair.queue, pair.most, further.priority, further.handler \
+     from pair cross join lateral \
+     (select priority, handler from tasks where shard = $1 and queue = pair.queue and format > 0 \
+     and (priority, handler) > (pair.priority, pair.handler) order by priority, handler limit 1) further), \
+     served as ( \
+     select pair.* from pair where (pair.queue, pair.handler) in (select unnest($4::text[]), unnest($5::text[]))), \
+     started as materialized (select (extract(epoch from statement_timestamp()) * 1000000)::bigint as now) \
+     select clock_timestamp(), next.due_at, task.* \
+     from (select min(first.due_at) as due_at from served cross join lateral \
+     (select due_at from tasks where shard = $1 and queue = served.queue and priority = served.priority \
+     and handler = served.handler and due_at > (select now from started) and format > 0 and format <= $6 \
+     order by due_at limit 1) first) next \
+     left join ( \
+     select due.* from served cross join lateral (select run_id, lane, ",
+    task_columns!(),
+    " from tasks where shard = $1 and queue = served.queue and priority = served.priority \
+     and handler = served.handler and due_at <= (select now from started) and format > 0 and format <= $6 \
+     order by due_at, run_id, lane limit served.most for no key update skip locked) due) task on true"
+);
+
+/// Index: `definitions_pkey`.
+pub(crate) const DEFINITIONS: &str = "select name, version, digest, body \
+     from (select unnest($1::text[]) as wanted_name, unnest($2::bigint[]) as wanted_version) wanted \
+     join definitions on name = wanted_name and version = wanted_version";
+
+// ------------------------------------------------------------------------------------------------------------ writes
+
+/// Index: `definitions_pkey`.
+pub(crate) const INSERT_DEFINITIONS: &str = "insert into definitions (name, version, digest, body) \
+     select unnest($1::text[]), unnest($2::bigint[]), unnest($3::bytea[]), unnest($4::text[])";
+
+/// Index: `workers_pkey`.
+pub(crate) const PUT_WORKER: &str =
+    put_worker!("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9");
+
+/// Runs that start, with their journal rows and tasks. Index: every one of these tables.
+pub(crate) const START_RUNS: &str = concat!(
+    "with task as (",
+    insert_tasks!(),
+    "), journalled as (",
+    insert_journal!("$21", "$22", "$23", "$24", "$25"),
+    ") insert into runs (shard, id, life, workflow, version, seq, status, state, labels, created_at, updated_at) \
+     select $1::smallint, unnest($26::uuid[]), unnest($27::bigint[]), unnest($28::text[]), unnest($29::bigint[]), \
+     unnest($30::integer[]), unnest($31::smallint[]), unnest($32::bytea[]), unnest($33::jsonb[]), \
+     unnest($34::bigint[]), unnest($35::bigint[])"
+);
+
+/// Runs that move on, with their journal rows and the tasks they had: how many rows of each the guards let through.
+/// Index: `runs_pkey`, `tasks_pkey`.
+pub(crate) const ADVANCE_RUNS: &str = concat!(
+    "with updated as (",
+    update_tasks!(),
+    " returning 1), deleted as (delete from tasks using (select $1::smallint as shard, unnest($23::uuid[]) as run_id, \
+     unnest($24::smallint[]) as lane, unnest($25::integer[]) as was_seq, unnest($26::integer[]) as was_claims) gone \
+     where tasks.shard = gone.shard and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
+     and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims returning 1), journalled as (",
+    insert_journal!("$27", "$28", "$29", "$30", "$31"),
+    "), moved as (update runs set seq = new.seq, status = new.status, state = new.state, updated_at = new.updated_at \
+     from (select $1::smallint as shard, unnest($32::uuid[]) as id, unnest($33::integer[]) as was, unnest($34::integer[]) as seq, \
+     unnest($35::smallint[]) as status, unnest($36::bytea[]) as state, unnest($37::bigint[]) as updated_at) new \
+     where runs.shard = new.shard and runs.id = new.id and runs.seq = new.was returning 1) \
+     select (select count(*) from moved), (select count(*) from updated), (select count(*) from deleted)"
+);
+
+/// Index: `tasks_pkey`, `tasks_due`.
+pub(crate) const INSERT_TASKS: &str = insert_tasks!();
+
+/// Index: `tasks_pkey`.
+pub(crate) const UPDATE_TASKS: &str = update_tasks!();
+
+/// Index: `tasks_pkey`.
+pub(crate) const DELETE_TASKS: &str = "delete from tasks using (select $1::smallint as shard, unnest($2::uuid[]) as run_id, \
+     unnest($3::smallint[]) as lane, unnest($4::integer[]) as was_seq, unnest($5::integer[]) as was_claims) gone \
+     where tasks.shard = gone.shard and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
+     and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims";
+
+/// What a claim took, and its worker row: how many tasks the guards let through. Index: `tasks_pkey`, `workers_pkey`.
+pub(crate) const TAKE_TASKS: &str = concat!(
+    "with updated as (",
+    update_tasks!(),
+    " returning 1), seen as (",
+    put_worker!("$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31"),
+    ") select count(*) from updated"
+);
+
+// ---------------------------------------------------------------------------------------------- outside of operations
+
+/// Index: `journal_pkey`.
+pub(crate) const PAYLOADS: &str = "select journal.run_id, journal.seq, journal.payload \
+     from (select unnest($1::smallint[]) as shard, unnest($2::uuid[]) as run_id, unnest($3::integer[]) as seq) wanted \
+     join journal on journal.shard = wanted.shard and journal.run_id = wanted.run_id and journal.seq = wanted.seq";
+
+/// One notification for each queue.
+pub(crate) const NOTIFY: &str = "select pg_notify($1, queue) from unnest($2::text[]) as queue";
+
+/// Index: `runs_pkey`.
+pub(crate) const RUN: &str = concat!(
+    "select clock_timestamp(), ",
+    run_columns!(),
+    " from runs where shard = $1 and id = $2"
+);
+
+/// Index: `tasks_pkey`, the range of a run.
+pub(crate) const TASKS_OF: &str = concat!(
+    "select lane, ",
+    task_columns!(),
+    " from tasks where shard = $1 and run_id = $2 order by lane"
+);
+
+/// Index: `journal_pkey`, the range of a run.
+pub(crate) const JOURNAL: &str = "select seq, at, transition, payload from journal \
+     where shard = $1 and run_id = $2 and seq >= $3 order by seq limit $4";
+
+/// Index: `runs_by_start`, backwards from the cursor or from the end of the time span; everything else is a filter.
+///
+/// Parameters: the cursor; from; until; workflow; statuses; labels; limit.
+pub(crate) const LIST: &str = concat!(
+    "select id, ",
+    run_columns!(),
+    " from runs where (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
+     and ($5::text is null or workflow = $5) and ($6::smallint[] is null or status = any($6)) \
+     and ($7::jsonb is null or labels @> $7) order by created_at desc, id desc limit $8"
+);
+
+/// A small table.
+pub(crate) const WORKERS: &str = "select incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed \
+     from workers order by started_at, incarnation";
+
+/// Index: `definitions_pkey`.
+pub(crate) const ALL_DEFINITIONS: &str =
+    "select name, version, digest, body from definitions order by name, version";
+
+// ------------------------------------------------------------------------------------------------------------ schema
+
+/// Whether the schema was migrated at all. Asks the catalog and not `to_regclass`, which may answer from before a lock
+/// was waited for.
+pub(crate) const IS_MIGRATED: &str = "select exists (select from pg_class where relname = 'meta' and relnamespace = \
+     (select oid from pg_namespace where nspname = current_setting('search_path')))";
+/// What the schema is.
+pub(crate) const META: &str = "select format, shards from meta";
+/// Migrations that were applied.
+pub(crate) const APPLIED: &str = "select number from migrations order by number";
+/// One migration at a time in a schema, and nobody waits for long.
+pub(crate) const LOCK_SCHEMA: &str = "select pg_advisory_xact_lock(hashtextextended('squid_mesh migrates ' || current_setting('search_path'), 0))";
+/// Makes the schema, whose name is all there is in `search_path`. One that exists asks for no right to make it.
+pub(crate) const CREATE_SCHEMA: &str = "do $$ begin \
+     if not exists (select from pg_namespace where nspname = current_setting('search_path')) then \
+     execute format('create schema %I', current_setting('search_path')); end if; end $$";
+/// Records what the schema is.
+pub(crate) const INSERT_META: &str = "insert into meta (format, shards) values ($1, $2)";
+/// Records a migration.
+pub(crate) const INSERT_APPLIED: &str = "insert into migrations (number, name) values ($1, $2)";
+
+/// Every statement that is prepared before it is executed.
+#[cfg(test)]
+pub(crate) const PREPARED: [&str; 31] = [
+    CLOCK,
+    LOCK_WORKER,
+    LOCK_RUNS,
+    LOCK_RUNS_WAITING,
+    LOCK_TASKS,
+    LOCK_TASKS_WAITING,
+    LOCK_TASKS_OF,
+    SCAN,
+    DEFINITIONS,
+    INSERT_DEFINITIONS,
+    PUT_WORKER,
+    START_RUNS,
+    ADVANCE_RUNS,
+    INSERT_TASKS,
+    UPDATE_TASKS,
+    DELETE_TASKS,
+    TAKE_TASKS,
+    PAYLOADS,
+    NOTIFY,
+    RUN,
+    TASKS_OF,
+    JOURNAL,
+    LIST,
+    WORKERS,
+    ALL_DEFINITIONS,
+    IS_MIGRATED,
+    META,
+    APPLIED,
+    LOCK_SCHEMA,
+    INSERT_META,
+    INSERT_APPLIED,
+];

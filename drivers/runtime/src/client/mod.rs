@@ -1,0 +1,374 @@
+//! Clients: starting, cancelling and looking at runs.
+//!
+//! Invariant: a client decides nothing; what it submits is checked here only for what can be told without the run.
+
+mod cancel;
+mod error;
+mod handle;
+mod history;
+mod inspection;
+mod listing;
+mod record;
+mod start;
+mod submit;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use squid_mesh_core::definition::{Definition, DefinitionKey, StepIndex};
+use squid_mesh_core::explain::{Explanation, explain};
+use squid_mesh_core::id::RunId;
+use squid_mesh_core::limits;
+use squid_mesh_core::name::Name;
+use squid_mesh_core::run::{Run, Seq, Status};
+use squid_mesh_core::store::{Fetch, Inspect as _, RunFilter, Store as _, StoreError};
+use tokio::sync::mpsc;
+
+pub use cancel::CancelRun;
+pub use error::{CancelError, InspectError, LimitExceeded, ResultError, RunFailure, StartError};
+pub use handle::RunHandle;
+pub use history::HistoryEntry;
+pub use inspection::{CancelInspection, InspectRun, Inspection, StepInspection, StepStatus};
+pub use listing::{Page, RunSummary};
+pub use start::StartRun;
+pub(crate) use submit::Patience;
+
+use crate::author::WorkflowRef;
+use crate::runtime::Message;
+use crate::stores::{ConnectError, SharedStore, StoreSource};
+use submit::Lane;
+
+/// Starts, cancels and looks at runs. Cheap to clone.
+///
+/// One that comes from a [`Runtime`](crate::Runtime) submits through that runtime; [`Client::connect`] makes one that
+/// needs none, for processes that execute nothing.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use std::time::Duration;
+/// use squid_mesh::core::run::Status;
+/// use squid_mesh::{Runtime, StepContext, StepError, Workflow, step};
+///
+/// async fn remind(_: StepContext, mail: String) -> Result<(), StepError> { Ok(()) }
+///
+/// let (mut wf, mail) = Workflow::builder::<String>("reminder", 1);
+/// let sent = wf.step("remind", mail, step(remind));
+/// let reminder = wf.finish(sent)?;
+/// let runtime = Runtime::builder("sqlite::memory:").workflow(&reminder).start().await?;
+/// let client = runtime.client();
+///
+/// let tomorrow = Duration::from_secs(86_400);
+/// let run = client
+///     .start(&reminder.reference(), "ana@example.org".to_owned())
+///     .key("invoice-7") // again with this key is the same run
+///     .label("customer", "ana")
+///     .delay(tomorrow)
+///     .await?;
+/// assert_eq!(run.status().await?, Status::Scheduled);
+///
+/// client.cancel(run.id()).actor("ana").reason("paid").await?;
+/// assert_eq!(client.inspect(run.id()).await?.status, Status::Cancelled);
+/// for entry in client.history(run.id()).await? {
+///     println!("{} {}", entry.seq.0, entry.summary);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    lane: Lane,
+    /// What this process registered.
+    definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+    payload_limit: usize,
+    /// How long a waiter waits at most between two looks.
+    poll: Duration,
+}
+
+/// Journal rows read at once.
+const JOURNAL_PAGE: usize = 500;
+
+impl Client {
+    /// A client of a store: its URL (`sqlite:PATH`, `postgres://...`), or one that is open already. The store's schema is
+    /// left as it is.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    pub async fn connect(store: impl Into<StoreSource>) -> Result<Client, ConnectError> {
+        let store = store.into().open(false).await?;
+        Ok(Client::new(
+            store,
+            BTreeMap::new(),
+            None,
+            limits::PAYLOAD_BYTES_DEFAULT,
+            limits::POLL_DEFAULT,
+        ))
+    }
+
+    /// The client of a runtime.
+    pub(crate) fn beside(
+        store: SharedStore,
+        definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+        worker: mpsc::Sender<Message>,
+        payload_limit: usize,
+        poll: Duration,
+    ) -> Client {
+        Client::new(store, definitions, Some(worker), payload_limit, poll)
+    }
+
+    pub(crate) fn new(
+        store: SharedStore,
+        definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+        worker: Option<mpsc::Sender<Message>>,
+        payload_limit: usize,
+        poll: Duration,
+    ) -> Client {
+        let lane = Lane {
+            store,
+            worker,
+            patience: Patience::default(),
+        };
+        Client(Arc::new(Inner {
+            lane,
+            definitions,
+            payload_limit,
+            poll,
+        }))
+    }
+
+    /// Starts a run; options are chained on it, and awaiting it starts the run.
+    ///
+    /// The run is durable when the start returns.
+    pub fn start<I: Serialize, O>(&self, workflow: &WorkflowRef<I, O>, input: I) -> StartRun<O> {
+        StartRun::new(
+            self.clone(),
+            Ok(workflow.name.clone()),
+            workflow.version,
+            input,
+        )
+    }
+
+    /// Starts a run of a workflow that is known by name only: at this version, or at the highest that this process
+    /// registered (the highest stored one, in a process that registered none of this name).
+    pub fn start_json(
+        &self,
+        workflow: &str,
+        version: impl Into<Option<u32>>,
+        input: Value,
+    ) -> StartRun<Value> {
+        StartRun::new(
+            self.clone(),
+            Name::new(workflow).map_err(StartError::Name),
+            version.into(),
+            input,
+        )
+    }
+
+    /// A run by its id. The type is the caller's word; whether the run exists shows when it is looked at.
+    pub fn run<O>(&self, run: RunId) -> RunHandle<O> {
+        RunHandle::new(self.clone(), run, true)
+    }
+
+    /// Cancels a run; options are chained on it, and awaiting it cancels the run.
+    ///
+    /// The cancel is durable when it returns. Attempts that are under way are told to stop, and the run is `cancelled` once
+    /// each has reported or its lease has ended.
+    pub fn cancel(&self, run: RunId) -> CancelRun {
+        CancelRun::new(self.clone(), run)
+    }
+
+    /// Looks at a run; payloads are chained on it, and awaiting it looks.
+    pub fn inspect(&self, run: RunId) -> InspectRun {
+        InspectRun::new(self.clone(), run)
+    }
+
+    /// A run's status; a delayed start whose time has come is `pending`.
+    ///
+    /// # Errors
+    /// If the run cannot be looked at; asking again is safe.
+    pub async fn status(&self, run: RunId) -> Result<Status, InspectError> {
+        let record = self.record(run).await?;
+        Ok(match Run::decode(&record.row.state) {
+            Ok(run) => record::status(&record, &run),
+            Err(_) => record.row.status,
+        })
+    }
+
+    /// Why a run is where it is, and what could be done about it.
+    ///
+    /// # Errors
+    /// If the run or its definition cannot be looked at; asking again is safe.
+    pub async fn explain(&self, run: RunId) -> Result<Explanation, InspectError> {
+        let record = self.record(run).await?;
+        let key = &record.row.definition;
+        let definition = self.stored_definition(key).await?;
+        let definition = definition.ok_or_else(|| {
+            record::unreadable(run, &format!("its definition {key} is not stored"))
+        })?;
+        let workers = self.store().workers().await?;
+        Ok(explain(&record, &definition, &workers))
+    }
+
+    /// A run's journal as a timeline.
+    ///
+    /// # Errors
+    /// If the run cannot be looked at; asking again is safe. A row that cannot be read is an entry like the others.
+    pub async fn history(&self, run: RunId) -> Result<Vec<HistoryEntry>, InspectError> {
+        let record = self.record(run).await?;
+        let definition = self.stored_definition(&record.row.definition).await?;
+        let mut entries = Vec::new();
+        let mut from = Seq::FIRST;
+        let limit = u32::try_from(JOURNAL_PAGE).unwrap_or(u32::MAX);
+        loop {
+            let rows = self.store().journal(run, from, limit).await?;
+            let next = rows
+                .last()
+                .filter(|_| rows.len() >= JOURNAL_PAGE)
+                .map(|row| row.seq.next());
+            entries.extend(
+                rows.into_iter()
+                    .map(|row| HistoryEntry::new(row, definition.as_deref())),
+            );
+            match next {
+                Some(next) => from = next,
+                None => return Ok(entries),
+            }
+        }
+    }
+
+    /// Runs that match, newest start first: the page after `cursor`, which an earlier page gave as its `next`. `limit` is
+    /// 1,000 at most; 0 stands for 100.
+    ///
+    /// # Errors
+    /// [`InspectError::MalformedCursor`] for a text that no page gave; else as the store has it. Asking again is safe.
+    pub async fn list(
+        &self,
+        filter: &RunFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page, InspectError> {
+        let after = cursor.map(str::parse::<listing::Cursor>).transpose()?;
+        let limit = if limit == 0 {
+            listing::PAGE
+        } else {
+            limit.min(listing::PAGE_MAX)
+        };
+        let after = after.map(|cursor| (cursor.created, cursor.run));
+        Ok(Page::new(
+            self.store().list(filter, after, limit).await?,
+            limit,
+        ))
+    }
+
+    /// The store behind this client.
+    pub fn store(&self) -> &SharedStore {
+        &self.0.lane.store
+    }
+
+    fn lane(&self) -> &Lane {
+        &self.0.lane
+    }
+
+    fn worker(&self) -> Option<&mpsc::Sender<Message>> {
+        self.0.lane.worker.as_ref()
+    }
+
+    fn payload_limit(&self) -> usize {
+        self.0.payload_limit
+    }
+
+    fn poll(&self) -> Duration {
+        self.0.poll
+    }
+
+    /// The definition to start: what this process registered comes first.
+    async fn definition(
+        &self,
+        name: &Name,
+        version: Option<u32>,
+    ) -> Result<Arc<Definition>, StartError> {
+        let registered = self.0.definitions.values().rfind(|definition| {
+            definition.name() == name
+                && version.is_none_or(|version| definition.version() == version)
+        });
+        if let Some(definition) = registered {
+            return Ok(definition.clone());
+        }
+        let stored = self
+            .highest_stored(name, version)
+            .await
+            .map_err(StartError::Lookup)?;
+        stored.ok_or_else(|| StartError::UnknownWorkflow {
+            name: name.to_string(),
+            version,
+        })
+    }
+
+    async fn highest_stored(
+        &self,
+        name: &Name,
+        version: Option<u32>,
+    ) -> Result<Option<Arc<Definition>>, StoreError> {
+        if let Some(version) = version {
+            return self
+                .stored_definition(&DefinitionKey {
+                    name: name.clone(),
+                    version,
+                })
+                .await;
+        }
+        let stored = self.store().definitions().await?;
+        let versions = stored
+            .into_iter()
+            .map(|row| row.key)
+            .filter(|key| key.name == *name);
+        match versions.max_by_key(|key| key.version) {
+            Some(key) => self.stored_definition(&key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The name of a step; its number, should its definition not be stored.
+    pub(crate) async fn step_name(
+        &self,
+        key: &DefinitionKey,
+        step: StepIndex,
+    ) -> Result<Name, StoreError> {
+        let definition = self.stored_definition(key).await?;
+        let known = definition
+            .as_ref()
+            .and_then(|definition| definition.steps().get(step.at()));
+        Ok(known.map_or_else(
+            || Name::stored(&format!("#{}", step.0)),
+            |step| step.name.clone(),
+        ))
+    }
+
+    async fn stored_definition(
+        &self,
+        key: &DefinitionKey,
+    ) -> Result<Option<Arc<Definition>>, StoreError> {
+        if let Some(definition) = self.0.definitions.get(key) {
+            return Ok(Some(definition.clone()));
+        }
+        let wanted = Fetch {
+            definitions: BTreeSet::from([key.clone()]),
+            ..Fetch::default()
+        };
+        Ok(self.store().fetch(wanted).await?.definitions.pop())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("beside_runtime", &self.worker().is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,253 @@
+//! Starting runs.
+//!
+//! Invariant: nothing is submitted before all of it has been checked, and what is submitted again is the same start.
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use squid_mesh_core::definition::{Definition, canonical_json};
+use squid_mesh_core::id::{CommandId, Life, RunId};
+use squid_mesh_core::limits;
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::{Entry, EntryReply, Group, GroupReply, Start, StartDelay};
+use squid_mesh_core::payload::Payload;
+use squid_mesh_core::time::Timestamp;
+use uuid::Uuid;
+
+use super::{Client, LimitExceeded, RunHandle, StartError};
+
+/// A start that is being put together; awaiting it starts the run.
+///
+/// The future is cancellation-safe in this sense: dropped, it has started the run or not, and starting again under the same
+/// idempotency key is safe.
+#[derive(Debug)]
+#[must_use = "a run is started by awaiting this"]
+pub struct StartRun<O> {
+    client: Client,
+    workflow: Result<Name, StartError>,
+    version: Option<u32>,
+    input: Result<Value, serde_json::Error>,
+    options: Options,
+    ty: PhantomData<fn() -> O>,
+}
+
+#[derive(Debug, Default)]
+struct Options {
+    key: Option<String>,
+    labels: BTreeMap<String, String>,
+    queue: Option<String>,
+    priority: Option<i16>,
+    delay: Option<StartDelay>,
+    deadline: Option<Duration>,
+    trace: Option<String>,
+}
+
+impl<O> StartRun<O> {
+    pub(super) fn new(
+        client: Client,
+        workflow: Result<Name, StartError>,
+        version: Option<u32>,
+        input: impl Serialize,
+    ) -> StartRun<O> {
+        let input = serde_json::to_value(input);
+        StartRun {
+            client,
+            workflow,
+            version,
+            input,
+            options: Options::default(),
+            ty: PhantomData,
+        }
+    }
+
+    /// Starts at most one run of this workflow under the key, however often and from wherever it is tried: a later start
+    /// with the same input gets the first one's run, one with another input is refused.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.options.key = Some(key.into());
+        self
+    }
+
+    /// A label to list by; at most 32, of at most 128 bytes each for key and value.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Begins that long after the start is recorded, by the database's clock.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.options.delay = Some(StartDelay::In(delay));
+        self
+    }
+
+    /// Begins at that instant by the database's clock; at once if it is past.
+    pub fn at(mut self, at: Timestamp) -> Self {
+        self.options.delay = Some(StartDelay::At(at));
+        self
+    }
+
+    /// The queue of steps that name none, instead of the workflow's.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.options.queue = Some(queue.into());
+        self
+    }
+
+    /// The priority of steps that name none, instead of the workflow's; lower is more urgent.
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.options.priority = Some(priority);
+        self
+    }
+
+    /// How long the run may take from its first due time on, instead of the workflow's deadline.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// The W3C trace context (`traceparent`) that its steps continue.
+    pub fn trace(mut self, traceparent: impl Into<String>) -> Self {
+        self.options.trace = Some(traceparent.into());
+        self
+    }
+
+    async fn submit(self) -> Result<RunHandle<O>, StartError> {
+        let input = self.input.map_err(StartError::Encode)?;
+        let workflow = self.workflow?;
+        self.options.check()?;
+        let definition = self.client.definition(&workflow, self.version).await?;
+        let start = start(
+            &definition,
+            &input,
+            self.options,
+            self.client.payload_limit(),
+        )?;
+        let group = Group {
+            entries: vec![Entry::Start(Box::new(start))],
+        };
+        match self.client.lane().submit(group).await? {
+            GroupReply::Done(replies) => match replies.as_slice() {
+                [EntryReply::Started(reply)] => {
+                    Ok(RunHandle::new(self.client, reply.run, reply.existing))
+                }
+                other => unreachable!("a start is answered by {other:?}"),
+            },
+            GroupReply::Refused { rejection, .. } => Err(rejection.into()),
+            GroupReply::Busy => Err(StartError::Refused("the run is locked".to_owned())),
+        }
+    }
+}
+
+impl<O: 'static> IntoFuture for StartRun<O> {
+    type Output = Result<RunHandle<O>, StartError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.submit())
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), StartError> {
+        LimitExceeded::check("number of labels", self.labels.len(), limits::LABELS)?;
+        for (key, value) in &self.labels {
+            LimitExceeded::check("bytes of a label's key", key.len(), limits::LABEL_BYTES)?;
+            LimitExceeded::check("bytes of a label's value", value.len(), limits::LABEL_BYTES)?;
+            no_nul("a label", key)?;
+            no_nul("a label", value)?;
+        }
+        if let Some(key) = &self.key {
+            LimitExceeded::check("bytes of the idempotency key", key.len(), limits::KEY_BYTES)?;
+            no_nul("the idempotency key", key)?;
+        }
+        if let Some(trace) = &self.trace {
+            LimitExceeded::check(
+                "bytes of the trace context",
+                trace.len(),
+                limits::COMMENT_BYTES,
+            )?;
+            no_nul("the trace context", trace)?;
+        }
+        if let Some(StartDelay::In(delay)) = self.delay {
+            span("seconds of the delay", delay)?;
+        }
+        self.deadline
+            .map_or(Ok(()), |deadline| span("seconds of the deadline", deadline))
+    }
+}
+
+fn span(what: &'static str, found: Duration) -> Result<(), StartError> {
+    if found <= limits::SPAN_MAX {
+        return Ok(());
+    }
+    // Rounded up: a span just above the limit shows as above it.
+    let seconds = found
+        .as_secs()
+        .saturating_add(u64::from(found.subsec_nanos() > 0));
+    Err(LimitExceeded {
+        what,
+        limit: limits::SPAN_MAX.as_secs(),
+        found: seconds,
+    }
+    .into())
+}
+
+fn no_nul(what: &'static str, text: &str) -> Result<(), StartError> {
+    if text.contains('\0') {
+        Err(StartError::NulCharacter { what })
+    } else {
+        Ok(())
+    }
+}
+
+/// The start as the store takes it: input checked, defaults filled in, ids drawn or derived.
+fn start(
+    definition: &Definition,
+    input: &Value,
+    options: Options,
+    payload_limit: usize,
+) -> Result<Start, StartError> {
+    let filled =
+        definition
+            .contract()
+            .check(input)
+            .map_err(|violations| StartError::InvalidInput {
+                workflow: definition.name().clone(),
+                violations,
+            })?;
+    let payload = serde_json::to_vec(&filled).map_err(StartError::Encode)?;
+    LimitExceeded::check("bytes of the input", payload.len(), payload_limit)?;
+    let run = match &options.key {
+        Some(key) => RunId::derived(definition.name(), key),
+        None => RunId::from_u128(Uuid::now_v7().as_u128()),
+    };
+    Ok(Start {
+        run,
+        life: life(),
+        command: command(),
+        definition: definition.key().clone(),
+        input: Payload::new(payload),
+        raw_input: Payload::new(canonical_json(input).as_bytes()).digest(),
+        key: options.key,
+        labels: options.labels,
+        queue: options.queue.as_deref().map(Name::new).transpose()?,
+        priority: options.priority,
+        delay: options.delay,
+        deadline: options.deadline,
+        trace: options.trace,
+    })
+}
+
+/// A command id, drawn once for each wish: a repeated submission repeats it.
+pub(super) fn command() -> CommandId {
+    CommandId::from_u128(Uuid::now_v7().as_u128())
+}
+
+/// 64 random bits: the fixed bits of a UUID's halves are in different places.
+fn life() -> Life {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    Life(high ^ low)
+}

@@ -1,0 +1,107 @@
+//! The attempts that are being executed.
+//!
+//! Invariant: every spawned attempt is in the map until it is finished or aborted, and dropping this aborts them all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use squid_mesh_core::payload::Payload;
+use squid_mesh_core::worker::{AttemptFailure, AttemptId, Execution, StopReason};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::Instrument as _;
+
+use crate::handler::{Registry, StepContext, Stopper};
+
+/// Executes attempts, each on a task of its own.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    handlers: Arc<Registry>,
+    tasks: JoinSet<Finished>,
+    running: BTreeMap<AttemptId, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    task: AbortHandle,
+    stopper: Stopper,
+}
+
+/// An attempt whose handler has returned.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) attempt: AttemptId,
+    pub(crate) result: Result<Payload, AttemptFailure>,
+}
+
+impl Attempts {
+    pub(crate) fn new(handlers: Arc<Registry>) -> Attempts {
+        Attempts {
+            handlers,
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Begins one.
+    pub(crate) fn execute(&mut self, execution: Execution) {
+        let attempt = execution.attempt;
+        let span = tracing::info_span!(
+            "attempt",
+            run = %execution.run(),
+            workflow = %execution.task.brief.definition,
+            step = %execution.step,
+            attempt = execution.task.attempt,
+            queue = %execution.task.queue,
+        );
+        let (cx, stopper) = StepContext::new(&execution);
+        let handler = self.handlers.find(execution.handler.as_str());
+        let handler = handler
+            .expect("a worker claims only what it has handlers for")
+            .clone();
+        let body = async move {
+            let result = handler.execute(cx, execution.input).await;
+            match &result {
+                Ok(_) => tracing::debug!("succeeded"),
+                Err(AttemptFailure { failure, .. }) => {
+                    tracing::debug!(code = %failure.code, retryable = failure.retryable, "failed");
+                }
+            }
+            Finished { attempt, result }
+        };
+        let task = self.tasks.spawn(body.instrument(span));
+        self.running.insert(attempt, Running { task, stopper });
+    }
+
+    /// Fires an attempt's cancellation; nothing if it is over.
+    pub(crate) fn stop(&self, attempt: AttemptId, reason: StopReason) {
+        if let Some(running) = self.running.get(&attempt) {
+            tracing::debug!(run = %attempt.key.run, ?reason, "attempt asked to stop");
+            running.stopper.stop(reason);
+        }
+    }
+
+    /// Drops an attempt's future; nothing if it is over.
+    pub(crate) fn abort(&mut self, attempt: AttemptId) {
+        if let Some(running) = self.running.remove(&attempt) {
+            tracing::debug!(run = %attempt.key.run, "attempt aborted");
+            running.task.abort();
+        }
+    }
+
+    /// Waits for the next one to finish; for ever if there is none. Cancellation-safe.
+    pub(crate) async fn finished(&mut self) -> Finished {
+        loop {
+            match self.tasks.join_next().await {
+                // One that finished while it was being aborted is not reported: its worker has given it up.
+                Some(Ok(finished)) if self.running.remove(&finished.attempt).is_some() => {
+                    return finished;
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    debug_assert!(error.is_cancelled(), "panics are caught inside the attempt")
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+}

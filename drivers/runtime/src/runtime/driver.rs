@@ -1,0 +1,213 @@
+//! The loop between the worker and the world.
+//!
+//! Invariant: no policy. One future owns the worker; every input goes in with the moment it came, and every action that
+//! follows is done before the next input is looked at.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use squid_mesh_core::id::RunId;
+use squid_mesh_core::operation::{Ended, Group, GroupReply, Operation};
+use squid_mesh_core::store::{Fetch, Store, StoreError};
+use squid_mesh_core::worker::{Action, Input, SubmitError, Ticket, Worker};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use super::attempts::{Attempts, Finished};
+use super::clock::Clock;
+use super::watches::Watches;
+
+/// What clients of this process ask of its worker.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Submit a group.
+    Submit {
+        group: Group,
+        answer: oneshot::Sender<Result<GroupReply, SubmitError>>,
+    },
+    /// Say when a run ends by this worker's hand. The receiver is sent back once the watch is kept.
+    Watch {
+        run: RunId,
+        kept: oneshot::Sender<oneshot::Receiver<Ended>>,
+    },
+    /// Stop claiming, let handlers finish, and end.
+    Drain,
+}
+
+/// How many messages may wait for the loop before their senders do.
+pub(crate) const MESSAGES: usize = 1_024;
+
+/// The longest sleep; bounds how late a clock that jumped (a machine that slept) is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// Owns the worker and everything it set going.
+pub(crate) struct Driver<S> {
+    worker: Worker,
+    clock: Clock,
+    store: S,
+    messages: mpsc::Receiver<Message>,
+    operations: JoinSet<Input>,
+    attempts: Attempts,
+    answers: BTreeMap<u64, oneshot::Sender<Result<GroupReply, SubmitError>>>,
+    watches: Watches,
+    requests: u64,
+}
+
+/// What ended a sleep.
+enum Woken {
+    Input(Input),
+    Message(Message),
+    Deadline,
+}
+
+impl<S: Store + Clone> Driver<S> {
+    pub(crate) fn new(
+        worker: Worker,
+        clock: Clock,
+        store: S,
+        attempts: Attempts,
+        messages: mpsc::Receiver<Message>,
+    ) -> Driver<S> {
+        Driver {
+            worker,
+            clock,
+            store,
+            messages,
+            operations: JoinSet::new(),
+            attempts,
+            answers: BTreeMap::new(),
+            watches: Watches::default(),
+            requests: 0,
+        }
+    }
+
+    /// Runs until a drain is complete.
+    pub(crate) async fn run(mut self) {
+        let store = self.store.clone();
+        let mut hint = Box::pin(store.hint());
+        while !self.act() {
+            let sleep = tokio::time::sleep(self.time_left());
+            let woken = tokio::select! {
+                Some(done) = self.operations.join_next() => {
+                    Woken::Input(done.expect("operations are not aborted, and their panics are caught"))
+                }
+                Finished { attempt, result } = self.attempts.finished() => {
+                    Woken::Input(Input::Finished { attempt, result })
+                }
+                Some(message) = self.messages.recv() => Woken::Message(message),
+                hint = &mut hint => Woken::Input(Input::Hint(hint)),
+                () = sleep => Woken::Deadline,
+            };
+            let input = match woken {
+                Woken::Input(input) => input,
+                Woken::Message(message) => match self.accept(message) {
+                    Some(input) => input,
+                    None => continue,
+                },
+                Woken::Deadline => continue,
+            };
+            if matches!(input, Input::Hint(_)) {
+                hint.set(store.hint());
+            }
+            self.worker.handle(input, self.clock.now());
+        }
+    }
+
+    /// Does what the worker asks for, until it asks for nothing; whether it has stopped.
+    fn act(&mut self) -> bool {
+        while let Some(action) = self.worker.poll(self.clock.now()) {
+            match action {
+                Action::Perform { ticket, operation } => self.perform(ticket, operation),
+                Action::Fetch { ticket, wanted } => self.fetch(ticket, wanted),
+                Action::Execute(execution) => self.attempts.execute(*execution),
+                Action::Stop { attempt, reason } => self.attempts.stop(attempt, reason),
+                Action::Abort { attempt } => self.attempts.abort(attempt),
+                Action::Answer { request, result } => {
+                    if let Some(answer) = self.answers.remove(&request) {
+                        // A client that no longer waits has dropped its end.
+                        let _ = answer.send(result);
+                    }
+                }
+                Action::Ended(ended) => self.watches.ended(ended),
+                Action::Stopped => return true,
+            }
+        }
+        false
+    }
+
+    fn time_left(&self) -> Duration {
+        let deadline = self.worker.deadline().map(|(at, reason)| {
+            tracing::trace!(?reason, "sleeping");
+            at.since(self.clock.now())
+        });
+        deadline.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
+    }
+
+    fn accept(&mut self, message: Message) -> Option<Input> {
+        match message {
+            Message::Submit { group, answer } => {
+                self.requests += 1;
+                self.answers.insert(self.requests, answer);
+                Some(Input::Submit {
+                    request: self.requests,
+                    group,
+                })
+            }
+            Message::Watch { run, kept } => {
+                // A client that no longer waits has dropped its end, and with it the watch.
+                let _ = kept.send(self.watches.keep(run));
+                None
+            }
+            Message::Drain => Some(Input::Drain),
+        }
+    }
+
+    fn perform(&mut self, ticket: Ticket, operation: Operation) {
+        let span = tracing::debug_span!("operation", kind = kind(&operation), ticket = ticket.0);
+        let store = self.store.clone();
+        let performing = async move {
+            let performed = AssertUnwindSafe(store.perform(operation))
+                .catch_unwind()
+                .await;
+            let result = performed.unwrap_or_else(|_| Err(panicked()));
+            if let Err(error) = &result {
+                tracing::debug!(%error, "not answered");
+            }
+            Input::Performed { ticket, result }
+        };
+        self.operations.spawn(performing.instrument(span));
+    }
+
+    fn fetch(&mut self, ticket: Ticket, wanted: Fetch) {
+        let span =
+            tracing::debug_span!("fetch", payloads = wanted.payloads.len(), ticket = ticket.0);
+        let store = self.store.clone();
+        let fetching = async move {
+            let fetched = AssertUnwindSafe(store.fetch(wanted)).catch_unwind().await;
+            Input::Fetched {
+                ticket,
+                result: fetched.unwrap_or_else(|_| Err(panicked())),
+            }
+        };
+        self.operations.spawn(fetching.instrument(span));
+    }
+}
+
+/// A store that panicked may have committed, or not.
+fn panicked() -> StoreError {
+    tracing::error!("the store panicked");
+    StoreError::Unavailable("the store panicked".to_owned())
+}
+
+fn kind(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Register(_) => "register",
+        Operation::Submit(_) => "submit",
+        Operation::Claim(_) => "claim",
+        Operation::Lease(_) => "lease",
+        Operation::Settle(_) => "settle",
+    }
+}

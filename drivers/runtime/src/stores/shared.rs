@@ -1,0 +1,150 @@
+//! Any store behind one type, so that hosts name no type parameter.
+//!
+//! Invariant: adds nothing to the store and keeps nothing of it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use squid_mesh_core::id::{RunId, Shards};
+use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{
+    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+};
+use squid_mesh_core::time::Timestamp;
+
+/// Some store, shared by a runtime and its clients. Cheap to clone.
+#[derive(Clone)]
+pub struct SharedStore(Arc<dyn Erased>);
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Answered<'a, T> = Answer<'a, Result<T, StoreError>>;
+
+impl SharedStore {
+    /// Shares a store: one of this crate's, or any other that passes the conformance suite.
+    pub fn new(store: impl Store + Inspect) -> SharedStore {
+        SharedStore(Arc::new(store))
+    }
+}
+
+impl Store for SharedStore {
+    fn shards(&self) -> Shards {
+        self.0.shards()
+    }
+
+    fn perform(
+        &self,
+        operation: Operation,
+    ) -> impl Future<Output = Result<Reply, StoreError>> + Send {
+        self.0.perform(operation)
+    }
+
+    fn fetch(&self, wanted: Fetch) -> impl Future<Output = Result<Fetched, StoreError>> + Send {
+        self.0.fetch(wanted)
+    }
+
+    fn hint(&self) -> impl Future<Output = Hint> + Send {
+        self.0.hint()
+    }
+}
+
+impl Inspect for SharedStore {
+    fn run(&self, id: RunId) -> impl Future<Output = Result<Option<RunRecord>, StoreError>> + Send {
+        self.0.run(id)
+    }
+
+    fn journal(
+        &self,
+        id: RunId,
+        from: Seq,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<StoredRow>, StoreError>> + Send {
+        self.0.journal(id, from, limit)
+    }
+
+    fn list(
+        &self,
+        filter: &RunFilter,
+        after: Option<(Timestamp, RunId)>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<RunRow>, StoreError>> + Send {
+        self.0.list(filter.clone(), after, limit)
+    }
+
+    fn workers(&self) -> impl Future<Output = Result<Vec<WorkerRow>, StoreError>> + Send {
+        self.0.workers()
+    }
+
+    fn definitions(&self) -> impl Future<Output = Result<Vec<DefinitionRow>, StoreError>> + Send {
+        self.0.definitions()
+    }
+}
+
+impl fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedStore")
+    }
+}
+
+/// `Store` and `Inspect` with their futures boxed.
+trait Erased: Send + Sync {
+    fn shards(&self) -> Shards;
+    fn perform(&self, operation: Operation) -> Answered<'_, Reply>;
+    fn fetch(&self, wanted: Fetch) -> Answered<'_, Fetched>;
+    fn hint(&self) -> Answer<'_, Hint>;
+    fn run(&self, id: RunId) -> Answered<'_, Option<RunRecord>>;
+    fn journal(&self, id: RunId, from: Seq, limit: u32) -> Answered<'_, Vec<StoredRow>>;
+    fn list(
+        &self,
+        filter: RunFilter,
+        after: Option<(Timestamp, RunId)>,
+        limit: u32,
+    ) -> Answered<'_, Vec<RunRow>>;
+    fn workers(&self) -> Answered<'_, Vec<WorkerRow>>;
+    fn definitions(&self) -> Answered<'_, Vec<DefinitionRow>>;
+}
+
+impl<S: Store + Inspect> Erased for S {
+    fn shards(&self) -> Shards {
+        Store::shards(self)
+    }
+
+    fn perform(&self, operation: Operation) -> Answered<'_, Reply> {
+        Box::pin(Store::perform(self, operation))
+    }
+
+    fn fetch(&self, wanted: Fetch) -> Answered<'_, Fetched> {
+        Box::pin(Store::fetch(self, wanted))
+    }
+
+    fn hint(&self) -> Answer<'_, Hint> {
+        Box::pin(Store::hint(self))
+    }
+
+    fn run(&self, id: RunId) -> Answered<'_, Option<RunRecord>> {
+        Box::pin(Inspect::run(self, id))
+    }
+
+    fn journal(&self, id: RunId, from: Seq, limit: u32) -> Answered<'_, Vec<StoredRow>> {
+        Box::pin(Inspect::journal(self, id, from, limit))
+    }
+
+    fn list(
+        &self,
+        filter: RunFilter,
+        after: Option<(Timestamp, RunId)>,
+        limit: u32,
+    ) -> Answered<'_, Vec<RunRow>> {
+        Box::pin(async move { Inspect::list(self, &filter, after, limit).await })
+    }
+
+    fn workers(&self) -> Answered<'_, Vec<WorkerRow>> {
+        Box::pin(Inspect::workers(self))
+    }
+
+    fn definitions(&self) -> Answered<'_, Vec<DefinitionRow>> {
+        Box::pin(Inspect::definitions(self))
+    }
+}

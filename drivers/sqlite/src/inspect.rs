@@ -1,0 +1,91 @@
+//! Reads for people, on connections that cannot write.
+//!
+//! Invariant: each call sees one snapshot of the database.
+
+use serde_json::Value;
+use sqlx::Acquire as _;
+use sqlx::sqlite::SqliteRow;
+use squid_mesh_core::id::RunId;
+use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
+use squid_mesh_core::payload::Payload;
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{Inspect, RunFilter, RunRecord, StoreError, StoredRow};
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_core::transition::Transition;
+
+use crate::error::store_error;
+use crate::rows::{self, Columns};
+use crate::script::Script;
+use crate::sql;
+use crate::store::SqliteStore;
+
+impl Inspect for SqliteStore {
+    async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+        let key = rows::run_keys([&id]);
+        let failed = |error: sqlx::Error| store_error(&error);
+        let mut connection = self.reader().await?;
+        let mut tx = connection.begin().await.map_err(failed)?;
+        let run = Script::of(sql::RUNS).with(key.as_str()).rows(&mut tx).await.map_err(failed)?;
+        let tasks = Script::of(sql::TASKS_OF).with(key.as_str()).rows(&mut tx).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        let Some(run) = run.first() else { return Ok(None) };
+        let tasks = tasks.iter().map(rows::task).collect::<Result<_, _>>()?;
+        Ok(Some(RunRecord { now: self.now(), row: rows::run(run)?, tasks }))
+    }
+
+    async fn journal(&self, id: RunId, from: Seq, limit: u32) -> Result<Vec<StoredRow>, StoreError> {
+        let script = Script::of(sql::JOURNAL).with(id.to_bytes().as_slice()).with(from.0).with(limit);
+        let found = self.query(script).await?;
+        found.iter().map(|row| stored_row(id, row)).collect()
+    }
+
+    async fn list(
+        &self,
+        filter: &RunFilter,
+        after: Option<(Timestamp, RunId)>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>, StoreError> {
+        let found = self.query(page(filter, after, limit)).await?;
+        found.iter().map(rows::run).collect()
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        let found = self.query(Script::of(sql::WORKERS)).await?;
+        found.iter().map(rows::worker).collect()
+    }
+
+    async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
+        let found = self.query(Script::of(sql::ALL_DEFINITIONS)).await?;
+        found.iter().map(rows::definition).collect()
+    }
+}
+
+fn stored_row(run: RunId, row: &SqliteRow) -> Result<StoredRow, StoreError> {
+    let mut columns = Columns::of("journal", row);
+    let (seq, at) = (columns.seq()?, columns.instant()?);
+    let transition = Transition::decode(columns.blob()?);
+    let payload = columns.blob_or_null()?.map(Payload::new);
+    let row = transition.map(|transition| JournalRow { run, seq, at, transition, payload });
+    Ok(StoredRow { seq, row })
+}
+
+fn page(filter: &RunFilter, after: Option<(Timestamp, RunId)>, limit: u32) -> Script {
+    let (created, run) = after.unwrap_or((Timestamp::MAX, RunId::from_u128(u128::MAX)));
+    let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.as_i16()).collect();
+    let statuses = Value::from(statuses).to_string();
+    let labels = filter.labels.iter().map(|(key, value)| Value::from(vec![key.as_str(), value.as_str()]));
+    let labels = Value::Array(labels.collect()).to_string();
+    let script = match &filter.workflow {
+        Some(workflow) => Script::of(sql::LIST_OF_WORKFLOW).with(workflow.as_str()),
+        None => Script::of(sql::LIST),
+    };
+    script
+        .with(filter.from.unwrap_or(Timestamp::MIN).as_micros())
+        .with(filter.until.unwrap_or(Timestamp::MAX).as_micros())
+        .with(created.as_micros())
+        .with(run.to_bytes().as_slice())
+        .with(statuses.as_str())
+        .with(statuses.as_str())
+        .with(labels)
+        .with(limit)
+}

@@ -1,0 +1,213 @@
+//! Every statement of this store.
+//!
+//! Parameters are plain `?`, in the order in which they appear: statements are sent several at a time, and numbered ones
+//! would refer to each other's.
+//!
+//! Invariant: a statement is constant text. Each names the index it uses, and a test holds it to that.
+
+macro_rules! run_columns {
+    () => {
+        "run.run_id, run.life, run.workflow, run.version, run.seq, run.status, run.state, run.labels, \
+         run.created, run.updated"
+    };
+}
+
+macro_rules! task_columns {
+    () => {
+        "task.run_id, task.lane, task.life, task.kind, task.step, task.queue, task.priority, task.handler, \
+         task.due_at, task.attempt, task.fence_seq, task.fence_claims, task.owner, task.begun, task.expired, \
+         task.hand_offs, task.format, task.renew_until, task.brief"
+    };
+}
+
+macro_rules! worker_columns {
+    () => {
+        "incarnation, name, handlers, queues, started, seen, claim, claim_shard, claimed"
+    };
+}
+
+/// Takes the write lock: whoever holds it is the only one who writes.
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Makes what follows one operation, which can be undone alone.
+pub(crate) const SAVEPOINT: &str = "SAVEPOINT operation";
+/// Joins an operation to the transaction.
+pub(crate) const RELEASE: &str = "RELEASE operation";
+/// Undoes the operation that was begun last.
+pub(crate) const UNDO: &str = "ROLLBACK TO operation";
+/// Makes everything durable.
+pub(crate) const COMMIT: &str = "COMMIT";
+
+/// One worker, by its primary key.
+pub(crate) const WORKER: &str = concat!(
+    "SELECT ",
+    worker_columns!(),
+    " FROM squid_mesh_workers WHERE incarnation = ?"
+);
+
+/// Runs by key, from a JSON array of ids in hexadecimal: the primary key, once for each.
+pub(crate) const RUNS: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM json_each(?) AS wanted \
+     CROSS JOIN squid_mesh_runs AS run ON run.shard = 0 AND run.run_id = unhex(wanted.value)"
+);
+
+/// Tasks by key, from a JSON array of pairs of id and lane: the primary key, once for each.
+pub(crate) const TASKS: &str = concat!(
+    "SELECT ",
+    task_columns!(),
+    " FROM json_each(?) AS wanted CROSS JOIN squid_mesh_tasks AS task \
+     ON task.shard = 0 AND task.run_id = unhex(wanted.value ->> 0) AND task.lane = wanted.value ->> 1"
+);
+
+/// Every task of some runs, from a JSON array of ids: a range of the primary key for each.
+pub(crate) const TASKS_OF: &str = concat!(
+    "SELECT ",
+    task_columns!(),
+    " FROM json_each(?) AS wanted CROSS JOIN squid_mesh_tasks AS task \
+     ON task.shard = 0 AND task.run_id = unhex(wanted.value) ORDER BY task.run_id, task.lane"
+);
+
+/// Definitions by key, from a JSON array of pairs of name and version: the primary key, once for each.
+pub(crate) const DEFINITIONS: &str = "SELECT definition.name, definition.version, definition.digest, definition.body \
+     FROM json_each(?) AS wanted CROSS JOIN squid_mesh_definitions AS definition \
+     ON definition.name = wanted.value ->> 0 AND definition.version = wanted.value ->> 1";
+
+/// The pairs of priority and handler that a queue has: one seek in `squid_mesh_tasks_by_due` for each priority, and one
+/// for each pair.
+pub(crate) const PAIRS: &str = "WITH RECURSIVE \
+     wanted (queue) AS (SELECT ?), \
+     urgency (priority) AS ( \
+       SELECT (SELECT min(task.priority) FROM squid_mesh_tasks AS task \
+                WHERE task.shard = 0 AND task.queue = wanted.queue) FROM wanted \
+       UNION ALL \
+       SELECT (SELECT min(task.priority) FROM squid_mesh_tasks AS task \
+                WHERE task.shard = 0 AND task.queue = wanted.queue AND task.priority > urgency.priority) \
+         FROM urgency, wanted WHERE urgency.priority IS NOT NULL), \
+     pair (priority, handler) AS ( \
+       SELECT urgency.priority, (SELECT min(task.handler) FROM squid_mesh_tasks AS task \
+                WHERE task.shard = 0 AND task.queue = wanted.queue AND task.priority = urgency.priority) \
+         FROM urgency, wanted WHERE urgency.priority IS NOT NULL \
+       UNION ALL \
+       SELECT pair.priority, (SELECT min(task.handler) FROM squid_mesh_tasks AS task \
+                WHERE task.shard = 0 AND task.queue = wanted.queue AND task.priority = pair.priority \
+                  AND task.handler > pair.handler) \
+         FROM pair, wanted WHERE pair.handler IS NOT NULL) \
+     SELECT pair.priority, pair.handler FROM pair WHERE pair.handler IS NOT NULL ORDER BY 1, 2";
+
+/// What is due of one queue, priority and handler: a range of `squid_mesh_tasks_by_due`, in its order.
+pub(crate) const DUE: &str = concat!(
+    "SELECT ",
+    task_columns!(),
+    " FROM squid_mesh_tasks AS task \
+     WHERE task.shard = 0 AND task.queue = ? AND task.priority = ? AND task.handler = ? \
+       AND task.due_at <= ? AND task.format <= ? \
+     ORDER BY task.due_at, task.run_id, task.lane LIMIT ?"
+);
+
+/// When the next of one queue, priority and handler falls due: the head of a range of `squid_mesh_tasks_by_due`.
+pub(crate) const NEXT_DUE: &str = "SELECT task.due_at FROM squid_mesh_tasks AS task \
+     WHERE task.shard = 0 AND task.queue = ? AND task.priority = ? AND task.handler = ? \
+       AND task.due_at > ? AND task.format <= ? \
+     ORDER BY task.due_at LIMIT 1";
+
+/// Adds a definition.
+pub(crate) const INSERT_DEFINITION: &str =
+    "INSERT INTO squid_mesh_definitions (name, version, digest, body) VALUES (?, ?, ?, ?)";
+
+/// Adds a run.
+pub(crate) const INSERT_RUN: &str = "INSERT INTO squid_mesh_runs \
+     (run_id, life, workflow, version, seq, status, state, labels, created, updated) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Moves a run on, unless somebody else has: its primary key.
+pub(crate) const UPDATE_RUN: &str = "UPDATE squid_mesh_runs SET seq = ?, status = ?, state = ?, updated = ? \
+     WHERE shard = 0 AND run_id = ? AND seq = ?";
+
+/// Appends to a journal.
+pub(crate) const INSERT_JOURNAL: &str =
+    "INSERT INTO squid_mesh_journal (run_id, seq, at, transition, payload) VALUES (?, ?, ?, ?, ?)";
+
+/// Removes a task whose fence is still this one: its primary key.
+pub(crate) const DELETE_TASK: &str = "DELETE FROM squid_mesh_tasks \
+     WHERE shard = 0 AND run_id = ? AND lane = ? AND fence_seq = ? AND fence_claims = ?";
+
+/// Changes a task whose fence is still this one, and its place in `squid_mesh_tasks_by_due`: its primary key.
+pub(crate) const MOVE_TASK: &str = "UPDATE squid_mesh_tasks SET life = ?, kind = ?, step = ?, attempt = ?, \
+     fence_seq = ?, fence_claims = ?, owner = ?, begun = ?, expired = ?, hand_offs = ?, format = ?, renew_until = ?, \
+     brief = ?, queue = ?, priority = ?, handler = ?, due_at = ? \
+     WHERE shard = 0 AND run_id = ? AND lane = ? AND fence_seq = ? AND fence_claims = ?";
+
+/// Changes a task whose fence is still this one, and no index: its primary key.
+pub(crate) const UPDATE_TASK: &str = "UPDATE squid_mesh_tasks SET life = ?, kind = ?, step = ?, attempt = ?, \
+     fence_seq = ?, fence_claims = ?, owner = ?, begun = ?, expired = ?, hand_offs = ?, format = ?, renew_until = ?, \
+     brief = ? \
+     WHERE shard = 0 AND run_id = ? AND lane = ? AND fence_seq = ? AND fence_claims = ?";
+
+/// Adds a task.
+pub(crate) const INSERT_TASK: &str = "INSERT INTO squid_mesh_tasks (life, kind, step, attempt, fence_seq, \
+     fence_claims, owner, begun, expired, hand_offs, format, renew_until, brief, queue, priority, handler, due_at, \
+     run_id, lane) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Adds a worker, or brings its row up to date: its primary key.
+pub(crate) const PUT_WORKER: &str = "INSERT INTO squid_mesh_workers \
+     (incarnation, name, handlers, queues, started, seen, claim, claim_shard, claimed) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (incarnation) DO UPDATE SET name = excluded.name, handlers = excluded.handlers, \
+       queues = excluded.queues, started = excluded.started, seen = excluded.seen, claim = excluded.claim, \
+       claim_shard = excluded.claim_shard, claimed = excluded.claimed";
+
+/// Payloads, from a JSON array of pairs of id and seq: the primary key of the journal, once for each.
+pub(crate) const PAYLOADS: &str = "SELECT row.run_id, row.seq, row.payload \
+     FROM json_each(?) AS wanted CROSS JOIN squid_mesh_journal AS row \
+     ON row.shard = 0 AND row.run_id = unhex(wanted.value ->> 0) AND row.seq = wanted.value ->> 1";
+
+/// A stretch of one journal: a range of its primary key.
+pub(crate) const JOURNAL: &str = "SELECT row.seq, row.at, row.transition, row.payload \
+     FROM squid_mesh_journal AS row WHERE row.shard = 0 AND row.run_id = ? AND row.seq >= ? ORDER BY row.seq LIMIT ?";
+
+macro_rules! list {
+    ($of:literal) => {
+        concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM squid_mesh_runs AS run WHERE ",
+            $of,
+            " run.created >= ? AND run.created < ? AND (run.created, run.run_id) < (?, ?) \
+              AND (? = '[]' OR run.status IN (SELECT value FROM json_each(?))) \
+              AND NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS ( \
+                SELECT 1 FROM json_each(run.labels) AS label \
+                 WHERE label.key = wanted.value ->> 0 AND label.value = wanted.value ->> 1)) \
+              ORDER BY run.created DESC, run.run_id DESC LIMIT ?"
+        )
+    };
+}
+
+/// A page of runs: `squid_mesh_runs_by_start`, backwards.
+pub(crate) const LIST: &str = list!("");
+/// A page of the runs of one workflow: `squid_mesh_runs_by_workflow`, backwards.
+pub(crate) const LIST_OF_WORKFLOW: &str = list!("run.workflow = ? AND");
+
+/// Every worker, oldest first.
+pub(crate) const WORKERS: &str = concat!(
+    "SELECT ",
+    worker_columns!(),
+    " FROM squid_mesh_workers ORDER BY started, incarnation"
+);
+
+/// Every definition, by its primary key.
+pub(crate) const ALL_DEFINITIONS: &str =
+    "SELECT name, version, digest, body FROM squid_mesh_definitions ORDER BY name, version";
+
+/// Whether there is a ledger.
+pub(crate) const LEDGER_EXISTS: &str =
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'squid_mesh_ledger'";
+/// The format of the schema.
+pub(crate) const LEDGER_FORMAT: &str = "SELECT coalesce(max(format), 0) FROM squid_mesh_ledger";
+/// Makes the ledger.
+pub(crate) const LEDGER_CREATE: &str = "CREATE TABLE IF NOT EXISTS squid_mesh_ledger \
+     (format INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
+/// Notes a migration that was applied.
+pub(crate) const LEDGER_INSERT: &str =
+    "INSERT INTO squid_mesh_ledger (format, name, applied_at) VALUES (?, ?, ?)";

@@ -1,0 +1,158 @@
+//! The one connection that writes, and what waits for it.
+//!
+//! SQLite has one writer at a time, so operations are queued in the process rather than in the database. Those that queue
+//! up while a transaction runs share the next one, and with it one flush to disk: each under a savepoint of its own.
+//! Renewals go first, because a lease that is not renewed in time repeats an attempt.
+//!
+//! Invariant: an operation is answered only when its transaction has ended: with its reply if the commit succeeded, with
+//! `Unavailable` if it is unknown whether it did, with anything else if nothing was written.
+
+use std::sync::Arc;
+
+use sqlx::Executor as _;
+use sqlx::sqlite::SqliteConnection;
+use squid_mesh_core::operation::{Operation, Reply};
+use squid_mesh_core::store::StoreError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connect::Opener;
+use crate::definitions::Definitions;
+use crate::error::{Failure, store_error};
+use crate::hint::Hints;
+use crate::options::Clock;
+use crate::perform::{Performed, Place, perform};
+use crate::read::Sources;
+use crate::sql;
+
+/// Most operations in one transaction, so that a renewal never waits for long.
+const GROUP: usize = 16;
+/// Most operations that wait; further ones wait to wait.
+pub(crate) const QUEUE: usize = 1_024;
+
+/// An operation, and who waits for its reply.
+pub(crate) struct Job {
+    pub(crate) operation: Operation,
+    pub(crate) answer: oneshot::Sender<Result<Reply, StoreError>>,
+}
+
+impl Job {
+    /// Answers; whoever asked may have stopped waiting.
+    fn answer(self, result: Result<Reply, StoreError>) {
+        drop(self.answer.send(result));
+    }
+}
+
+/// What the writer shares with the rest of the store.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) definitions: Definitions,
+    pub(crate) hints: Hints,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Owns the writing connection.
+pub(crate) struct Writer {
+    opener: Opener,
+    /// None after a fault: closing a connection undoes whatever it was in the middle of.
+    connection: Option<SqliteConnection>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(crate) fn new(opener: Opener, connection: SqliteConnection, shared: Arc<Shared>) -> Writer {
+        Writer { opener, connection: Some(connection), shared }
+    }
+
+    /// Performs what arrives until nobody can send any more.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(GROUP);
+        while inbox.recv_many(&mut jobs, GROUP).await > 0 {
+            jobs.sort_by_key(|job| !matches!(job.operation, Operation::Lease(_)));
+            self.perform_together(std::mem::take(&mut jobs)).await;
+        }
+    }
+
+    async fn perform_together(&mut self, jobs: Vec<Job>) {
+        let opened = match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.opener.open().await,
+        };
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => return fail(jobs, || store_error(&error)),
+        };
+        let performed = match self.perform_all(&mut connection, jobs).await {
+            Ok(performed) => performed,
+            Err((jobs, error)) => {
+                close(connection).await;
+                return fail(jobs, || store_error(&error));
+            }
+        };
+        match connection.execute(sql::COMMIT).await {
+            Ok(_) => {
+                self.connection = Some(connection);
+                self.answer(performed);
+            }
+            Err(error) => {
+                self.shared.definitions.forget();
+                close(connection).await;
+                let jobs = performed.into_iter().map(|(job, _)| job).collect();
+                fail(jobs, || StoreError::Unavailable(error.to_string()));
+            }
+        }
+    }
+
+    /// Performs each operation, or answers it at once if it alone cannot be performed. A fault of the database hands back
+    /// every operation that was not answered.
+    async fn perform_all(
+        &self,
+        connection: &mut SqliteConnection,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<(Job, Performed)>, (Vec<Job>, sqlx::Error)> {
+        let sources = Sources { definitions: &self.shared.definitions, clock: &*self.shared.clock };
+        let mut done = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
+        let mut place = Place::First;
+        while let Some(job) = jobs.next() {
+            let fault = match perform(connection, &sources, place, &job.operation).await {
+                Ok(performed) => {
+                    done.push((job, performed));
+                    None
+                }
+                Err(Failure::Operation(error)) => {
+                    job.answer(Err(error));
+                    connection.execute(sql::UNDO).await.err().map(|fault| (None, fault))
+                }
+                Err(Failure::Database(fault)) => Some((Some(job), fault)),
+            };
+            if let Some((job, fault)) = fault {
+                let before = done.into_iter().map(|(job, _)| job);
+                return Err((before.chain(job).chain(jobs).collect(), fault));
+            }
+            place = Place::Later;
+        }
+        Ok(done)
+    }
+
+    fn answer(&self, performed: Vec<(Job, Performed)>) {
+        let mut hints = std::collections::BTreeSet::new();
+        for (job, performed) in performed {
+            hints.extend(performed.hints);
+            job.answer(Ok(performed.reply));
+        }
+        self.shared.hints.send(hints);
+    }
+}
+
+fn fail(jobs: Vec<Job>, why: impl Fn() -> StoreError) {
+    for job in jobs {
+        job.answer(Err(why()));
+    }
+}
+
+/// Closing rolls back; that the connection is broken already changes nothing.
+async fn close(connection: SqliteConnection) {
+    if let Err(error) = sqlx::Connection::close(connection).await {
+        tracing::debug!(%error, "a broken connection did not close");
+    }
+}

@@ -1,0 +1,113 @@
+//! The command line.
+//!
+//! Invariant: every option that names a database is read the same way by every command.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use squid_mesh::core::limits;
+
+use crate::place::Place;
+
+/// The reference host of Squid Mesh.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run every reference workflow once, and check that each ends as it should.
+    Smoke(SmokeArgs),
+    /// Execute the steps of the reference workflows until SIGTERM or Ctrl-C.
+    Worker(WorkerArgs),
+    /// Start a run, for a worker to execute, and print its id.
+    Start(StartArgs),
+}
+
+/// Which database to work with.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// `sqlite:PATH` or `postgres://...`; $DATABASE_URL if it is not given.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Keep an SQLite file in this directory.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "database_url")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Options of `smoke`.
+#[derive(Debug, Args)]
+pub struct SmokeArgs {
+    /// Which database; an SQLite file that goes with the program if none is named.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Print one JSON object, as the last line, instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The payment gateway to ask; one of its own on loopback if none is named.
+    #[arg(long, value_name = "URL")]
+    pub gateway_url: Option<String>,
+    /// How long a step is leased: how soon others take over from a worker that died.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = millis(limits::LEASE_DEFAULT))]
+    pub lease_ms: u64,
+    /// How long an idle worker waits before it looks for work.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = millis(limits::POLL_DEFAULT))]
+    pub poll_ms: u64,
+    /// How long running handlers may take to finish after SIGTERM.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = millis(limits::GRACE_DEFAULT))]
+    pub grace_ms: u64,
+}
+
+/// Options of `start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The run's input, as JSON.
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub input: String,
+    /// Start at most one run under this key.
+    #[arg(long)]
+    pub key: Option<String>,
+}
+
+impl DatabaseArgs {
+    /// The place that these name.
+    ///
+    /// # Errors
+    /// If a directory cannot be made.
+    pub fn place(&self) -> anyhow::Result<Place> {
+        Place::find(self.database_url.clone(), self.data_dir.as_deref().map(Path::new))
+    }
+
+    /// The place that these name, for a command that shares it with others: a file that goes with the program is none.
+    ///
+    /// # Errors
+    /// If none is named.
+    pub fn shared_place(&self) -> anyhow::Result<Place> {
+        let place = self.place()?;
+        anyhow::ensure!(!place.is_temporary(), "no database is named: give --database-url, --data-dir or $DATABASE_URL");
+        Ok(place)
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

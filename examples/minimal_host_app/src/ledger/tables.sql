@@ -1,0 +1,33 @@
+create table if not exists app_invoices (
+    id        text   not null primary key,
+    customer  text   not null,
+    cents     bigint not null,
+    status    text   not null,
+    payment   text
+);
+
+-- One row for each call a customer has got: `key` is the idempotency key of the step that made it.
+create table if not exists app_notifications (
+    key       text   not null primary key,
+    invoice   text   not null,
+    body      text   not null
+);
+
+create table if not exists app_figures (
+    subject   text   not null,
+    name      text   not null,
+    value     bigint not null,
+    primary key (subject, name)
+);
+
+-- What left the process: one row for each time a handler's body was executed, repetitions included.
+create table if not exists app_effects (
+    token     text   not null primary key,
+    key       text   not null,
+    run       text   not null,
+    step      text   not null,
+    attempt   bigint not null
+);
+
+create index if not exists app_effects_by_run on app_effects (run);
+create index if not exists app_effects_by_key on app_effects (key);

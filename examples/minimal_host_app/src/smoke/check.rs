@@ -1,0 +1,118 @@
+//! What one run should have come to, compared with what it came to.
+//!
+//! Invariant: a deviation is never dropped, and comparing goes on after one, so that all are told at once.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::time::Duration;
+
+use squid_mesh::core::id::RunId;
+use squid_mesh::core::run::Status;
+use squid_mesh::{HistoryEntry, Inspection};
+
+use crate::ledger::Effect;
+
+/// One run under comparison.
+#[derive(Debug)]
+pub struct Check {
+    /// The workflow.
+    pub name: String,
+    /// The run, if it was started.
+    pub run: Option<RunId>,
+    /// Its status, if it was looked at.
+    pub status: Option<Status>,
+    /// How many steps it has.
+    pub steps: usize,
+    /// Attempts of all its steps, lost ones included.
+    pub attempts: u32,
+    /// From its start to its last transition, by the database's clock.
+    pub duration: Duration,
+    /// What is not as it should be.
+    pub deviations: Vec<String>,
+}
+
+/// Everything there is to see of a run that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The run.
+    pub inspection: Inspection,
+    /// Its journal.
+    pub history: Vec<HistoryEntry>,
+    /// What its handlers did.
+    pub effects: Vec<Effect>,
+}
+
+impl Check {
+    /// Begins to compare a run of this workflow.
+    pub fn new(name: &str) -> Check {
+        Check {
+            name: name.to_owned(),
+            run: None,
+            status: None,
+            steps: 0,
+            attempts: 0,
+            duration: Duration::ZERO,
+            deviations: Vec::new(),
+        }
+    }
+
+    /// What is left of a scenario that could not be brought to its end.
+    pub fn broken(name: &str, error: &(dyn Error + 'static)) -> Check {
+        let mut check = Check::new(name);
+        check.deviate(error);
+        check
+    }
+
+    /// Notes a deviation.
+    pub fn deviate(&mut self, what: impl Display) {
+        self.deviations.push(what.to_string());
+    }
+
+    /// Notes a deviation unless both are the same.
+    pub fn equal<T: PartialEq + Debug>(&mut self, what: &str, found: T, expected: T) {
+        if found != expected {
+            self.deviate(format!("{what}: found {found:?}, expected {expected:?}"));
+        }
+    }
+
+    /// Takes over what is reported of a run, and compares its status and the attempts of each step: `expected` names every
+    /// step that is executed by a handler at all.
+    pub fn ended(&mut self, ended: &Ended, status: Status, expected: &[(&str, u32)]) {
+        let inspection = &ended.inspection;
+        self.run = Some(inspection.run);
+        self.status = Some(inspection.status);
+        self.steps = inspection.steps.len();
+        self.attempts = inspection.steps.iter().map(|step| step.executed + step.lost).sum();
+        self.duration = inspection.updated.since(inspection.created);
+        self.equal("status", inspection.status, status);
+        let executed = inspection.steps.iter().filter(|step| step.executed > 0);
+        let executed: BTreeMap<&str, u32> = executed.map(|step| (step.name.as_str(), step.executed)).collect();
+        self.equal("attempts", executed, expected.iter().copied().collect());
+        let lost: u32 = inspection.steps.iter().map(|step| step.lost).sum();
+        self.equal("lost attempts", lost, 0);
+        self.effects(&ended.effects, expected);
+    }
+
+    /// No process died, so every handler's body was executed exactly as often as the journal says.
+    fn effects(&mut self, effects: &[Effect], expected: &[(&str, u32)]) {
+        let mut attempts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for effect in effects {
+            attempts.entry(&effect.step).or_default().push(effect.attempt);
+        }
+        let expected = expected.iter().map(|(step, executed)| (*step, (1..=*executed).collect())).collect();
+        self.equal("attempts that had an effect", attempts, expected);
+    }
+
+    /// Compares the failures of a step that the journal has, in order: their code, and how many.
+    pub fn failures(&mut self, history: &[HistoryEntry], step: &str, code: &str, expected: usize) {
+        let failed = history.iter().filter(|entry| entry.event == "failed" && entry.step.as_deref() == Some(step));
+        let failed: Vec<&str> = failed.map(|entry| entry.summary.as_str()).collect();
+        self.equal(&format!("recorded failures of {step}"), failed.len(), expected);
+        for summary in failed {
+            if !summary.contains(&format!("failed with {code}:")) {
+                self.deviate(format!("recorded failure of {step}: {summary:?} has another code than {code}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+-- The schema of the first slice: definitions, runs with their journals, the agenda, workers.
+--
+-- Names are unqualified: the connection's search_path says which schema they are made in.
+--
+-- Conventions
+--   Instants are microseconds since 1970-01-01T00:00:00Z, the unit and range of the engine itself.
+--   Unsigned numbers are stored bit for bit in a signed column of their width.
+--   Names are compared as bytes, as the engine orders them.
+--   Wide columns come first in a row, so that none is lost to alignment.
+
+create table meta (
+    singleton boolean primary key default true check (singleton),
+    format integer not null,
+    shards smallint not null check (shards between 1 and 1024)
+);
+
+comment on table meta is 'One row. format: engines that know only older ones must not write here. shards: fixed for ever.';
+
+create table migrations (
+    number integer primary key,
+    name text not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+
+create table definitions (
+    name text collate "C" not null,
+    version bigint not null,
+    digest bytea not null,
+    body text not null,
+    primary key (name, version)
+);
+
+-- Only state, seq, status and updated_at change, and none of them is indexed: with room left on the page an update
+-- touches no index.
+create table runs (
+    life bigint not null,
+    version bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    seq integer not null,
+    shard smallint not null,
+    status smallint not null,
+    id uuid not null,
+    workflow text collate "C" not null,
+    state bytea not null,
+    labels jsonb,
+    primary key (shard, id)
+) with (fillfactor = 70);
+
+create index runs_by_start on runs (created_at, id);
+
+comment on column runs.labels is 'Null where there are none.';
+
+create table journal (
+    at bigint not null,
+    seq integer not null,
+    shard smallint not null,
+    run_id uuid not null,
+    transition bytea not null,
+    payload bytea,
+    primary key (shard, run_id, seq)
+);
+
+-- Payloads are written once and read rarely: compressing them would cost more than the space.
+alter table journal alter column payload set storage external;
+
+-- The agenda: a small table in which every row changes many times. Half of each page is left for the next versions, and
+-- what they leave behind is cleaned up at once.
+create table tasks (
+    life bigint not null,
+    due_at bigint not null,
+    renew_until bigint,
+    fence_seq integer not null,
+    fence_claims integer not null,
+    attempt integer not null,
+    hand_offs integer not null,
+    shard smallint not null,
+    lane smallint not null,
+    step smallint not null,
+    priority smallint not null,
+    kind smallint not null,
+    format smallint not null,
+    begun boolean not null,
+    expired boolean not null,
+    run_id uuid not null,
+    owner uuid,
+    queue text collate "C" not null,
+    handler text collate "C" not null,
+    brief bytea not null,
+    primary key (shard, run_id, lane)
+) with (
+    fillfactor = 50,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+-- Every row is in this index. The condition keeps it from looking like an index for lookups by key: the agenda is empty most
+-- of the times it is vacuumed, the planner then takes any index for as good as another, and this one would be read as a whole.
+create index tasks_due on tasks (shard, queue, priority, handler, due_at, run_id, lane) where format > 0;
+
+create table workers (
+    started_at bigint not null,
+    seen_at bigint not null,
+    claim bigint not null,
+    claim_shard smallint not null,
+    incarnation uuid primary key,
+    name text not null,
+    handlers text[] collate "C" not null,
+    queues text[] collate "C" not null,
+    claimed bytea not null
+) with (
+    fillfactor = 50,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+comment on column workers.claimed is 'What the last claim took, 26 bytes each: run, lane, fence.';

@@ -1,0 +1,194 @@
+//! A store of one's own, as small as one can be: rows in lists, one lock around them, every look a walk through all.
+//!
+//! What a store has to do is what its comments say; that it does it, the conformance suite says:
+//! `cargo run -p squid-mesh-sim --example third_party_store`.
+
+mod rows;
+
+use std::cmp::Reverse;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use squid_mesh_core::id::{RunId, Shards};
+use squid_mesh_core::operation::{
+    Decision, DefinitionRow, Operation, Reply, RunRow, View, WorkerRow,
+};
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{
+    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+};
+use squid_mesh_core::task::TaskRow;
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_sim::conformance::Suite;
+
+use rows::{Rows, now};
+
+/// The store. It never hints, which costs its workers latency and nothing else.
+struct ListStore {
+    shards: Shards,
+    rows: Mutex<Rows>,
+}
+
+impl ListStore {
+    fn new(shards: Shards) -> ListStore {
+        ListStore {
+            shards,
+            rows: Mutex::default(),
+        }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for ListStore {
+    fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
+        let mut rows = self.rows();
+        let mut view = View::default();
+        rows.read(&operation.reads(), self.shards, &mut view);
+        let mut decision = operation.decide(&view);
+        if let Decision::Need(more) = &decision {
+            rows.read(more, self.shards, &mut view);
+            decision = operation.decide(&view);
+        }
+        match decision {
+            Decision::Done { writes, reply } => rows.write(writes).map(|()| reply),
+            Decision::Need(_) => unreachable!("an operation asks for more at most once"),
+        }
+    }
+
+    async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
+        let rows = self.rows();
+        let mut fetched = Fetched::default();
+        for reference in wanted.payloads {
+            let row = rows
+                .journal
+                .iter()
+                .find(|row| (row.run, row.seq) == (reference.run, reference.seq));
+            match row.and_then(|row| row.payload.clone()) {
+                None => {}
+                Some(payload) if payload.digest() == reference.digest => {
+                    fetched.payloads.push((reference, payload))
+                }
+                Some(_) => {
+                    return Err(StoreError::Corrupt {
+                        detail: format!("{reference:?} is another payload"),
+                    });
+                }
+            }
+        }
+        for key in wanted.definitions {
+            let stored = rows.definitions.iter().find(|(row, _)| row.key == key);
+            fetched
+                .definitions
+                .extend(stored.map(|(_, definition)| Arc::clone(definition)));
+        }
+        Ok(fetched)
+    }
+
+    async fn hint(&self) -> Hint {
+        std::future::pending().await
+    }
+}
+
+impl Inspect for ListStore {
+    async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+        let rows = self.rows();
+        let mut tasks: Vec<TaskRow> = rows
+            .tasks
+            .iter()
+            .filter(|row| row.key.run == id)
+            .cloned()
+            .collect();
+        tasks.sort_by_key(|row| row.key);
+        let row = rows.runs.iter().find(|row| row.id == id).cloned();
+        Ok(row.map(|row| RunRecord {
+            now: now(),
+            row,
+            tasks,
+        }))
+    }
+
+    async fn journal(
+        &self,
+        id: RunId,
+        from: Seq,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let rows = self.rows();
+        // Rows of one run are appended in order, so they are found in order.
+        let wanted = rows
+            .journal
+            .iter()
+            .filter(|row| row.run == id && row.seq >= from)
+            .take(limit as usize);
+        Ok(wanted
+            .map(|row| StoredRow {
+                seq: row.seq,
+                row: Ok(row.clone()),
+            })
+            .collect())
+    }
+
+    async fn list(
+        &self,
+        filter: &RunFilter,
+        after: Option<(Timestamp, RunId)>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>, StoreError> {
+        let mut runs = self.rows().runs.clone();
+        runs.retain(|row| {
+            after.is_none_or(|cursor| (row.created, row.id) < cursor)
+                && filter
+                    .workflow
+                    .as_ref()
+                    .is_none_or(|name| *name == row.definition.name)
+                && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+                && filter
+                    .labels
+                    .iter()
+                    .all(|(key, value)| row.labels.get(key) == Some(value))
+                && filter.from.is_none_or(|from| row.created >= from)
+                && filter.until.is_none_or(|until| row.created < until)
+        });
+        runs.sort_by_key(|row| Reverse((row.created, row.id)));
+        runs.truncate(limit as usize);
+        Ok(runs)
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        let mut workers = self.rows().workers.clone();
+        workers.sort_by_key(|row| (row.started, row.incarnation));
+        Ok(workers)
+    }
+
+    async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
+        let mut rows: Vec<DefinitionRow> = self
+            .rows()
+            .definitions
+            .iter()
+            .map(|(row, _)| row.clone())
+            .collect();
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(rows)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for shards in [1, 8].into_iter().filter_map(Shards::new) {
+        Suite::of(shards)
+            .run(async |shards| ListStore::new(shards))
+            .await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_store_of_rows_in_lists_passes_the_suite() {
+    main().expect("the store conforms");
+}

@@ -1,0 +1,133 @@
+//! `run`: a campaign.
+//!
+//! Invariant: a campaign of 10,000 seeds or more that missed something it should have reached has not passed.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use squid_mesh_sim::campaign::{Campaign, SeedFailure, Summary};
+
+use super::progress::Progress;
+use super::{ProfileName, span};
+
+/// From this many seeds on, everything has to be reached.
+const COMPLETE: u64 = 10_000;
+
+/// Runs a campaign.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// How many seeds.
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How big the worlds are.
+    #[arg(long, value_enum, default_value = "pr")]
+    profile: ProfileName,
+    /// How many threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Stops after so long, even if seeds are left.
+    #[arg(long, value_parser = span)]
+    time: Option<Duration>,
+    /// Of how many seeds one is run twice, to compare the traces; 0 for none.
+    #[arg(long, default_value_t = 16)]
+    twice: u64,
+    /// Ends with one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Also prints every counter.
+    #[arg(long)]
+    counters: bool,
+}
+
+/// The last line of `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    seeds: u64,
+    events: u64,
+    sim_seconds: u64,
+    wall_seconds: f64,
+    failures: &'a [SeedFailure],
+    failed: u64,
+    sometimes_missing: &'a [String],
+    trace_hash: String,
+    profile: &'static str,
+    median_workers: u32,
+    median_runs: u32,
+    median_faults: u32,
+}
+
+impl Run {
+    pub(super) fn run(self) -> ExitCode {
+        let campaign = Campaign {
+            profile: self.profile.profile(),
+            threads: self.threads,
+            time: self.time,
+            twice_one_in: self.twice,
+            ..Campaign::over(self.from, self.seeds)
+        };
+        let progress = Progress::of(self.seeds);
+        let summary = campaign.run(&|done| progress.at(done));
+        progress.end();
+        let missing = if summary.seeds >= COMPLETE { summary.sometimes.missing() } else { Vec::new() };
+        self.tell(&summary, &missing);
+        if self.json {
+            println!("{}", self.report(&summary, &missing));
+        }
+        if summary.failed == 0 && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn report(&self, summary: &Summary, missing: &[String]) -> String {
+        let [median_workers, median_runs, median_faults] = summary.medians();
+        let report = Report {
+            seeds: summary.seeds,
+            events: summary.events,
+            sim_seconds: summary.simulated / 1_000_000,
+            wall_seconds: summary.wall.as_secs_f64(),
+            failures: &summary.failures,
+            failed: summary.failed,
+            sometimes_missing: missing,
+            trace_hash: format!("{:016x}", summary.hash),
+            profile: self.profile.name(),
+            median_workers,
+            median_runs,
+            median_faults,
+        };
+        serde_json::to_string(&report).expect("a report is serialisable")
+    }
+
+    fn tell(&self, summary: &Summary, missing: &[String]) {
+        let wall = summary.wall.as_secs_f64().max(1e-9);
+        let rate = |count: u64| count as f64 / wall;
+        eprintln!(
+            "{} seeds, {} events, {} simulated seconds in {wall:.1} s: {:.0} seeds/s, {:.0} events/s, {:.0} simulated s/s",
+            summary.seeds,
+            summary.events,
+            summary.simulated / 1_000_000,
+            rate(summary.seeds),
+            rate(summary.events),
+            rate(summary.simulated / 1_000_000)
+        );
+        let [workers, runs, faults] = summary.medians();
+        eprintln!("median seed: {workers} workers, {runs} runs, {faults} faults; trace {:016x}", summary.hash);
+        if self.counters {
+            for (name, count) in summary.sometimes.counts() {
+                eprintln!("{count:>10}  {name}");
+            }
+        }
+        for failure in &summary.failures {
+            eprintln!("\nseed {}: {}\n  {}", failure.seed, failure.promise, failure.detail);
+            eprintln!("  {}", failure.reproduce);
+        }
+        if summary.failed > 0 {
+            eprintln!("\n{} seeds failed", summary.failed);
+        }
+        for name in missing {
+            eprintln!("never reached: {name}");
+        }
+    }
+}

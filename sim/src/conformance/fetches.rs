@@ -1,0 +1,98 @@
+//! Fetching what is immutable.
+//!
+//! Invariant: what was written reads back byte by byte, and what was not written is missing, never something else.
+
+use std::collections::BTreeSet;
+
+use squid_mesh_core::definition::DefinitionKey;
+use squid_mesh_core::id::RunId;
+use squid_mesh_core::operation::Entry;
+use squid_mesh_core::payload::{Payload, PayloadDigest, PayloadRef};
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{Fetch, Fetched, Inspect, Store, StoreError};
+
+use super::cast::{Worker, json, report, start, submit, workflow};
+use super::concurrent::claimed;
+use super::failure::{Failure, holds, perform, same, same_rows, unanswered};
+use super::script::Ending;
+use super::workflows::{name, workflows};
+
+/// A text that a store which reads JSON would write otherwise, beside one longer than a database page.
+const PECULIAR: &str =
+    r#"{"z": 1, "a" :1.0, "z":"\u00e9 é", "big":123456789012345678901234567890}"#;
+const LONG: usize = 100_000;
+
+/// Payloads and definitions.
+pub(super) async fn check<S: Store + Inspect>(store: &S) -> Result<(), Failure> {
+    let worker = Worker::able(1);
+    perform(store, &worker.register()).await?;
+    let (input, long) = (json(PECULIAR), json(&format!("\"{}\"", "x".repeat(LONG))));
+    let first = start(1, &workflow("chain"), 0, None, input.clone());
+    let second = start(2, &workflow("chain"), 0, None, long.clone());
+    let (run, other) = (first.run, second.run);
+    let entries = [first, second].map(|start| Entry::Start(Box::new(start)));
+    perform(store, &submit(store.shards(), entries.into())).await?;
+    let shard = run.shard(store.shards());
+    let reply = perform(store, &worker.claim(shard, 1, 2)).await?;
+    let reports = claimed(&reply)
+        .iter()
+        .map(|task| report(task, Ending::Succeeded(true)));
+    let reports = reports.collect();
+    perform(store, &worker.settle(shard, reports, 0, true)).await?;
+
+    let output = json("{\"well\":true}");
+    let here = vec![
+        (at(run, 1, &input), input.clone()),
+        (at(run, 2, &output), output),
+        (at(other, 1, &long), long),
+    ];
+    let nowhere = [at(run, 99, &input), at(RunId::from_u128(7), 1, &input)];
+    found(store, here, nowhere).await?;
+    let wrong = PayloadRef {
+        digest: PayloadDigest([0; 8]),
+        ..at(run, 1, &input)
+    };
+    let wanted = Fetch {
+        payloads: BTreeSet::from([wrong]),
+        ..Fetch::default()
+    };
+    let fetched = store.fetch(wanted).await;
+    let is_corrupt = matches!(fetched, Err(StoreError::Corrupt { .. }));
+    let what = "a payload that is not what its reference says is corrupt";
+    holds(what, is_corrupt, fetched)
+}
+
+/// Fetches what is there together with what is not.
+async fn found<S: Store>(
+    store: &S,
+    here: Vec<(PayloadRef, Payload)>,
+    nowhere: [PayloadRef; 2],
+) -> Result<(), Failure> {
+    let unknown = DefinitionKey {
+        name: name("unknown"),
+        version: 1,
+    };
+    let known = workflows();
+    let keys = known.iter().map(|definition| definition.key().clone());
+    let wanted = Fetch {
+        payloads: here
+            .iter()
+            .map(|(reference, _)| *reference)
+            .chain(nowhere)
+            .collect(),
+        definitions: keys.chain([unknown]).collect(),
+    };
+    let fetched = store.fetch(wanted).await.map_err(unanswered)?;
+    same_rows("payloads", &here, &fetched.payloads)?;
+    same_rows("definitions", &known, &fetched.definitions)?;
+    let nothing = store.fetch(Fetch::default()).await.map_err(unanswered)?;
+    same("nothing fetched", &Fetched::default(), &nothing)
+}
+
+fn at(run: RunId, seq: u32, payload: &Payload) -> PayloadRef {
+    PayloadRef {
+        run,
+        seq: Seq(seq),
+        digest: payload.digest(),
+    }
+}

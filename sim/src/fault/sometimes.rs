@@ -1,0 +1,212 @@
+//! Counters of what a campaign has reached, and what it must reach.
+//!
+//! Invariant: counts only ever grow, and adding those of several seeds does not depend on their order.
+
+use super::{Fault, Situation};
+
+macro_rules! milestones {
+    ($($(#[$doc:meta])* $milestone:ident = $name:literal,)*) => {
+        /// Something an engine does only when it is pushed there.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Milestone {
+            $($(#[$doc])* $milestone,)*
+        }
+
+        impl Milestone {
+            /// Every milestone.
+            pub const ALL: &[Milestone] = &[$(Milestone::$milestone,)*];
+
+            /// Its name in summaries.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Milestone::$milestone => $name,)*
+                }
+            }
+        }
+    };
+}
+
+milestones! {
+    /// A run completed.
+    Completed = "a run completed",
+    /// A run failed because of a step.
+    FailedByStep = "a run failed by a step",
+    /// A run failed because of its deadline.
+    FailedByDeadline = "a run failed by its deadline",
+    /// A run was cancelled.
+    Cancelled = "a run was cancelled",
+    /// A cancel found attempts out.
+    Cancelling = "a cancel found attempts out",
+    /// A cancel did not wait for them.
+    Forced = "a forced cancel",
+    /// A failure was followed by another attempt.
+    Retried = "an attempt was retried",
+    /// A step used up its attempts.
+    Exhausted = "a step used up its attempts",
+    /// A loss was recorded.
+    Lost = "a loss was recorded",
+    /// A step was lost more often than it survives.
+    LostTooOften = "a step was lost too often",
+    /// A step was handed to its settler.
+    HandedOff = "a step was handed off",
+    /// A first step was handed to the submitter.
+    HandedAtStart = "a first step was handed to its submitter",
+    /// A claim was repeated and answered what it got.
+    ClaimRepeated = "a claim was repeated",
+    /// A settle was repeated and accepted.
+    SettleRepeated = "a report was repeated and accepted",
+    /// A late report was rejected as stale.
+    Stale = "a late report was stale",
+    /// A late report met a finished run.
+    LateForRun = "a late report met a finished run",
+    /// An item turned out not to be due.
+    NotDue = "an item was not due",
+    /// A slot was answered busy.
+    Busy = "a slot was busy",
+    /// An operation waited for a lock.
+    Waited = "an operation waited for a lock",
+    /// A lease was lost to its holder.
+    LeaseLost = "a renewal found its lease lost",
+    /// A lease was handed back.
+    HandedBack = "a lease was handed back",
+    /// A second start under a key found the first one's run.
+    Existing = "a start found an existing run",
+    /// A second start under a key had another input.
+    KeyConflict = "a start met a key conflict",
+    /// A run was unreadable, and a report or command on it was refused.
+    Unreadable = "an unreadable run was refused",
+    /// A delayed start was due.
+    Delayed = "a delayed start was due",
+    /// A wait ended.
+    WaitEnded = "a wait ended",
+    /// A handler was told to stop.
+    Stopped = "a handler was told to stop",
+    /// A handler was aborted.
+    Aborted = "a handler was aborted",
+    /// An attempt exceeded its timeout.
+    TimedOut = "an attempt timed out",
+    /// A drain was completed.
+    Drained = "a drain was completed",
+    /// A join waited for more than one step.
+    Joined = "a join became ready",
+    /// Several reports were settled at once.
+    Batched = "several reports were settled at once",
+}
+
+impl Milestone {
+    const COUNT: usize = Milestone::ALL.len();
+}
+
+/// What was reached, how often.
+#[derive(Debug, Clone)]
+pub struct Sometimes {
+    fired: Box<[[u64; Situation::COUNT]; Fault::COUNT]>,
+    reached: [u64; Milestone::COUNT],
+}
+
+impl Default for Sometimes {
+    fn default() -> Sometimes {
+        Sometimes { fired: Box::new([[0; Situation::COUNT]; Fault::COUNT]), reached: [0; Milestone::COUNT] }
+    }
+}
+
+impl Sometimes {
+    /// A fault fired.
+    #[inline]
+    pub fn fired(&mut self, fault: Fault, during: Situation) {
+        self.fired[fault as usize][during as usize] += 1;
+    }
+
+    /// Something was reached.
+    #[inline]
+    pub fn reached(&mut self, milestone: Milestone) {
+        self.reached[milestone as usize] += 1;
+    }
+
+    /// How often it was reached.
+    pub fn count(&self, milestone: Milestone) -> u64 {
+        self.reached[milestone as usize]
+    }
+
+    /// How often a fault fired, whatever was in flight.
+    pub fn total(&self, fault: Fault) -> u64 {
+        self.fired[fault as usize].iter().sum()
+    }
+
+    /// How many faults fired in all. Strikes that were merely aimed, and handlers that merely fail, are not counted.
+    pub fn faults(&self) -> u64 {
+        let plain = |fault: &&Fault| !matches!(fault, Fault::Aimed | Fault::HandlerFails | Fault::MissingHandler);
+        Fault::ALL.iter().filter(plain).map(|fault| self.total(*fault)).sum()
+    }
+
+    /// Adds another seed's counts.
+    pub fn add(&mut self, other: &Sometimes) {
+        for (mine, theirs) in self.fired.iter_mut().flatten().zip(other.fired.iter().flatten()) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.reached.iter_mut().zip(&other.reached) {
+            *mine += theirs;
+        }
+    }
+
+    /// What a long campaign has to reach and this one did not.
+    pub fn missing(&self) -> Vec<String> {
+        let unfired = demanded().filter(|(fault, during)| self.fired[*fault as usize][*during as usize] == 0);
+        let mut missing: Vec<String> =
+            unfired.map(|(fault, during)| format!("{} during {}", fault.name(), during.name())).collect();
+        let unreached = Milestone::ALL.iter().filter(|milestone| self.count(**milestone) == 0);
+        missing.extend(unreached.map(|milestone| milestone.name().to_owned()));
+        missing
+    }
+
+    /// Every count that is not zero, by name.
+    pub fn counts(&self) -> Vec<(String, u64)> {
+        let mut counts = Vec::new();
+        for fault in Fault::ALL {
+            for during in Situation::ALL {
+                let count = self.fired[*fault as usize][*during as usize];
+                counts.push((format!("{} during {}", fault.name(), during.name()), count));
+            }
+        }
+        counts.extend(Milestone::ALL.iter().map(|milestone| (milestone.name().to_owned(), self.count(*milestone))));
+        counts.retain(|(_, count)| *count > 0);
+        counts
+    }
+}
+
+/// Which fault has to fire during what.
+fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
+    use Situation::{Attempt, Claim, Fetch, Idle, Lease, Register, Settle, Submit, Timer};
+    Fault::ALL.iter().flat_map(|fault| {
+        let during: &[Situation] = match fault {
+            Fault::LostRequest
+            | Fault::LostReply
+            | Fault::Conflict
+            | Fault::InDoubtLands
+            | Fault::InDoubtRollsBack
+            | Fault::Doubled => &[Register, Submit, Claim, Lease, Settle],
+            Fault::Stall | Fault::SlowReply | Fault::ReplyTwice => &[Submit, Claim, Lease, Settle, Fetch],
+            Fault::Crash | Fault::Freeze | Fault::CrashAtEffect => &[Idle, Attempt, Claim, Lease, Settle],
+            Fault::FreezeHolder => &[Claim],
+            Fault::CrashAll | Fault::Drain | Fault::DrainCut => &[Idle, Attempt],
+            Fault::Outage | Fault::ReadOnly | Fault::HostJump => &[Attempt],
+            Fault::ClockForward | Fault::ClockBack => &[Attempt, Timer],
+            Fault::HandlerKillsHost
+            | Fault::HandlerFails
+            | Fault::HandlerHangs
+            | Fault::HandlerIgnoresStop
+            | Fault::HandlerOverruns
+            | Fault::Oversized => &[Attempt],
+            Fault::PartialScan => &[Claim],
+            Fault::HintLost
+            | Fault::HintTwice
+            | Fault::HintLate
+            | Fault::HintsOff
+            | Fault::HostDrift
+            | Fault::Unreadable
+            | Fault::MissingHandler => &[Idle],
+            Fault::Aimed => &[Timer],
+        };
+        during.iter().map(move |during| (*fault, *during))
+    })
+}

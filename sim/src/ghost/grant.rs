@@ -1,0 +1,57 @@
+//! Claims that committed: who was promised which task, from when until when by the database's clock.
+//!
+//! Invariant: a task has at most one grant that has not ended.
+
+use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::id::Incarnation;
+use squid_mesh_core::task::{Fence, Item, TaskKey};
+use squid_mesh_core::time::Timestamp;
+
+use super::{BodyId, ProcessId};
+use crate::clock::SimTime;
+
+/// Names one grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GrantId(pub usize);
+
+/// One claim on one task.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The task.
+    pub key: TaskKey,
+    /// The step it was for.
+    pub step: StepIndex,
+    /// What it was there to do.
+    pub item: Item,
+    /// The process that claimed.
+    pub process: ProcessId,
+    /// As whom it claimed.
+    pub owner: Incarnation,
+    /// With which fence.
+    pub fence: Fence,
+    /// Until when, by the database's clock.
+    pub until: Timestamp,
+    /// Renewals do not reach beyond it.
+    pub cap: Option<Timestamp>,
+    /// When it was granted, or last renewed, in true time.
+    pub since: SimTime,
+    /// Whether its process had gone on without it before it landed, and never heard of it.
+    pub unknown: bool,
+    /// The body that ran under it.
+    pub body: Option<BodyId>,
+    /// How it ended.
+    pub end: Option<GrantEnd>,
+}
+
+/// How a claim ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantEnd {
+    /// Its outcome was recorded.
+    Recorded,
+    /// Its lease ended, and another claim followed.
+    Lapsed,
+    /// It was given back before anything began.
+    HandedBack,
+    /// The run ended without it, or its item was put back or parked.
+    Dropped,
+}

@@ -1,0 +1,127 @@
+//! Ghost state: what the engine cannot see, kept from what really happened.
+//!
+//! Who holds a task is known here from the claims that committed, not from owners and fences; what a step returned is known
+//! from the handler bodies that ran. Checking the engine's fences with the engine's fences would prove nothing.
+//!
+//! Invariant: ghost state is never read by the engine, and never written from what the engine believes.
+
+mod body;
+mod grant;
+mod process;
+mod run;
+
+use std::collections::BTreeMap;
+
+use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::id::{Incarnation, RunId};
+use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
+
+pub use body::{Body, BodyEnd, BodyId};
+pub use grant::{Grant, GrantEnd, GrantId};
+pub use process::{ClaimRecord, Process, ProcessId};
+pub use run::{GhostRun, GhostStep, Progress, Winding};
+
+/// What really happened so far.
+#[derive(Debug, Default)]
+pub struct Ghost {
+    /// Every run whose start committed.
+    pub runs: BTreeMap<RunId, GhostRun>,
+    /// Every task that ever had a row.
+    pub tasks: BTreeMap<TaskKey, GhostTask>,
+    /// Every claim that committed, hand-offs included.
+    pub grants: Vec<Grant>,
+    /// Every handler body that began.
+    pub bodies: Vec<Body>,
+    /// Every process that ever started.
+    pub processes: Vec<Process>,
+    /// What each claim took: by incarnation and number.
+    pub claims: BTreeMap<(Incarnation, u64), ClaimRecord>,
+}
+
+/// One task, over all the rows it ever had.
+#[derive(Debug, Clone, Default)]
+pub struct GhostTask {
+    /// Who holds it.
+    pub grant: Option<GrantId>,
+    /// The greatest fence ever seen on it.
+    pub fence: Option<Fence>,
+}
+
+impl Ghost {
+    /// A run that was started.
+    ///
+    /// # Panics
+    /// If it was not.
+    #[track_caller]
+    pub fn run(&self, id: RunId) -> &GhostRun {
+        self.runs.get(&id).expect("the run was started")
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Panics
+    /// If it was not started.
+    #[track_caller]
+    pub fn run_mut(&mut self, id: RunId) -> &mut GhostRun {
+        self.runs.get_mut(&id).expect("the run was started")
+    }
+
+    /// A step of a run that was started.
+    #[track_caller]
+    pub fn step_mut(&mut self, id: RunId, step: StepIndex) -> &mut GhostStep {
+        &mut self.run_mut(id).steps[step.at()]
+    }
+
+    /// Who holds a task.
+    pub fn holder(&self, key: &TaskKey) -> Option<&Grant> {
+        let id = self.tasks.get(key)?.grant?;
+        Some(&self.grants[id.0])
+    }
+
+    /// Ends the current claim on a task, if there is one.
+    pub fn end_grant(&mut self, key: &TaskKey, end: GrantEnd) {
+        if let Some(id) = self.tasks.get_mut(key).and_then(|task| task.grant.take()) {
+            self.grants[id.0].end = Some(end);
+        }
+    }
+
+    /// The claim that a token was given for, whatever has become of it.
+    pub fn grant_of(&self, key: &TaskKey, token: &Token) -> Option<GrantId> {
+        let matches = |grant: &Grant| grant.key == *key && grant.fence == token.fence && grant.owner == token.owner;
+        self.grants.iter().rposition(matches).map(GrantId)
+    }
+
+    /// The latest body that ran under a token in a process.
+    pub fn body_of(&self, process: ProcessId, key: &TaskKey, token: &Token) -> Option<BodyId> {
+        let matches = |body: &Body| body.process == process && body.attempt.key == *key && body.attempt.token == *token;
+        self.bodies.iter().rposition(matches).map(BodyId)
+    }
+
+    /// The claim under which a step of a run is being attempted, if there is one.
+    pub fn attempt_on(&self, run: RunId, step: StepIndex) -> Option<&Grant> {
+        let mut held = self.held_of(run);
+        held.find(|grant| grant.step == step && matches!(grant.item, Item::Attempt | Item::Loss))
+    }
+
+    /// Every current claim on a task of a run.
+    pub fn held_of(&self, run: RunId) -> impl Iterator<Item = &Grant> {
+        let tasks = self.tasks.range(TaskKey { run, lane: squid_mesh_core::task::Lane(0) }..);
+        let tasks = tasks.take_while(move |(key, _)| key.run == run);
+        tasks.filter_map(|(_, task)| task.grant).map(|id| &self.grants[id.0])
+    }
+
+    /// A process.
+    pub fn process(&self, id: ProcessId) -> &Process {
+        &self.processes[id.0]
+    }
+
+    /// The same, to be changed.
+    pub fn process_mut(&mut self, id: ProcessId) -> &mut Process {
+        &mut self.processes[id.0]
+    }
+
+    /// Whether every run that can be read has ended.
+    pub fn all_ended(&self) -> bool {
+        self.runs.values().all(|run| run.ended.is_some() || run.unreadable)
+    }
+}

@@ -1,0 +1,14 @@
+//! `squid-mesh-sim`: runs campaigns, repeats seeds, and measures the simulator.
+//!
+//! Invariant: the last line of standard output is one JSON object if `--json` is given; everything else that is not a
+//! result goes to standard error.
+
+mod command;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    command::Arguments::parse().run()
+}

@@ -1,0 +1,223 @@
+//! Task rows that were written: who really holds what.
+//!
+//! Invariant: a claim is new exactly when somebody came to hold a task under a fence that nobody held before.
+
+use squid_mesh_core::definition::StepKind;
+use squid_mesh_core::operation::Operation;
+use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
+
+use super::Landing;
+use crate::ghost::{Grant, GrantEnd, GrantId, ProcessId, Progress};
+use crate::library::QUEUES;
+use crate::violation::{Check, Promise, broken, ensure};
+
+impl Landing<'_> {
+    /// Compares one task row that was written with who held it before.
+    pub(super) fn task(&mut self, key: &TaskKey) -> Check {
+        match self.tables.task(key) {
+            None => {
+                self.ghost.end_grant(key, GrantEnd::Dropped);
+                Ok(())
+            }
+            Some(row) => match row.owner {
+                None => self.freed(row),
+                Some(_) => self.held(row),
+            },
+        }
+    }
+
+    /// A row that nobody holds: whoever held it has reported, or gave it back himself.
+    fn freed(&mut self, row: &TaskRow) -> Check {
+        let Some(grant) = self.ghost.holder(&row.key) else { return Ok(()) };
+        ensure!(
+            Some(grant.process) == self.process(),
+            OldClaimsWriteNothing,
+            "task {} was taken from {}, who held it until {}",
+            row.key,
+            grant.owner,
+            grant.until
+        );
+        let end = if matches!(self.operation, Operation::Lease(_)) { GrantEnd::HandedBack } else { GrantEnd::Dropped };
+        self.ghost.end_grant(&row.key, end);
+        Ok(())
+    }
+
+    fn held(&mut self, row: &TaskRow) -> Check {
+        let same = |grant: &&Grant| Some(grant.owner) == row.owner && grant.fence == row.fence;
+        match self.ghost.holder(&row.key).filter(same) {
+            Some(grant) if grant.until == row.due_at => Ok(()),
+            Some(grant) => {
+                let by_holder = Some(grant.process) == self.process() && matches!(self.operation, Operation::Lease(_));
+                ensure!(
+                    by_holder,
+                    OldClaimsWriteNothing,
+                    "the lease of {} on task {} was moved by somebody else",
+                    grant.owner,
+                    row.key
+                );
+                let now = self.now;
+                let GrantId(index) = self.ghost.tasks[&row.key].grant.expect("the task has a holder");
+                let grant = &mut self.ghost.grants[index];
+                (grant.until, grant.cap, grant.since) = (row.due_at, row.renew_until, now);
+                Ok(())
+            }
+            None => self.granted(row),
+        }
+    }
+
+    /// Somebody came to hold a task.
+    fn granted(&mut self, row: &TaskRow) -> Check {
+        let owner = row.owner.expect("a granted row has an owner");
+        let Some(process) = self.process() else {
+            return broken(Promise::ClaimIsAllowed, format!("task {} was given to {owner} by a client", row.key));
+        };
+        ensure!(
+            self.ghost.process(process).incarnation == owner,
+            ClaimIsAllowed,
+            "task {} was given to {owner}, who did not ask",
+            row.key
+        );
+        let fence = self.ghost.tasks.get(&row.key).and_then(|task| task.fence);
+        ensure!(
+            fence.is_none_or(|fence| row.fence > fence),
+            FenceGrows,
+            "task {} was claimed with fence {}, after {}",
+            row.key,
+            row.fence,
+            fence.map(|fence| fence.to_string()).unwrap_or_default()
+        );
+        self.does_not_overlap(row)?;
+        if row.item() == Item::Attempt {
+            self.attempt_may_be_claimed(row, process)?;
+        } else {
+            self.item_may_be_claimed(row)?;
+        }
+        let id = GrantId(self.ghost.grants.len());
+        self.ghost.grants.push(Grant {
+            key: row.key,
+            step: row.step,
+            item: row.item(),
+            process,
+            owner,
+            fence: row.fence,
+            until: row.due_at,
+            cap: row.renew_until,
+            since: self.now,
+            unknown: self.is_superseded(),
+            body: None,
+            end: None,
+        });
+        let task = self.ghost.tasks.entry(row.key).or_default();
+        (task.grant, task.fence) = (Some(id), Some(row.fence));
+        Ok(())
+    }
+
+    /// Ends the claim before, whose lease must be over and whose attempt must be recorded as lost.
+    fn does_not_overlap(&mut self, row: &TaskRow) -> Check {
+        let clock = self.landed.at;
+        let Some(before) = self.ghost.holder(&row.key).cloned() else { return Ok(()) };
+        ensure!(
+            clock >= before.until,
+            LeasesDoNotOverlap,
+            "task {} was claimed at {clock}, while {} holds it until {}",
+            row.key,
+            before.owner,
+            before.until
+        );
+        let attempted = matches!(before.item, Item::Attempt | Item::Loss);
+        ensure!(
+            !attempted || row.item() == Item::Loss,
+            AttemptsAreAccounted,
+            "task {} was claimed for {:?}, before the attempt of {} was recorded as lost",
+            row.key,
+            row.item(),
+            before.owner
+        );
+        if before.item == Item::Attempt {
+            self.lease_ended(&before)?;
+        }
+        self.ghost.end_grant(&row.key, GrantEnd::Lapsed);
+        Ok(())
+    }
+
+    fn attempt_may_be_claimed(&self, row: &TaskRow, process: ProcessId) -> Check {
+        let Some(run) = self.ghost.runs.get(&row.key.run) else {
+            return broken(Promise::ClaimIsAllowed, format!("task {} is of a run that was never started", row.key));
+        };
+        let (id, clock) = (row.key.run, self.landed.at);
+        let spec = run.definition.step(row.step);
+        ensure!(run.cancel.is_none(), CancelIsFinal, "run {id} was cancelled, then step {} was claimed", spec.name);
+        ensure!(run.is_open(), ClaimIsAllowed, "run {id} is ending, and step {} was claimed", spec.name);
+        let state = &run.steps[row.step.at()];
+        let Progress::Scheduled(due) = state.progress else {
+            return broken(
+                Promise::ClaimIsAllowed,
+                format!("run {id} step {} is {:?}, and was claimed", spec.name, state.progress),
+            );
+        };
+        ensure!(clock >= due, NothingEarly, "run {id} step {} is due at {due}, and was claimed at {clock}", spec.name);
+        ensure!(
+            row.attempt == state.executed + state.lost + 1,
+            AttemptsAreAccounted,
+            "run {id} step {}: attempt {} was claimed after {} reports and {} losses",
+            spec.name,
+            row.attempt,
+            state.executed,
+            state.lost
+        );
+        ensure!(
+            state.executed < spec.retry.max_attempts && state.lost <= spec.retry.max_lost,
+            RetryPolicy,
+            "run {id} step {} was claimed after {} attempts and {} losses",
+            spec.name,
+            state.executed,
+            state.lost
+        );
+        let StepKind::Handler { handler } = &spec.kind else {
+            return broken(Promise::ClaimIsAllowed, format!("run {id} step {} has no handler", spec.name));
+        };
+        ensure!(
+            self.can_execute(process, handler.as_str(), row),
+            ClaimIsAllowed,
+            "run {id} step {} was claimed by a worker without handler {handler} or queue {}",
+            spec.name,
+            row.queue
+        );
+        Ok(())
+    }
+
+    fn can_execute(&self, process: ProcessId, handler: &str, row: &TaskRow) -> bool {
+        let setup = &self.setups[self.ghost.process(process).node];
+        let serves = !QUEUES.contains(&row.queue.as_str()) || setup.queues.iter().any(|queue| queue.name == row.queue);
+        setup.handlers.contains(handler) && serves
+    }
+
+    fn item_may_be_claimed(&self, row: &TaskRow) -> Check {
+        let Some(run) = self.ghost.runs.get(&row.key.run) else {
+            return broken(Promise::ClaimIsAllowed, format!("task {} is of a run that was never started", row.key));
+        };
+        ensure!(
+            run.ended.is_none(),
+            TerminalIsFinal,
+            "run {} has ended, and its {:?} was claimed",
+            row.key.run,
+            row.item()
+        );
+        let due = match row.kind {
+            TaskKind::Wait => match run.steps[row.step.at()].progress {
+                Progress::Waiting(due) => Some(due),
+                _ => return broken(Promise::ClaimIsAllowed, format!("task {} waits for nothing", row.key)),
+            },
+            TaskKind::Deadline => run.deadline,
+            TaskKind::Step | TaskKind::Stopping => None,
+        };
+        let clock = self.landed.at;
+        ensure!(
+            due.is_none_or(|due| clock >= due),
+            NothingEarly,
+            "task {} is due at {due:?}, and was claimed at {clock}",
+            row.key
+        );
+        Ok(())
+    }
+}

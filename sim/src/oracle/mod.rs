@@ -1,0 +1,195 @@
+//! Oracles: after every operation that lands, what it wrote and answered is compared with the ghost state.
+//!
+//! Invariant: an oracle is right for every engine that keeps the semantics, not fitted to this one's code.
+
+mod agenda;
+mod attempt;
+mod history;
+mod lease;
+mod reply;
+mod submitted;
+
+use squid_mesh_core::id::RunId;
+use squid_mesh_core::operation::Operation;
+use squid_mesh_core::task::{Item, TaskRow};
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_core::verify;
+
+use crate::clock::SimTime;
+use crate::fault::sometimes::Sometimes;
+use crate::ghost::{Ghost, Grant, ProcessId};
+use crate::settings::NodeSetup;
+use crate::store::{Landed, Tables};
+use crate::violation::{Check, Promise, broken, ensure};
+
+pub use attempt::{Beginning, begin};
+pub use reply::{delivered, same_reply};
+
+/// Who asked for an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// A process: its worker, or its registration.
+    Process(ProcessId),
+    /// A client that executes nothing.
+    Client,
+}
+
+/// One operation at the instant at which it lands.
+pub struct Landing<'a> {
+    /// What really happened before.
+    pub ghost: &'a mut Ghost,
+    /// The store, with the operation's writes in it.
+    pub tables: &'a Tables,
+    /// Who asked.
+    pub asker: Asker,
+    /// What for.
+    pub operation: &'a Operation,
+    /// What came of it.
+    pub landed: &'a Landed,
+    /// True time.
+    pub now: SimTime,
+    /// What the database's clock showed when the operation was decided.
+    pub clock: Timestamp,
+    /// When the world was last in trouble: an outage, a step of the database's clock.
+    pub trouble: SimTime,
+    /// When the database's clock was last stepped.
+    pub stepped: SimTime,
+    /// Whether its sender had given it up before.
+    pub late: bool,
+    /// Whether some other operation is in doubt, or has been while this one waited.
+    pub contended: bool,
+    /// The nodes.
+    pub setups: &'a [NodeSetup],
+    /// Counters.
+    pub sometimes: &'a mut Sometimes,
+    /// Of each report of a settle: whether it was recorded before.
+    pub repeats: Vec<bool>,
+    /// Of each report of a settle: whether it came from the true holder.
+    pub holders: Vec<bool>,
+    /// Slots checked so far.
+    pub slots_seen: usize,
+}
+
+impl Landing<'_> {
+    /// Checks everything about it, and brings the ghost state up to date.
+    ///
+    /// # Errors
+    /// The first promise that it breaks.
+    pub fn check(&mut self) -> Check {
+        ensure!(
+            self.landed.at == self.clock,
+            TimersAreExact,
+            "an operation was decided with the clock at {}, when the database's clock showed {}",
+            self.landed.at,
+            self.clock
+        );
+        self.before()?;
+        for index in 0..self.landed.touched.runs.len() {
+            self.history(self.landed.touched.runs[index])?;
+        }
+        for index in 0..self.landed.touched.tasks.len() {
+            self.task(&self.landed.touched.tasks[index])?;
+        }
+        for index in 0..self.landed.touched.runs.len() {
+            self.caches(self.landed.touched.runs[index])?;
+        }
+        self.answers()
+    }
+
+    /// The process that asked.
+    fn process(&self) -> Option<ProcessId> {
+        match self.asker {
+            Asker::Process(id) => Some(id),
+            Asker::Client => None,
+        }
+    }
+
+    /// Snapshot and agenda against the fold of the journal.
+    fn caches(&self, id: RunId) -> Check {
+        let run = self.ghost.run(id);
+        let row = self.tables.run(id).expect("a run that was written exists");
+        ensure!(
+            row.seq == run.seq && row.status == run.fold.status() && row.updated == run.at,
+            JournalIsTruth,
+            "run {id}: its row says {} at {}, its journal {} at {}",
+            row.status,
+            row.seq.0,
+            run.fold.status(),
+            run.seq.0
+        );
+        ensure!(row.state == run.fold.encode(), JournalIsTruth, "run {id}: the snapshot is not the fold at {}", row.seq.0);
+        ensure!(
+            run.ended.is_some() == row.status.is_terminal() && run.ended.is_none_or(|ended| ended == row.status),
+            JournalIsTruth,
+            "run {id} is {}, but should be {:?}",
+            row.status,
+            run.ended
+        );
+        agenda_matches(self.ghost, self.tables, id)
+    }
+}
+
+/// Compares the agenda of a run with what its fold implies.
+fn agenda_matches(ghost: &Ghost, tables: &Tables, id: RunId) -> Check {
+    let run = ghost.run(id);
+    let tasks: Vec<TaskRow> = tables.tasks_of(id).cloned().collect();
+    match verify::agenda(&run.fold, &run.definition, &tasks).first() {
+        Some(found) => broken(Promise::JournalIsTruth, format!("run {id}: {found}")),
+        None if run.ended.is_some() && !tasks.is_empty() => {
+            broken(Promise::TerminalIsFinal, format!("run {id} has ended, and {} tasks of it are left", tasks.len()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks every run of the store from the beginning, with nothing but the store's own rows.
+///
+/// # Errors
+/// The first discrepancy.
+pub fn full_check(ghost: &Ghost, tables: &Tables) -> Check {
+    ensure!(
+        tables.runs().count() == ghost.runs.len(),
+        Acknowledged,
+        "{} runs were started, the store has {}",
+        ghost.runs.len(),
+        tables.runs().count()
+    );
+    for (id, run) in ghost.runs.iter().filter(|(_, run)| !run.unreadable) {
+        let Some(row) = tables.run(*id) else {
+            return broken(Promise::Acknowledged, format!("run {id} is gone"));
+        };
+        let journal = tables.journal(*id, squid_mesh_core::run::Seq::FIRST).map(|row| &row.transition);
+        let tasks: Vec<TaskRow> = tables.tasks_of(*id).cloned().collect();
+        if let Some(found) = verify::run(&run.definition, row, journal, &tasks).first() {
+            return broken(Promise::JournalIsTruth, format!("run {id}: {found}"));
+        }
+    }
+    effects(ghost)
+}
+
+/// Bodies that began against what the journal accounts for.
+fn effects(ghost: &Ghost) -> Check {
+    for (id, run) in &ghost.runs {
+        for (index, step) in run.steps.iter().enumerate() {
+            let name = &run.definition.steps()[index].name;
+            // A claim that is there to record a loss stands for the attempt that was lost.
+            let stands = |grant: &&Grant| match grant.item {
+                Item::Attempt => grant.body.is_some(),
+                Item::Loss => true,
+                Item::Wait | Item::Deadline => false,
+            };
+            let out = ghost.held_of(*id).filter(stands).filter(|grant| grant.step.at() == index).count();
+            let accounted = u64::from(step.executed) + u64::from(step.lost) + out as u64;
+            // Whoever forces a cancel takes it upon himself that running attempts go unrecorded; so does nobody's run that
+            // cannot be read.
+            let excused = run.forced || run.unreadable;
+            ensure!(
+                excused || u64::from(step.begun) <= accounted,
+                EffectsAreCounted,
+                "run {id} step {name} began {} times, the journal accounts for {accounted}",
+                step.begun
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! What operations answered.
+//!
+//! Invariant: every answer is true of the ghost state at the instant at which the operation landed.
+
+use squid_mesh_core::operation::{Claim, Claimed, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply};
+use squid_mesh_core::task::{Item, TaskRow};
+
+use super::Landing;
+use crate::fault::sometimes::Milestone;
+use crate::ghost::{ClaimRecord, Ghost, ProcessId};
+use crate::violation::{Check, Promise, broken, ensure};
+
+impl Landing<'_> {
+    /// What must hold before an operation's writes are looked at.
+    pub(super) fn before(&mut self) -> Check {
+        match self.operation {
+            Operation::Claim(claim) => self.claims_in_turn(claim),
+            Operation::Settle(settle) => self.note_repeats(settle),
+            Operation::Register(_) | Operation::Submit(_) | Operation::Lease(_) => Ok(()),
+        }
+    }
+
+    /// Checks the answers, once the writes are known to be right.
+    pub(super) fn answers(&mut self) -> Check {
+        match (self.operation, &self.landed.reply) {
+            (Operation::Register(_), Reply::Registered(conflicts)) => {
+                ensure!(conflicts.is_empty(), TruthfulReply, "a registration met {} conflicts", conflicts.len());
+                Ok(())
+            }
+            (Operation::Submit(submit), Reply::Submitted { groups, handed, .. }) => {
+                if !handed.is_empty() {
+                    self.sometimes.reached(Milestone::HandedAtStart);
+                }
+                self.hand_outs_are_held(handed)?;
+                self.submitted(submit, groups)
+            }
+            (Operation::Claim(claim), Reply::Claimed(claimed)) => self.claimed(claim, claimed),
+            (Operation::Lease(leases), Reply::Leased(replies)) => self.leased(leases, replies),
+            (Operation::Settle(settle), Reply::Settled { slots, handed, .. }) => {
+                self.hand_outs_are_held(handed)?;
+                if settle.reports.len() > 1 {
+                    self.sometimes.reached(Milestone::Batched);
+                }
+                ensure!(slots.len() == settle.reports.len(), TruthfulReply, "a settle has {} answers", slots.len());
+                settle.reports.iter().zip(slots).try_for_each(|(report, slot)| self.slot(report, slot))
+            }
+            (operation, reply) => broken(Promise::TruthfulReply, format!("{operation:?} was answered by {reply:?}")),
+        }
+    }
+
+    /// What is handed out is held by the one who asked, by the store's own rows.
+    fn hand_outs_are_held(&self, handed: &[TaskRow]) -> Check {
+        let process = self.process();
+        for row in handed {
+            let holder = self.ghost.holder(&row.key);
+            let held = holder.is_some_and(|grant| Some(grant.process) == process && grant.fence == row.fence);
+            ensure!(held, TruthfulReply, "task {} was handed to somebody who does not hold it", row.key);
+        }
+        Ok(())
+    }
+
+    /// Whether this is a claim that its process has gone on from: it was under way for so long that it was given up.
+    pub(super) fn is_superseded(&self) -> bool {
+        match (self.operation, self.process()) {
+            (Operation::Claim(claim), Some(process)) => self.late && self.ghost.process(process).claims > claim.number,
+            _ => false,
+        }
+    }
+
+    fn claims_in_turn(&mut self, claim: &Claim) -> Check {
+        if self.is_superseded() {
+            return Ok(());
+        }
+        let owner = claim.offer.worker;
+        let earlier = self.ghost.claims.range((owner, 0)..(owner, claim.number));
+        let unknown = earlier.filter(|(_, record)| !record.answered && !record.superseded && !record.took.is_empty()).last();
+        ensure!(
+            unknown.is_none(),
+            ClaimsInTurn,
+            "{owner} claims under number {}, and was never told what number {} took",
+            claim.number,
+            unknown.map_or(0, |((_, number), _)| *number)
+        );
+        Ok(())
+    }
+
+    fn claimed(&mut self, claim: &Claim, claimed: &Claimed) -> Check {
+        let number = (claim.offer.worker, claim.number);
+        let took: Vec<_> = claimed.tasks.iter().map(|row| (row.key, row.fence)).collect();
+        self.hand_outs_are_held(&claimed.tasks)?;
+        let wrote = !self.landed.touched.tasks.is_empty();
+        if let Some(record) = self.ghost.claims.get(&number).filter(|record| !record.took.is_empty()) {
+            self.sometimes.reached(Milestone::ClaimRepeated);
+            ensure!(!wrote, Repeatable, "claim {} of {} was repeated, and took something again", number.1, number.0);
+            let known = took.iter().all(|task| record.took.contains(task));
+            ensure!(known, Repeatable, "claim {} of {} was repeated, and answered otherwise", number.1, number.0);
+            return Ok(());
+        }
+        for row in &claimed.tasks {
+            let lease = row.due_at.since(self.landed.at);
+            ensure!(
+                lease <= claim.offer.lease && row.due_at > self.landed.at,
+                TruthfulReply,
+                "task {} was claimed for {lease:?} instead of {:?}",
+                row.key,
+                claim.offer.lease
+            );
+            let stored = self.tables.task(&row.key);
+            ensure!(
+                stored.is_some_and(|stored| stored.due_at == row.due_at),
+                TruthfulReply,
+                "a claim answers that the lease on {} ends at {}, the store has {:?}",
+                row.key,
+                row.due_at,
+                stored.map(|stored| stored.due_at)
+            );
+        }
+        self.ghost.claims.insert(number, ClaimRecord { took, answered: false, superseded: self.is_superseded() });
+        Ok(())
+    }
+
+    /// Remembers, before the writes are looked at, which reports the store has already.
+    fn note_repeats(&mut self, settle: &Settle) -> Check {
+        self.repeats = settle.reports.iter().map(|report| is_repeat(self.ghost, report)).collect();
+        self.holders = settle.reports.iter().map(|report| truly_held(self.ghost, report, self.process())).collect();
+        Ok(())
+    }
+
+    fn slot(&mut self, report: &Report, slot: &SlotReply) -> Check {
+        let (run, step) = (report.key.run, report.step.0);
+        let index = self.slots_seen;
+        self.slots_seen += 1;
+        let (repeat, held) = (self.repeats[index], self.holders[index]);
+        let state = self.ghost.runs.get(&run);
+        let unreadable = state.is_some_and(|state| state.unreadable);
+        match slot {
+            SlotReply::Busy => self.busy("a report")?,
+            SlotReply::Accepted => {
+                let recorded = held && !is_held(self.ghost, report);
+                let engine = matches!(report.outcome, Outcome::Engine(_));
+                if repeat {
+                    self.sometimes.reached(Milestone::SettleRepeated);
+                }
+                ensure!(
+                    recorded || repeat || engine,
+                    TruthfulReply,
+                    "a report on run {run} step {step} was accepted, and not recorded"
+                );
+            }
+            SlotReply::Rejected(rejection) => {
+                self.count(rejection);
+                if let Rejection::Unreadable { detail, .. } = rejection {
+                    ensure!(
+                        unreadable,
+                        PoisonIsContained,
+                        "a report on run {run} step {step}, which can be read, is refused: {detail}"
+                    );
+                    return Ok(());
+                }
+                ensure!(!repeat, Repeatable, "a report on run {run} step {step} was repeated, and refused: {rejection}");
+                let early = matches!(rejection, Rejection::NotDue { due, .. } if self.landed.at < *due);
+                ensure!(
+                    !held || early,
+                    TruthfulReply,
+                    "the report of the holder of run {run} step {step} was refused: {rejection}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn count(&mut self, rejection: &Rejection) {
+        match rejection {
+            Rejection::Stale { .. } => self.sometimes.reached(Milestone::Stale),
+            Rejection::Finished { .. } => self.sometimes.reached(Milestone::LateForRun),
+            Rejection::NotDue { .. } => self.sometimes.reached(Milestone::NotDue),
+            Rejection::KeyConflict { .. } => self.sometimes.reached(Milestone::KeyConflict),
+            Rejection::Unreadable { .. } => self.sometimes.reached(Milestone::Unreadable),
+            _ => {}
+        }
+    }
+}
+
+/// Whether the store recorded this very report last.
+fn is_repeat(ghost: &Ghost, report: &Report) -> bool {
+    let step = ghost.runs.get(&report.key.run).and_then(|run| run.steps.get(report.step.at()));
+    let reported = step.and_then(|step| step.reported);
+    !matches!(report.outcome, Outcome::Engine(_)) && reported == Some((report.token.fence, report.outcome.digest()))
+}
+
+/// Whether a report comes from the process that holds its task, under the claim it holds it by.
+fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> bool {
+    let grant = ghost.holder(&report.key);
+    let mine = grant.filter(|grant| Some(grant.process) == process && grant.fence == report.token.fence);
+    let fits = |item: Item| match report.outcome {
+        Outcome::Engine(engine) => engine == item,
+        Outcome::Succeeded { .. } | Outcome::Failed { .. } => item == Item::Attempt,
+    };
+    mine.is_some_and(|grant| grant.step == report.step && fits(grant.item))
+}
+
+fn is_held(ghost: &Ghost, report: &Report) -> bool {
+    ghost.holder(&report.key).is_some_and(|grant| grant.fence == report.token.fence)
+}
+
+/// Remembers what a process was told.
+pub fn delivered(ghost: &mut Ghost, process: ProcessId, operation: &Operation, reply: &Reply) {
+    match (operation, reply) {
+        (Operation::Claim(claim), Reply::Claimed(_)) => {
+            let mut earlier = ghost.claims.range_mut((claim.offer.worker, 0)..=(claim.offer.worker, claim.number));
+            if let Some((_, record)) = earlier.next_back().filter(|((_, number), _)| *number == claim.number) {
+                record.answered = true;
+            }
+        }
+        (Operation::Settle(settle), Reply::Settled { slots, .. }) => {
+            let definite = |slot: &SlotReply| !matches!(slot, SlotReply::Busy);
+            for (report, _) in settle.reports.iter().zip(slots).filter(|(_, slot)| definite(slot)) {
+                if let Some(body) = ghost.body_of(process, &report.key, &report.token) {
+                    ghost.bodies[body.0].answered = true;
+                }
+            }
+        }
+        (Operation::Lease(leases), Reply::Leased(replies)) => {
+            let held = leases.renew.iter().zip(replies);
+            let lost = held.filter(|(_, reply)| matches!(reply, squid_mesh_core::operation::HeldReply::Lost));
+            for (held, _) in lost {
+                if let Some(body) = ghost.body_of(process, &held.key, &held.token) {
+                    ghost.bodies[body.0].answered = true;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether an operation that was performed twice, at once, was answered the same.
+pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool {
+    let keys = |rows: &[TaskRow]| -> Vec<_> { rows.iter().map(|row| (row.key, row.fence)).collect() };
+    match (first, second) {
+        (Reply::Registered(a), Reply::Registered(b)) => a == b,
+        (Reply::Submitted { groups: a, handed: x, .. }, Reply::Submitted { groups: b, handed: y, .. }) => {
+            a == b && keys(x).iter().all(|task| keys(y).contains(task))
+        }
+        (Reply::Claimed(a), Reply::Claimed(b)) => a.tasks.is_empty() || keys(&a.tasks) == keys(&b.tasks),
+        (Reply::Leased(a), Reply::Leased(b)) => {
+            let Operation::Lease(leases) = operation else { return false };
+            let kept = leases.renew.len() + leases.begun.len();
+            a[..kept] == b[..kept]
+        }
+        (Reply::Settled { slots: a, handed: x, .. }, Reply::Settled { slots: b, handed: y, .. }) => {
+            let Operation::Settle(settle) = operation else { return false };
+            let handler = |report: &Report| !matches!(report.outcome, Outcome::Engine(_));
+            let pairs = settle.reports.iter().zip(a.iter().zip(b)).filter(|(report, _)| handler(report));
+            pairs.into_iter().all(|(_, (a, b))| a == b) && keys(x).iter().all(|task| keys(y).contains(task))
+        }
+        _ => false,
+    }
+}

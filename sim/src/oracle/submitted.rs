@@ -1,0 +1,141 @@
+//! Starts and commands: what clients were told.
+//!
+//! Invariant: a group was done wholly or not at all, and each entry's answer is the first one, however often it is asked.
+
+use squid_mesh_core::operation::{
+    Cancel, CancelReply, Entry, EntryReply, GroupReply, Rejection, Start, StartReply, Submit,
+};
+
+use super::Landing;
+use crate::fault::sometimes::Milestone;
+use crate::ghost::Winding;
+use crate::violation::{Check, Promise, broken, ensure};
+
+impl Landing<'_> {
+    /// Checks the answers to a submit, after its writes were.
+    pub(super) fn submitted(&mut self, submit: &Submit, groups: &[GroupReply]) -> Check {
+        ensure!(groups.len() == submit.groups.len(), TruthfulReply, "a submit has {} answers", groups.len());
+        for (group, reply) in submit.groups.iter().zip(groups) {
+            match reply {
+                GroupReply::Done(replies) => {
+                    ensure!(replies.len() == group.entries.len(), TruthfulReply, "a group has {} answers", replies.len());
+                    for (entry, reply) in group.entries.iter().zip(replies) {
+                        self.done(entry, reply)?;
+                    }
+                }
+                GroupReply::Refused { index, rejection } => {
+                    self.count(rejection);
+                    self.refused(&group.entries[*index], rejection)?;
+                    self.nothing_was_done(group.entries.iter())?;
+                }
+                GroupReply::Busy => {
+                    self.busy("a group")?;
+                    self.nothing_was_done(group.entries.iter())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, entry: &Entry, reply: &EntryReply) -> Check {
+        match (entry, reply) {
+            (Entry::Start(start), EntryReply::Started(reply)) => self.start_done(start, *reply),
+            (Entry::Cancel(cancel), EntryReply::Cancelled(reply)) => self.cancel_done(cancel, *reply),
+            (_, reply) => broken(Promise::TruthfulReply, format!("an entry is answered by {reply:?}")),
+        }
+    }
+
+    fn start_done(&mut self, start: &Start, reply: StartReply) -> Check {
+        let Some(run) = self.ghost.runs.get(&start.run) else {
+            return broken(Promise::Acknowledged, format!("the start of run {} is acknowledged, and lost", start.run));
+        };
+        let own = run.start.command == start.command;
+        ensure!(
+            reply.run == start.run && reply.existing != own,
+            TruthfulReply,
+            "a start of run {} is told existing: {}",
+            start.run,
+            reply.existing
+        );
+        ensure!(
+            run.start.raw_input == start.raw_input,
+            TruthfulReply,
+            "a start of run {} with another input than the first is told that it was started",
+            start.run
+        );
+        if reply.existing {
+            self.sometimes.reached(Milestone::Existing);
+        }
+        Ok(())
+    }
+
+    fn cancel_done(&mut self, cancel: &Cancel, reply: CancelReply) -> Check {
+        let Some(run) = self.ghost.runs.get(&cancel.run) else {
+            return broken(Promise::TruthfulReply, format!("run {} is cancelled, and was never started", cancel.run));
+        };
+        ensure!(
+            run.cancel == Some((reply.command, reply.seq)),
+            Acknowledged,
+            "a cancel of run {} is told {} at {}, the first was {:?}",
+            cancel.run,
+            reply.command,
+            reply.seq.0,
+            run.cancel
+        );
+        ensure!(
+            !cancel.force || run.ended.is_some(),
+            TruthfulReply,
+            "a forced cancel of run {} is acknowledged, and the run goes on",
+            cancel.run
+        );
+        let status = run.fold.status();
+        ensure!(reply.status == status, TruthfulReply, "run {} is {status}, and said to be {}", cancel.run, reply.status);
+        Ok(())
+    }
+
+    fn refused(&self, entry: &Entry, rejection: &Rejection) -> Check {
+        let run = self.ghost.runs.get(&entry.run());
+        let justified = match (rejection, entry) {
+            (Rejection::UnknownRun { .. }, Entry::Cancel(_)) => run.is_none(),
+            (Rejection::UnknownWorkflow { definition }, Entry::Start(_)) => self.tables.definition(definition).is_none(),
+            (Rejection::KeyConflict { .. }, Entry::Start(start)) => {
+                run.is_some_and(|run| run.start.raw_input != start.raw_input && run.start.command != start.command)
+            }
+            (Rejection::Finished { status, .. }, Entry::Cancel(_)) => {
+                run.is_some_and(|run| run.ended == Some(*status) && run.cancel.is_none())
+            }
+            (Rejection::Winding { .. }, Entry::Cancel(_)) => {
+                run.is_some_and(|run| run.winding == Some(Winding::Failed) && run.ended.is_none())
+            }
+            (Rejection::Unreadable { .. }, _) => {
+                let unreadable = run.is_some_and(|run| run.unreadable);
+                ensure!(unreadable, PoisonIsContained, "a command on run {} is refused: {rejection}", entry.run());
+                true
+            }
+            _ => false,
+        };
+        ensure!(justified, TruthfulReply, "an entry on run {} is refused without a reason: {rejection}", entry.run());
+        Ok(())
+    }
+
+    /// A group that was not done has left no trace of its own commands, unless an earlier sending of it had.
+    fn nothing_was_done<'e>(&self, entries: impl Iterator<Item = &'e Entry>) -> Check {
+        for entry in entries {
+            let touched = self.landed.touched.runs.contains(&entry.run());
+            let elsewhere = self.mentions(entry.run()) > 1;
+            ensure!(
+                !touched || elsewhere,
+                TruthfulReply,
+                "a group was not done, and run {} was written all the same",
+                entry.run()
+            );
+        }
+        Ok(())
+    }
+
+    /// How many entries of this operation concern a run.
+    fn mentions(&self, run: squid_mesh_core::id::RunId) -> usize {
+        let squid_mesh_core::operation::Operation::Submit(submit) = self.operation else { return 0 };
+        submit.groups.iter().flat_map(|group| &group.entries).filter(|entry| entry.run() == run).count()
+    }
+}

@@ -1,0 +1,160 @@
+//! What clients ask for in one world: starts, repeated starts, cancels.
+//!
+//! Invariant: a plan is drawn before the first event; a command keeps its ids however often it is sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use squid_mesh_core::definition::Definition;
+use squid_mesh_core::id::{CommandId, Life, RunId};
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::{Cancel, Entry, Group, Start, StartDelay};
+use squid_mesh_core::payload::Payload;
+
+use crate::choice::{Choices, Label};
+use crate::clock::SimTime;
+use crate::library::QUEUES;
+use crate::settings::Settings;
+
+/// One thing a client asks for.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// When it is first sent.
+    pub at: SimTime,
+    /// What it asks for.
+    pub group: Group,
+    /// Through which node's worker; straight to the store, if none is named.
+    pub via: Option<usize>,
+}
+
+/// Draws everything that clients ask for, in the order in which it is first sent.
+pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
+    let mut commands: Vec<Command> = Vec::new();
+    for number in 0..settings.runs {
+        let burst = choices.happens(Label::Command, 500);
+        let latest = if burst { settings.horizon.0 / 50 } else { settings.horizon.0 / 2 };
+        let at = SimTime(choices.choose(Label::Command, latest));
+        let start = start(number, settings, choices);
+        around(&start, at, settings, choices, &mut commands);
+        let via = route(settings, choices);
+        commands.push(Command { at, group: single(Entry::Start(Box::new(start))), via });
+    }
+    merge_some(&mut commands, choices);
+    commands.sort_by_key(|command| command.at);
+    commands
+}
+
+/// What else concerns the run of a start: repeats, duplicates under its key, cancels.
+fn around(start: &Start, at: SimTime, settings: &Settings, choices: &mut Choices, commands: &mut Vec<Command>) {
+    let mut push = |at: SimTime, entry: Entry, choices: &mut Choices| {
+        let via = route(settings, choices);
+        commands.push(Command { at, group: single(entry), via });
+    };
+    if choices.happens(Label::Command, 120) {
+        let later = at.plus_micros(choices.magnitude(Label::Command, 1, 10_000_000));
+        push(later, Entry::Start(Box::new(start.clone())), choices);
+    }
+    if start.key.is_some() && choices.happens(Label::Command, 600) {
+        let mut again = Start { command: CommandId::from_u128(choices.bits()), ..start.clone() };
+        again.life = life(choices);
+        if choices.happens(Label::Command, 400) {
+            again.input = Payload::new(*b"\"another\"");
+            again.raw_input = again.input.digest();
+        }
+        let later = at.plus_micros(choices.magnitude(Label::Command, 1, 10_000_000) - 1);
+        push(later, Entry::Start(Box::new(again)), choices);
+    }
+    if choices.happens(Label::Command, 220) {
+        let mut at = at;
+        let mut cancel = cancel(start.run, choices);
+        for _ in 0..choices.pick(Label::Command, &[1, 1, 2]) {
+            at = at.plus_micros(choices.magnitude(Label::Command, 100, 20_000_000));
+            push(at, Entry::Cancel(cancel.clone()), choices);
+            if choices.happens(Label::Command, 500) {
+                cancel = self::cancel(start.run, choices);
+            }
+        }
+    }
+}
+
+fn single(entry: Entry) -> Group {
+    Group { entries: vec![entry] }
+}
+
+fn route(settings: &Settings, choices: &mut Choices) -> Option<usize> {
+    let direct = !choices.happens(Label::Command, 600);
+    (!direct).then(|| choices.index(Label::Command, settings.nodes.len()))
+}
+
+fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
+    let definition = &settings.workflows[choices.index(Label::Command, settings.workflows.len())];
+    let key = choices.happens(Label::Command, 300).then(|| format!("key {number}"));
+    let run = match &key {
+        Some(key) => RunId::derived(definition.name(), key),
+        None => RunId::from_u128(choices.bits()),
+    };
+    let input = Payload::new(format!("{{\"number\":{number}}}").into_bytes());
+    let priority = choices.pick(Label::Command, &[None, None, None, Some(3), Some(-3)]);
+    Start {
+        run,
+        life: life(choices),
+        command: CommandId::from_u128(choices.bits()),
+        definition: Definition::key(definition).clone(),
+        raw_input: input.digest(),
+        input,
+        key,
+        labels: BTreeMap::new(),
+        queue: choices.happens(Label::Command, 100).then(|| Name::new(QUEUES[1]).expect("a proper name")),
+        priority,
+        delay: delay(settings, choices),
+        deadline: choices.happens(Label::Command, 80).then(|| span(choices, 200_000, 40_000_000)),
+        trace: None,
+    }
+}
+
+fn delay(settings: &Settings, choices: &mut Choices) -> Option<StartDelay> {
+    if !choices.happens(Label::Command, 150) {
+        return None;
+    }
+    let span = span(choices, 1_000, 20_000_000);
+    Some(if choices.happens(Label::Command, 300) {
+        StartDelay::At(settings.base.plus(span))
+    } else {
+        StartDelay::In(span)
+    })
+}
+
+fn cancel(run: RunId, choices: &mut Choices) -> Cancel {
+    Cancel {
+        run,
+        command: CommandId::from_u128(choices.bits()),
+        actor: Some("ana".into()),
+        reason: None,
+        force: choices.happens(Label::Command, 250),
+    }
+}
+
+/// Some pairs of commands are one atomic group.
+fn merge_some(commands: &mut Vec<Command>, choices: &mut Choices) {
+    let mut index = 1;
+    while index < commands.len() {
+        let apart = |a: &Group, b: &Group| a.entries.iter().all(|x| b.entries.iter().all(|y| x.run() != y.run()));
+        let together = commands[index - 1].group.entries.len() < 3
+            && apart(&commands[index - 1].group, &commands[index].group)
+            && choices.happens(Label::Command, 60);
+        if together {
+            let merged = commands.remove(index);
+            commands[index - 1].group.entries.extend(merged.group.entries);
+        } else {
+            index += 1;
+        }
+    }
+}
+
+fn life(choices: &mut Choices) -> Life {
+    Life(choices.choose(Label::Identity, u64::MAX))
+}
+
+fn span(choices: &mut Choices, low: u64, high: u64) -> Duration {
+    Duration::from_micros(choices.magnitude(Label::Command, low, high))
+}

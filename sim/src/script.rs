@@ -1,0 +1,133 @@
+//! What a handler does: how long it takes, how it ends, and what it thinks of being told to stop.
+//!
+//! Invariant: a script is drawn when its attempt begins and decides everything that follows, whatever the engine does.
+
+use std::time::Duration;
+
+use squid_mesh_core::event::{Failure, code};
+use squid_mesh_core::payload::Payload;
+use squid_mesh_core::worker::AttemptFailure;
+
+use crate::choice::{Choices, Label};
+use crate::clock::micros;
+use crate::fault::Fault;
+use crate::settings::Settings;
+
+/// What a handler does in one attempt.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// How long it takes; for ever, if not given.
+    pub lasts: Option<Duration>,
+    /// How it ends.
+    pub ending: Ending,
+    /// What it does when it is told to stop.
+    pub on_stop: OnStop,
+}
+
+/// How an attempt ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It returns an output.
+    Success,
+    /// It returns an output above the limit.
+    Oversized,
+    /// It fails; another attempt may help.
+    Failure {
+        /// How long to wait before that, if the handler knows better than the policy.
+        retry_after: Option<Duration>,
+    },
+    /// It panics.
+    Panic,
+    /// It fails for good.
+    FinalFailure,
+    /// It takes its process with it.
+    KillsHost,
+}
+
+/// What a handler does when it is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStop {
+    /// It gives up soon.
+    GivesUp,
+    /// It goes on as if nothing had happened.
+    Ignores,
+    /// It hurries up and still succeeds.
+    Hurries,
+}
+
+impl Script {
+    /// Draws a script for an attempt with this timeout, and says which faults that meant.
+    pub fn drawn(settings: &Settings, timeout: Option<Duration>, choices: &mut Choices) -> (Script, Vec<Fault>) {
+        let rate = |fault: Fault| settings.intensities.of(fault);
+        let mut faults = Vec::new();
+        let mut strikes = |fault: Fault, choices: &mut Choices| {
+            let struck = choices.happens(Label::Script, rate(fault));
+            if struck {
+                faults.push(fault);
+            }
+            struck
+        };
+        let mut lasts = Some(duration(settings, choices));
+        let ending = if strikes(Fault::HandlerFails, choices) {
+            failing(choices)
+        } else if strikes(Fault::Oversized, choices) {
+            Ending::Oversized
+        } else if strikes(Fault::HandlerKillsHost, choices) {
+            Ending::KillsHost
+        } else {
+            Ending::Success
+        };
+        if let Some(timeout) = timeout {
+            if strikes(Fault::HandlerHangs, choices) {
+                lasts = None;
+            } else if strikes(Fault::HandlerOverruns, choices) {
+                let beside = choices.between(Label::Script, 0, 2);
+                lasts = Some(Duration::from_micros((micros(timeout) + beside).saturating_sub(1)));
+            }
+        }
+        let on_stop = if strikes(Fault::HandlerIgnoresStop, choices) {
+            OnStop::Ignores
+        } else {
+            choices.pick(Label::Script, &[OnStop::GivesUp, OnStop::Hurries])
+        };
+        (Script { lasts, ending, on_stop }, faults)
+    }
+
+    /// What the attempt returns. Each body returns an output of its own, so that no result can be taken for another.
+    pub fn result(ending: Ending, body: usize, payload_limit: usize) -> Result<Payload, AttemptFailure> {
+        let failure = |code: &str, retryable| Failure::new(code, "scripted", retryable);
+        let failed = |failure| Err(AttemptFailure { failure, details: None });
+        match ending {
+            Ending::Success => Ok(Payload::new(body.to_string().into_bytes())),
+            Ending::Oversized => Ok(Payload::new(format!("\"{}\"", "x".repeat(payload_limit)).into_bytes())),
+            Ending::Failure { retry_after } => failed(Failure { retry_after, ..failure("flaky", true) }),
+            Ending::Panic => failed(failure(code::PANIC, true)),
+            Ending::FinalFailure => failed(failure("refused", false)),
+            Ending::KillsHost => unreachable!("a process that is gone returns nothing"),
+        }
+    }
+}
+
+fn failing(choices: &mut Choices) -> Ending {
+    match choices.choose(Label::Script, 10) {
+        0..=4 => Ending::Failure { retry_after: None },
+        5 | 6 => {
+            let span = choices.magnitude(Label::Script, 1_000, 8_000_000);
+            Ending::Failure { retry_after: Some(Duration::from_micros(span)) }
+        }
+        7 | 8 => Ending::Panic,
+        _ => Ending::FinalFailure,
+    }
+}
+
+/// Mostly short; sometimes long enough to be renewed, or to outlive its lease when nobody renews it.
+fn duration(settings: &Settings, choices: &mut Choices) -> Duration {
+    let lease = micros(settings.lease);
+    let (low, high) = match choices.choose(Label::Duration, 10) {
+        0..=4 => (500, 20_000),
+        5..=7 => (20_000, 800_000),
+        8 => (lease / 4, lease),
+        _ => (lease / 2, (lease * 5 / 2).min(40_000_000)),
+    };
+    Duration::from_micros(choices.magnitude(Label::Duration, low, high))
+}

@@ -1,0 +1,179 @@
+//! How one world is set up: knobs, nodes and workflows.
+//!
+//! Invariant: everything here is drawn before the first event, and node 0 can execute everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use squid_mesh_core::definition::Definition;
+use squid_mesh_core::mutant::Mutation;
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::HandlerSet;
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_core::worker::QueueConfig;
+
+use crate::choice::{Choices, Label};
+use crate::clock::SimTime;
+use crate::fault::Fault;
+use crate::fault::intensity::{Intensities, Portfolio};
+use crate::library::{self, HANDLERS, QUEUES};
+
+/// How a campaign wants its worlds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Short worlds, for every change.
+    #[default]
+    PullRequest,
+    /// Longer worlds with more runs.
+    Nightly,
+}
+
+/// The set-up of one world.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How often what goes wrong.
+    pub intensities: Intensities,
+    /// How long workers lease tasks.
+    pub lease: Duration,
+    /// How long an idle worker sleeps at most.
+    pub poll: Duration,
+    /// How long a drain lets handlers finish.
+    pub grace: Duration,
+    /// Largest output, in bytes.
+    pub payload_limit: usize,
+    /// Settles in flight at once per worker.
+    pub settles: usize,
+    /// The usual time between a node and the store, one way, in microseconds: from and to.
+    pub latency: (u64, u64),
+    /// What the database's clock shows at the beginning.
+    pub base: Timestamp,
+    /// The grain of the database's clock.
+    pub grain: Duration,
+    /// When clients and faults stop.
+    pub horizon: SimTime,
+    /// How many runs are started.
+    pub runs: usize,
+    /// The nodes.
+    pub nodes: Vec<NodeSetup>,
+    /// What is run.
+    pub workflows: Vec<Arc<Definition>>,
+    /// Whether hints are never delivered.
+    pub hints_off: bool,
+    /// The seeded bug of the engine or the store.
+    pub mutation: Mutation,
+}
+
+/// The set-up of one node.
+#[derive(Debug, Clone)]
+pub struct NodeSetup {
+    /// What it can execute.
+    pub handlers: Arc<HandlerSet>,
+    /// What it serves.
+    pub queues: Vec<QueueConfig>,
+    /// By how many parts in a million its clock is wrong.
+    pub drift: i32,
+}
+
+impl NodeSetup {
+    /// Whether it can execute every handler and serves every queue.
+    pub fn is_capable(&self) -> bool {
+        self.handlers.len() == HANDLERS.len() && self.queues.len() == QUEUES.len()
+    }
+
+    /// Whether its clock is far off.
+    pub fn drifts(&self) -> bool {
+        self.drift.unsigned_abs() > 1_000
+    }
+}
+
+impl Settings {
+    /// Draws a set-up.
+    pub fn drawn(choices: &mut Choices, profile: Profile, mutation: Mutation) -> Settings {
+        let intensities = Intensities::drawn(choices);
+        let lease = Duration::from_millis(choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]));
+        let busy = match profile {
+            Profile::PullRequest => 1,
+            Profile::Nightly => 3,
+        };
+        let runs = choices.between(Label::Knob, 3, 10) * busy;
+        let latency = choices.pick(Label::Knob, &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)]);
+        let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 4, 2, 3]);
+        let nodes = (0..count).map(|index| node(index, &intensities, choices)).collect();
+        Settings {
+            lease,
+            poll: Duration::from_millis(choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000])),
+            grace: lease * u32::try_from(choices.between(Label::Knob, 0, 2)).expect("a small number"),
+            payload_limit: 256,
+            settles: choices.pick(Label::Knob, &[1, 2, 4]),
+            latency,
+            base: Timestamp::from_micros(choices.pick(Label::Knob, &BASES)),
+            grain: Duration::from_micros(choices.pick(Label::Knob, &[1, 1, 1, 1_000])),
+            horizon: SimTime(choices.between(Label::Knob, 10_000_000, 60_000_000) * busy),
+            runs: usize::try_from(runs).expect("a small number"),
+            nodes,
+            workflows: workflows(choices),
+            hints_off: choices.happens(Label::Hint, intensities.of(Fault::HintsOff)),
+            intensities,
+            mutation,
+        }
+    }
+
+    /// The effect of any node at which a process dies, in a crash sweep.
+    pub fn sweep(&self) -> Option<u64> {
+        match self.intensities.portfolio() {
+            Portfolio::Sweep { effect } => Some(effect),
+            Portfolio::Calm | Portfolio::Everything | Portfolio::Swarm | Portfolio::Pair(..) => None,
+        }
+    }
+}
+
+/// 2026-03-29T00:58:00Z (a change of clocks is near), the epoch, a leap day's eve, and the year 9998.
+const BASES: [i64; 4] = [1_774_745_880_000_000, 1_000_000, 1_835_481_540_000_000, 253_370_764_800_000_000];
+
+fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
+    let all = library::workflows();
+    let kinds = choices.between(Label::Shape, 1, 3);
+    let mut picked: Vec<Arc<Definition>> = Vec::new();
+    for _ in 0..kinds {
+        let fixed = !choices.happens(Label::Shape, 700);
+        let index = if fixed {
+            choices.index(Label::Shape, library::fixed_shapes())
+        } else {
+            choices.index(Label::Shape, all.len())
+        };
+        if !picked.iter().any(|other| other.key() == all[index].key()) {
+            picked.push(Arc::clone(&all[index]));
+        }
+    }
+    picked
+}
+
+fn node(index: usize, intensities: &Intensities, choices: &mut Choices) -> NodeSetup {
+    let lacks = index > 0 && choices.happens(Label::Topology, intensities.of(Fault::MissingHandler));
+    let missing = lacks.then(|| 1 + choices.index(Label::Topology, HANDLERS.len() - 1));
+    let handlers = HANDLERS.iter().enumerate().filter(|(position, _)| Some(*position) != missing);
+    let handlers = handlers.map(|(_, name)| Name::new(name).expect("handlers have proper names")).collect();
+    let slots = u32::try_from(choices.pick(Label::Topology, &[8_u64, 1, 2, 64])).expect("a small number");
+    let queue = |name: &&str| QueueConfig { name: Name::new(name).expect("queues have proper names"), slots };
+    let served = if index > 0 && choices.happens(Label::Topology, 100) { 1 } else { QUEUES.len() };
+    let far_off = choices.happens(Label::Topology, intensities.of(Fault::HostDrift));
+    let drift = match far_off {
+        true => choices.pick(Label::Topology, &[-400_000, 900_000, -50_000, 50_000]),
+        false => choices.pick(Label::Topology, &[0, 40, -40, 200, -200]),
+    };
+    NodeSetup { handlers: Arc::new(handlers), queues: QUEUES[..served].iter().map(queue).collect(), drift }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_node_of_every_world_can_execute_everything() {
+        for seed in 0..200 {
+            let settings = Settings::drawn(&mut Choices::seeded(seed), Profile::PullRequest, Mutation::NONE);
+            assert!(settings.nodes[0].is_capable());
+            assert!(!settings.workflows.is_empty());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Row locks of operations that were decided and have neither landed nor been rolled back.
+//!
+//! Invariant: a row, or the key of a row about to be inserted, is held by at most one transaction.
+
+use std::collections::BTreeMap;
+
+use squid_mesh_core::definition::DefinitionKey;
+use squid_mesh_core::id::{Incarnation, RunId};
+use squid_mesh_core::operation::{Found, View, Writes};
+use squid_mesh_core::task::TaskKey;
+
+/// Names one operation that holds locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId(u64);
+
+/// One thing that can be locked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lock {
+    Worker(Incarnation),
+    Run(RunId),
+    Task(TaskKey),
+    Definition(DefinitionKey),
+}
+
+/// Every lock that is held.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Locks {
+    holders: BTreeMap<Lock, TransactionId>,
+    transactions: u64,
+}
+
+impl Locks {
+    pub(super) fn holder(&self, lock: &Lock) -> Option<TransactionId> {
+        if self.holders.is_empty() {
+            None
+        } else {
+            self.holders.get(lock).copied()
+        }
+    }
+
+    /// Takes locks that nobody holds, for a transaction that begins with it.
+    pub(super) fn take(&mut self, locks: &[Lock]) -> TransactionId {
+        self.transactions += 1;
+        let id = TransactionId(self.transactions);
+        for lock in locks {
+            let before = self.holders.insert(lock.clone(), id);
+            assert!(before.is_none(), "{lock:?} is held by {before:?}");
+        }
+        id
+    }
+
+    /// Lets go of whatever a transaction holds, and says how many locks that were.
+    pub(super) fn release(&mut self, id: TransactionId) -> usize {
+        let before = self.holders.len();
+        self.holders.retain(|_, holder| *holder != id);
+        before - self.holders.len()
+    }
+
+    /// Who holds the key of a row that these writes insert: the insert would wait for it.
+    pub(super) fn holder_of_inserted(&self, writes: &Writes) -> Option<TransactionId> {
+        if self.holders.is_empty() {
+            None
+        } else {
+            inserted(writes).find_map(|lock| self.holder(&lock))
+        }
+    }
+}
+
+/// The rows that a view read under lock.
+pub(super) fn rows_of(view: &View) -> Vec<Lock> {
+    let worker = view.worker.iter().map(|row| Lock::Worker(row.incarnation));
+    let runs = view
+        .runs
+        .iter()
+        .filter(|(_, found)| matches!(found, Found::Row(_)))
+        .map(|(id, _)| Lock::Run(*id));
+    let tasks = view
+        .tasks
+        .iter()
+        .filter(|(_, found)| matches!(found, Found::Row(_)))
+        .map(|(key, _)| Lock::Task(*key));
+    let due = view.due.iter().map(|row| Lock::Task(row.key));
+    worker.chain(runs).chain(tasks).chain(due).collect()
+}
+
+/// The keys that these writes make known to everybody. A worker row is locked where it exists already.
+pub(super) fn inserted(writes: &Writes) -> impl Iterator<Item = Lock> {
+    let definitions = writes
+        .definitions
+        .iter()
+        .map(|row| Lock::Definition(row.key.clone()));
+    let runs = writes.runs_inserted.iter().map(|row| Lock::Run(row.id));
+    let tasks = writes.tasks_inserted.iter().map(|row| Lock::Task(row.key));
+    let worker = writes
+        .worker
+        .iter()
+        .map(|row| Lock::Worker(row.incarnation));
+    definitions.chain(runs).chain(tasks).chain(worker)
+}
+
+/// The existing rows that these writes change.
+pub(super) fn changed(writes: &Writes) -> impl Iterator<Item = Lock> {
+    let runs = writes
+        .runs_updated
+        .iter()
+        .map(|update| Lock::Run(update.row.id));
+    let updated = writes
+        .tasks_updated
+        .iter()
+        .map(|update| Lock::Task(update.row.key));
+    let deleted = writes.tasks_deleted.iter().map(|(key, _)| Lock::Task(*key));
+    runs.chain(updated).chain(deleted)
+}

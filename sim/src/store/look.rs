@@ -1,0 +1,155 @@
+//! Looking at the tables, outside any operation.
+//!
+//! Invariant: looking changes nothing and meets no lock: it sees what has landed.
+
+use std::sync::Arc;
+
+use squid_mesh_core::definition::{Definition, DefinitionKey};
+use squid_mesh_core::id::{Incarnation, RunId, Shards};
+use squid_mesh_core::operation::{DefinitionRow, JournalRow, WorkerRow};
+use squid_mesh_core::payload::{Payload, PayloadRef};
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{Fetch, Fetched, RunFilter, StoreError};
+use squid_mesh_core::task::{TaskKey, TaskRow};
+use squid_mesh_core::time::Timestamp;
+
+use super::{RunRow, Tables};
+
+impl Tables {
+    /// How many shards the schema has.
+    pub fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// The row of a run.
+    pub fn run(&self, id: RunId) -> Option<&RunRow> {
+        self.runs.get(&id)
+    }
+
+    /// Every run, in id order.
+    pub fn runs(&self) -> impl Iterator<Item = &RunRow> {
+        self.runs.values()
+    }
+
+    /// A run's journal from `from` on, in order.
+    pub fn journal(&self, run: RunId, from: Seq) -> impl DoubleEndedIterator<Item = &JournalRow> {
+        self.journal
+            .range((run, from)..=(run, Seq(u32::MAX)))
+            .map(|(_, row)| row)
+    }
+
+    /// One task.
+    pub fn task(&self, key: &TaskKey) -> Option<&TaskRow> {
+        self.agenda.row(key)
+    }
+
+    /// Every task, in key order.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskRow> {
+        self.agenda.rows()
+    }
+
+    /// The tasks of one run, in lane order.
+    pub fn tasks_of(&self, run: RunId) -> impl Iterator<Item = &TaskRow> {
+        self.agenda.of(run)
+    }
+
+    /// One worker.
+    pub fn worker(&self, incarnation: Incarnation) -> Option<&WorkerRow> {
+        self.workers.get(&incarnation)
+    }
+
+    /// Every worker, oldest first.
+    pub fn workers(&self) -> Vec<&WorkerRow> {
+        let mut workers: Vec<&WorkerRow> = self.workers.values().collect();
+        workers.sort_by_key(|row| (row.started, row.incarnation));
+        workers
+    }
+
+    /// One definition.
+    pub fn definition(&self, key: &DefinitionKey) -> Option<&Arc<Definition>> {
+        self.definitions.get(key).map(|stored| &stored.definition)
+    }
+
+    /// Every definition, in key order.
+    pub fn definitions(&self) -> impl Iterator<Item = &DefinitionRow> {
+        self.definitions.values().map(|stored| &stored.row)
+    }
+
+    /// Runs that match, newest start first (ties by id, descending), at most `limit`, after the cursor.
+    pub fn list(
+        &self,
+        filter: &RunFilter,
+        after: Option<(Timestamp, RunId)>,
+        limit: u32,
+    ) -> Vec<&RunRow> {
+        let follows = |row: &&RunRow| after.is_none_or(|cursor| (row.created, row.id) < cursor);
+        let mut rows: Vec<&RunRow> = self
+            .runs()
+            .filter(follows)
+            .filter(|row| matches(filter, row))
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.created, row.id)));
+        rows.truncate(limit as usize);
+        rows
+    }
+
+    /// Immutable things; what does not exist is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if a payload is not what its reference says.
+    pub fn fetch(&self, wanted: &Fetch) -> Result<Fetched, StoreError> {
+        let mut payloads = Vec::new();
+        for reference in &wanted.payloads {
+            payloads.extend(
+                self.payload(reference)?
+                    .map(|payload| (*reference, payload.clone())),
+            );
+        }
+        let definitions = wanted
+            .definitions
+            .iter()
+            .filter_map(|key| self.definition(key).cloned())
+            .collect();
+        Ok(Fetched {
+            payloads,
+            definitions,
+        })
+    }
+
+    fn payload(&self, reference: &PayloadRef) -> Result<Option<&Payload>, StoreError> {
+        let row = self.journal.get(&(reference.run, reference.seq));
+        let payload = row.and_then(|row| row.payload.as_ref());
+        match payload.filter(|payload| payload.digest() != reference.digest) {
+            None => Ok(payload),
+            Some(_) => Err(StoreError::Corrupt {
+                detail: format!(
+                    "the payload of run {} at {} is another",
+                    reference.run, reference.seq.0
+                ),
+            }),
+        }
+    }
+
+    /// Writes over a run's snapshot, as a fault of the machine would.
+    ///
+    /// # Panics
+    /// If there is no such run.
+    pub fn damage(&mut self, run: RunId, state: Vec<u8>) {
+        self.runs
+            .get_mut(&run)
+            .expect("only a run that exists can be damaged")
+            .state = state;
+    }
+}
+
+fn matches(filter: &RunFilter, row: &RunRow) -> bool {
+    let labelled = |(key, value): &(String, String)| row.labels.get(key) == Some(value);
+    filter
+        .workflow
+        .as_ref()
+        .is_none_or(|name| *name == row.definition.name)
+        && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+        && filter.labels.iter().all(labelled)
+        && filter.from.is_none_or(|from| row.created >= from)
+        && filter.until.is_none_or(|until| row.created < until)
+}

@@ -1,0 +1,249 @@
+//! One simulated world: an event heap, a store, nodes, clients, faults, and the oracles that watch them.
+//!
+//! Invariant: a world is a function of its choices; true time moves only from one event to the next.
+
+mod client;
+mod delivery;
+mod liveness;
+mod node;
+mod outcome;
+mod process;
+mod request;
+mod strike;
+
+use std::collections::BTreeMap;
+
+use squid_mesh_core::id::Shards;
+use squid_mesh_core::mutant::Mutation;
+use squid_mesh_core::name::Name;
+use squid_mesh_core::time::Timestamp;
+
+use crate::choice::{Choices, Label};
+use crate::clock::{DatabaseClock, SimTime};
+use crate::fault::Fault;
+use crate::fault::sometimes::Sometimes;
+use crate::ghost::{BodyId, Ghost, ProcessId};
+use crate::oracle;
+use crate::settings::{Profile, Settings};
+use crate::store::Tables;
+use crate::trace::Trace;
+use crate::violation::{Broken, Check, Promise, Violation, broken};
+
+pub use outcome::Outcome;
+
+use client::CommandState;
+use delivery::Delivery;
+use liveness::Phase;
+use node::Node;
+use request::{InDoubtRequest, Request, RequestId};
+use strike::Strike;
+
+/// More events than any world of bounded work has.
+const EVENTS: u64 = 60_000;
+/// Every so many events everything is checked from the beginning.
+const FULL_CHECK: u64 = 512;
+
+/// A world.
+pub struct World {
+    now: SimTime,
+    heap: BTreeMap<HeapKey, Event>,
+    sequence: u64,
+    choices: Choices,
+    settings: Settings,
+    clock: DatabaseClock,
+    tables: Tables,
+    nodes: Vec<Node>,
+    commands: Vec<CommandState>,
+    requests: BTreeMap<RequestId, Request>,
+    in_doubt: BTreeMap<RequestId, InDoubtRequest>,
+    blocked: Vec<RequestId>,
+    ghost: Ghost,
+    sometimes: Sometimes,
+    trace: Trace,
+    phase: Phase,
+    /// When the store itself was last in trouble.
+    trouble: SimTime,
+    /// When the database's clock was last stepped.
+    stepped: SimTime,
+    /// Until when the store is out, or read-only.
+    outage: Option<(Fault, SimTime)>,
+    /// Actions of workers so far, over all nodes.
+    effects: u64,
+    /// Requests to the store so far.
+    asked: u64,
+}
+
+/// Where an event is in the heap: its time, a drawn tiebreak, and the order of making.
+type HeapKey = (SimTime, u64, u64);
+
+/// Something that will happen.
+enum Event {
+    /// A node's process starts.
+    Boot(usize),
+    /// A client sends a command, for the n-th time.
+    Send { command: usize, sending: u32 },
+    /// A request reaches the store.
+    Arrive(RequestId),
+    /// A request has waited for a lock for too long.
+    LockTimeout(RequestId),
+    /// An operation in doubt lands, or is rolled back.
+    Resolve(RequestId),
+    /// An answer reaches who asked.
+    Deliver(Box<Delivery>),
+    /// A worker's deadline comes.
+    Wake(ProcessId),
+    /// A handler's body ends.
+    Finish(BodyId),
+    /// A hint reaches a process.
+    Hint(ProcessId, Name),
+    /// A fault strikes.
+    Strike(Strike),
+    /// A node that stood still goes on.
+    Thaw(usize, ProcessId),
+    /// Faults and clients stop.
+    Calm,
+}
+
+impl World {
+    /// A world that these choices make.
+    pub fn new(mut choices: Choices, profile: Profile, mutation: Mutation, trace: Trace) -> World {
+        let settings = Settings::drawn(&mut choices, profile, mutation);
+        World::with(settings, choices, trace)
+    }
+
+    /// A world of given settings.
+    pub fn with(settings: Settings, mut choices: Choices, trace: Trace) -> World {
+        let commands = crate::plan::drawn(&settings, &mut choices);
+        let mut world = World {
+            now: SimTime(0),
+            heap: BTreeMap::new(),
+            sequence: 0,
+            clock: DatabaseClock::new(settings.base, settings.grain),
+            tables: Tables::new(Shards::ONE).with_mutation(settings.mutation),
+            nodes: settings.nodes.iter().map(|_| Node::default()).collect(),
+            commands: commands.into_iter().map(CommandState::new).collect(),
+            requests: BTreeMap::new(),
+            in_doubt: BTreeMap::new(),
+            blocked: Vec::new(),
+            ghost: Ghost::default(),
+            sometimes: Sometimes::default(),
+            trace,
+            phase: Phase::Faults,
+            trouble: SimTime(0),
+            stepped: SimTime(0),
+            outage: None,
+            effects: 0,
+            asked: 0,
+            choices,
+            settings,
+        };
+        world.populate();
+        world
+    }
+
+    fn populate(&mut self) {
+        for node in 0..self.nodes.len() {
+            let at = SimTime(self.choices.choose(Label::Topology, 200_000));
+            self.nodes[node].booting = true;
+            self.push(at, Event::Boot(node));
+        }
+        for command in 0..self.commands.len() {
+            self.push(self.commands[command].command.at, Event::Send { command, sending: 0 });
+        }
+        self.draw_strikes();
+        if self.settings.hints_off {
+            self.sometimes.fired(Fault::HintsOff, crate::fault::Situation::Idle);
+        }
+        self.push(self.settings.horizon, Event::Calm);
+    }
+
+    /// Runs it to its end.
+    pub fn run(mut self) -> Outcome {
+        let broken = self.run_until(u64::MAX);
+        self.outcome(broken)
+    }
+
+    /// Runs it until so many events have happened, or to its end.
+    pub fn run_for(mut self, events: u64) -> Outcome {
+        let broken = self.run_until(events);
+        self.outcome(broken)
+    }
+
+    fn outcome(self, check: Check) -> Outcome {
+        let World { now, trace, choices, sometimes, ghost, settings, .. } = self;
+        let violation = check.err().map(|broken| {
+            let Broken { promise, detail } = *broken;
+            Violation { promise, detail, at: now, event: trace.events() }
+        });
+        Outcome::new(now, trace, choices, sometimes, &ghost, &settings, violation)
+    }
+
+    fn run_until(&mut self, events: u64) -> Check {
+        let mut checked = 0;
+        while self.phase != Phase::Over && self.trace.events() < events {
+            let Some(((at, ..), event)) = self.heap.pop_first() else {
+                return self.nothing_left();
+            };
+            self.now = at.max(self.now);
+            self.trace.at(self.now);
+            self.happen(event)?;
+            self.advance_phase()?;
+            if self.trace.events() >= checked + FULL_CHECK {
+                checked = self.trace.events();
+                oracle::full_check(&self.ghost, &self.tables)?;
+            }
+            if self.trace.events() > EVENTS {
+                return broken(Promise::Bounded, format!("more than {EVENTS} events; {}", self.standing()));
+            }
+        }
+        oracle::full_check(&self.ghost, &self.tables)
+    }
+
+    fn happen(&mut self, event: Event) -> Check {
+        match event {
+            Event::Boot(node) => self.boot(node),
+            Event::Send { command, sending } => self.send_command(command, sending),
+            Event::Arrive(id) => self.arrive(id),
+            Event::LockTimeout(id) => {
+                self.lock_timeout(id);
+                Ok(())
+            }
+            Event::Resolve(id) => self.resolve(id),
+            Event::Deliver(delivery) => self.deliver(delivery),
+            Event::Wake(process) => self.wake(process),
+            Event::Finish(body) => self.finish(body),
+            Event::Hint(process, queue) => self.hint(process, queue),
+            Event::Strike(strike) => self.strike(strike),
+            Event::Thaw(node, process) => {
+                self.thaw(node, process);
+                Ok(())
+            }
+            Event::Calm => self.calm(),
+        }
+    }
+
+    /// Puts an event into the heap.
+    fn push(&mut self, at: SimTime, event: Event) -> HeapKey {
+        self.sequence += 1;
+        let tie = self.choices.choose(Label::Tie, 1 << 16);
+        let key = (at.max(self.now), tie, self.sequence);
+        self.heap.insert(key, event);
+        key
+    }
+
+    /// Puts an event into the heap, that many microseconds from now.
+    fn push_in(&mut self, span: u64, event: Event) -> HeapKey {
+        self.push(self.now.plus_micros(span), event)
+    }
+
+    /// The usual time that a message takes.
+    fn latency(&mut self) -> u64 {
+        let (low, high) = self.settings.latency;
+        self.choices.between(Label::Latency, low, high)
+    }
+
+    /// What the database's clock shows.
+    fn database_now(&self) -> Timestamp {
+        self.clock.read(self.now)
+    }
+}

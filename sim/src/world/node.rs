@@ -1,0 +1,82 @@
+//! Nodes: a process that comes and goes, its clock, and what it has in flight.
+//!
+//! Invariant: what happens to a process that is gone happens to nobody.
+
+use std::collections::BTreeMap;
+
+use squid_mesh_core::id::Incarnation;
+use squid_mesh_core::operation::Operation;
+use squid_mesh_core::worker::Worker;
+
+use super::{Event, HeapKey};
+use crate::clock::{HostClock, SimTime};
+use crate::fault::Situation;
+use crate::ghost::{BodyId, ProcessId};
+
+/// One node.
+pub(super) struct Node {
+    /// The current process.
+    pub(super) process: Option<ProcessId>,
+    /// Its worker, once it has registered.
+    pub(super) worker: Option<Box<Worker>>,
+    /// Its clock.
+    pub(super) clock: HostClock,
+    /// What the last process called itself.
+    pub(super) incarnation: Option<Incarnation>,
+    /// Whether it stands still.
+    pub(super) frozen: bool,
+    /// What happened to it meanwhile.
+    pub(super) backlog: Vec<Event>,
+    /// Where its next wake-up is in the heap.
+    pub(super) wake: Option<HeapKey>,
+    /// Bodies that run, with where their end is in the heap.
+    pub(super) running: BTreeMap<BodyId, Option<HeapKey>>,
+    /// Requests in flight, by ticket.
+    pub(super) in_flight: BTreeMap<u64, Situation>,
+    /// Whether a start of it is in the heap.
+    pub(super) booting: bool,
+}
+
+impl Default for Node {
+    fn default() -> Node {
+        Node {
+            process: None,
+            worker: None,
+            clock: HostClock::new(SimTime(0), 0, 0),
+            incarnation: None,
+            frozen: false,
+            backlog: Vec::new(),
+            wake: None,
+            running: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            booting: false,
+        }
+    }
+}
+
+impl Node {
+    /// What is in flight here: for the counters of faults.
+    pub(super) fn situations(&self) -> Vec<Situation> {
+        let mut all: Vec<Situation> = self.in_flight.values().copied().collect();
+        if !self.running.is_empty() {
+            all.push(Situation::Attempt);
+        }
+        all.sort_unstable();
+        all.dedup();
+        if all.is_empty() {
+            all.push(Situation::Idle);
+        }
+        all
+    }
+}
+
+/// What kind of request an operation is.
+pub(super) fn situation(operation: &Operation) -> Situation {
+    match operation {
+        Operation::Register(_) => Situation::Register,
+        Operation::Submit(_) => Situation::Submit,
+        Operation::Claim(_) => Situation::Claim,
+        Operation::Lease(_) => Situation::Lease,
+        Operation::Settle(_) => Situation::Settle,
+    }
+}

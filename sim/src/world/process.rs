@@ -1,0 +1,370 @@
+//! Processes: how they start, what they take in, what their workers do, how their handlers end.
+//!
+//! Invariant: a worker is called as a driver calls it: an input, then every action until there is none, then its deadline.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use squid_mesh_core::id::{Incarnation, Shards};
+use squid_mesh_core::mutant::Mutant;
+use squid_mesh_core::name::{ENGINE_QUEUE, Name};
+use squid_mesh_core::operation::{Operation, Register, Registration, Reply};
+use squid_mesh_core::store::Hint;
+use squid_mesh_core::worker::{Action, AttemptId, Config, Execution, Input, StopReason, Worker};
+
+use super::delivery::Answer;
+use super::request::{Sender, Wish};
+use super::{Event, World};
+use crate::choice::Label;
+use crate::clock::HostClock;
+use crate::fault::sometimes::Milestone;
+use crate::fault::{Fault, Situation};
+use crate::ghost::{BodyEnd, BodyId, Process, ProcessId};
+use crate::oracle::{self, Beginning};
+use crate::script::{Ending, OnStop, Script};
+use crate::violation::{Check, Promise, broken, ensure};
+
+impl World {
+    /// A node's process starts: first of all it registers.
+    pub(super) fn boot(&mut self, node: usize) -> Check {
+        self.nodes[node].booting = false;
+        if self.nodes[node].process.is_some() {
+            return Ok(());
+        }
+        let fresh = Incarnation::from_u128(self.choices.bits());
+        let reused = self.settings.mutation.is(Mutant::IncarnationReused);
+        let incarnation = self.nodes[node].incarnation.filter(|_| reused).unwrap_or(fresh);
+        let setup = self.settings.nodes[node].clone();
+        let process = ProcessId(self.ghost.processes.len());
+        self.ghost.processes.push(Process::started(node, incarnation, setup.drifts(), self.now));
+        if setup.drifts() {
+            self.sometimes.fired(Fault::HostDrift, Situation::Idle);
+        }
+        if !setup.is_capable() {
+            self.sometimes.fired(Fault::MissingHandler, Situation::Idle);
+        }
+        let start = self.choices.choose(Label::Topology, 1_000_000_000);
+        let state = &mut self.nodes[node];
+        state.process = Some(process);
+        state.incarnation = Some(incarnation);
+        state.clock = HostClock::new(self.now, start, setup.drift);
+        self.trace.say(|| format!("node {node} starts process {} ({incarnation})", process.0));
+        self.register(process);
+        Ok(())
+    }
+
+    fn register(&mut self, process: ProcessId) {
+        let Process { node, incarnation, .. } = *self.ghost.process(process);
+        let setup = &self.settings.nodes[node];
+        let worker = Registration {
+            incarnation,
+            name: format!("node {node}"),
+            handlers: Arc::clone(&setup.handlers),
+            queues: setup.queues.iter().map(|queue| queue.name.clone()).collect(),
+        };
+        let register = Register { worker: Some(worker), definitions: self.settings.workflows.clone() };
+        let wish = Wish::Perform(Rc::new(Operation::Register(register)));
+        self.send(Sender::Registration(process), wish);
+    }
+
+    /// The answer to a registration: the worker begins, or registers again.
+    pub(super) fn registered(&mut self, node: usize, process: ProcessId, answer: Answer) -> Check {
+        if self.nodes[node].worker.is_some() {
+            return Ok(());
+        }
+        if !matches!(answer, Answer::Performed(Ok(Reply::Registered(_)))) {
+            self.register(process);
+            return Ok(());
+        }
+        let setup = &self.settings.nodes[node];
+        let config = Config {
+            incarnation: self.ghost.process(process).incarnation,
+            name: format!("node {node}"),
+            handlers: Arc::clone(&setup.handlers),
+            queues: setup.queues.clone(),
+            shards: Shards::ONE,
+            lease: self.settings.lease,
+            poll: self.settings.poll,
+            grace: self.settings.grace,
+            payload_limit: self.settings.payload_limit,
+            settles: self.settings.settles,
+            mutation: self.settings.mutation,
+        };
+        let moment = self.nodes[node].clock.read(self.now);
+        self.nodes[node].worker = Some(Box::new(Worker::new(config, moment)));
+        self.turn(node, process, None)
+    }
+
+    /// A worker takes an input in.
+    pub(super) fn input(&mut self, node: usize, process: ProcessId, input: Input) -> Check {
+        if self.dies_here(node) {
+            return Ok(());
+        }
+        self.turn(node, process, Some(input))
+    }
+
+    /// A worker's deadline comes.
+    pub(super) fn wake(&mut self, process: ProcessId) -> Check {
+        let node = self.ghost.process(process).node;
+        if self.nodes[node].process != Some(process) {
+            return Ok(());
+        }
+        self.nodes[node].wake = None;
+        if self.nodes[node].frozen {
+            self.nodes[node].backlog.push(Event::Wake(process));
+            return Ok(());
+        }
+        self.trace.event(self.now, 0x400 | (process.0 as u64) << 12);
+        self.turn(node, process, None)
+    }
+
+    /// Lets a worker take an input in and do what it wants to, until it wants nothing more.
+    fn turn(&mut self, node: usize, process: ProcessId, input: Option<Input>) -> Check {
+        let Some(mut worker) = self.nodes[node].worker.take() else { return Ok(()) };
+        let moment = self.nodes[node].clock.read(self.now);
+        if let Some(input) = input {
+            worker.handle(input, moment);
+        }
+        let mut actions = 0;
+        while let Some(action) = worker.poll(moment) {
+            if self.dies_here(node) {
+                return Ok(());
+            }
+            self.act(node, process, action)?;
+            if self.nodes[node].process != Some(process) {
+                return Ok(());
+            }
+            actions += 1;
+            ensure!(actions < 10_000, Bounded, "a worker wants 10,000 things at once");
+        }
+        let deadline = worker.deadline();
+        self.nodes[node].worker = Some(worker);
+        if let Some(key) = self.nodes[node].wake.take() {
+            self.heap.remove(&key);
+        }
+        if let Some((at, _)) = deadline {
+            let instant = self.nodes[node].clock.reaches(self.now, at);
+            let key = self.push(instant, Event::Wake(process));
+            self.nodes[node].wake = Some(key);
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, node: usize, process: ProcessId, action: Action) -> Check {
+        ensure!(
+            !self.ghost.process(process).stopped,
+            DrainIsClean,
+            "process {} has stopped, and wants {action:?}",
+            process.0
+        );
+        match action {
+            Action::Perform { ticket, operation } => {
+                if let Operation::Claim(claim) = &operation {
+                    let state = self.ghost.process_mut(process);
+                    state.claims = state.claims.max(claim.number);
+                }
+                self.send(Sender::Worker(process, ticket.0), Wish::Perform(Rc::new(operation)));
+            }
+            Action::Fetch { ticket, wanted } => {
+                self.send(Sender::Worker(process, ticket.0), Wish::Fetch(Rc::new(wanted)));
+            }
+            Action::Execute(execution) => return self.execute(node, process, &execution),
+            Action::Stop { attempt, reason } => self.stop_body(node, process, &attempt, reason),
+            Action::Abort { attempt } => self.abort_body(node, process, &attempt),
+            Action::Answer { request, result } => self.worker_answers(request, result),
+            Action::Ended(ended) => {
+                let run = self.ghost.runs.get(&ended.run);
+                ensure!(
+                    run.is_some_and(|run| run.ended == Some(ended.status)),
+                    TruthfulReply,
+                    "process {} says that run {} has ended as {}",
+                    process.0,
+                    ended.run,
+                    ended.status
+                );
+            }
+            Action::Stopped => return self.stopped(node, process),
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, node: usize, process: ProcessId, execution: &Execution) -> Check {
+        let (script, faults) = Script::drawn(&self.settings, execution.timeout, &mut self.choices);
+        for fault in faults {
+            self.sometimes.fired(fault, Situation::Attempt);
+        }
+        self.trace.say(|| {
+            format!(
+                "process {} begins {} {} step {} attempt {}: {script:?}",
+                process.0, execution.attempt.key, execution.attempt.token.fence, execution.step, execution.task.attempt
+            )
+        });
+        let lasts = script.lasts;
+        let beginning = Beginning {
+            process,
+            execution,
+            script,
+            now: self.now,
+            clock: self.clock.read(self.now),
+            stepped: self.stepped,
+            ghost: &mut self.ghost,
+        };
+        let body = oracle::begin(beginning, &mut self.sometimes)?;
+        let key = lasts.map(|span| self.push(self.now.plus(span), Event::Finish(body)));
+        self.nodes[node].running.insert(body, key);
+        Ok(())
+    }
+
+    /// A body ends by itself.
+    pub(super) fn finish(&mut self, id: BodyId) -> Check {
+        let process = self.ghost.bodies[id.0].process;
+        let node = self.ghost.process(process).node;
+        if self.nodes[node].process != Some(process) || !self.ghost.bodies[id.0].is_running() {
+            return Ok(());
+        }
+        if self.nodes[node].frozen {
+            self.nodes[node].backlog.push(Event::Finish(id));
+            return Ok(());
+        }
+        self.trace.event(self.now, 0x500 | (id.0 as u64) << 12);
+        let ending = self.ghost.bodies[id.0].script.ending;
+        if ending == Ending::KillsHost {
+            self.trace.say(|| format!("a handler kills process {}", process.0));
+            self.kill(node);
+            return Ok(());
+        }
+        self.nodes[node].running.remove(&id);
+        let body = &mut self.ghost.bodies[id.0];
+        let result = Script::result(ending, id.0, self.settings.payload_limit);
+        body.end = Some(BodyEnd::Returned(result.clone()));
+        body.ended = self.now;
+        let attempt = body.attempt;
+        self.trace.say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
+        self.input(node, process, Input::Finished { attempt, result })
+    }
+
+    fn running_body(&self, node: usize, process: ProcessId, attempt: &AttemptId) -> Option<BodyId> {
+        let body = self.ghost.body_of(process, &attempt.key, &attempt.token)?;
+        self.nodes[node].running.contains_key(&body).then_some(body)
+    }
+
+    fn stop_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId, reason: StopReason) {
+        self.sometimes.reached(Milestone::Stopped);
+        self.trace.say(|| format!("process {} tells {} to stop: {reason:?}", process.0, attempt.key));
+        let Some(id) = self.running_body(node, process, attempt) else { return };
+        let body = &mut self.ghost.bodies[id.0];
+        if body.told.replace(self.now).is_some() {
+            return;
+        }
+        let ending = match body.script.on_stop {
+            OnStop::Ignores => return,
+            OnStop::GivesUp => Ending::Failure { retry_after: None },
+            OnStop::Hurries => Ending::Success,
+        };
+        body.script.ending = ending;
+        let span = self.choices.magnitude(Label::Duration, 10, 5_000);
+        let key = self.push_in(span, Event::Finish(id));
+        if let Some(Some(before)) = self.nodes[node].running.insert(id, Some(key)) {
+            self.heap.remove(&before);
+        }
+    }
+
+    fn abort_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId) {
+        self.trace.say(|| format!("process {} aborts {}", process.0, attempt.key));
+        let Some(id) = self.running_body(node, process, attempt) else { return };
+        self.sometimes.reached(Milestone::Aborted);
+        if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
+            self.heap.remove(&key);
+        }
+        let body = &mut self.ghost.bodies[id.0];
+        body.end = Some(BodyEnd::Aborted);
+        body.ended = self.now;
+    }
+
+    fn stopped(&mut self, node: usize, process: ProcessId) -> Check {
+        self.trace.say(|| format!("process {} has stopped", process.0));
+        if let Some(body) = self.nodes[node].running.keys().next() {
+            let attempt = self.ghost.bodies[body.0].attempt;
+            return broken(
+                Promise::DrainIsClean,
+                format!("process {} has stopped, and {} still runs in it", process.0, attempt.key),
+            );
+        }
+        self.sometimes.reached(Milestone::Drained);
+        self.ghost.process_mut(process).stopped = true;
+        self.kill(node);
+        Ok(())
+    }
+
+    /// A process ends, with everything in it. The node starts another one a little later.
+    pub(super) fn kill(&mut self, node: usize) {
+        let Some(process) = self.nodes[node].process.take() else { return };
+        self.trace.say(|| format!("process {} of node {node} is gone", process.0));
+        let state = &mut self.nodes[node];
+        state.worker = None;
+        state.frozen = false;
+        state.backlog.clear();
+        state.in_flight.clear();
+        let running = std::mem::take(&mut state.running);
+        let wake = state.wake.take();
+        for key in running.values().copied().flatten().chain(wake) {
+            self.heap.remove(&key);
+        }
+        for id in running.keys() {
+            let body = &mut self.ghost.bodies[id.0];
+            body.end = Some(BodyEnd::Died);
+            body.ended = self.now;
+        }
+        let gone = self.ghost.process_mut(process);
+        (gone.alive, gone.frozen) = (false, false);
+        if self.may_restart(node) {
+            let span = self.choices.magnitude(Label::Strike, 1_000, 6_000_000);
+            self.nodes[node].booting = true;
+            self.push_in(span, Event::Boot(node));
+        }
+    }
+
+    /// A hint goes out to every process that serves a queue.
+    pub(super) fn hint_nodes(&mut self, queue: &Name) {
+        if self.settings.hints_off {
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            let Some(process) = self.nodes[node].process.filter(|_| self.nodes[node].worker.is_some()) else { continue };
+            let served = self.settings.nodes[node].queues.iter().any(|served| served.name == *queue);
+            if !served && queue.as_str() != ENGINE_QUEUE {
+                continue;
+            }
+            let rate = |fault| self.settings.intensities.of(fault);
+            let (lost, twice, late) = (rate(Fault::HintLost), rate(Fault::HintTwice), rate(Fault::HintLate));
+            if lost > 0 && self.choices.happens(Label::Hint, lost) {
+                self.sometimes.fired(Fault::HintLost, Situation::Idle);
+                continue;
+            }
+            let mut span = self.latency();
+            if late > 0 && self.choices.happens(Label::Hint, late) {
+                self.sometimes.fired(Fault::HintLate, Situation::Idle);
+                span += self.choices.magnitude(Label::Hint, 1_000, 10_000_000);
+            }
+            self.push_in(span, Event::Hint(process, queue.clone()));
+            if twice > 0 && self.choices.happens(Label::Hint, twice) {
+                self.sometimes.fired(Fault::HintTwice, Situation::Idle);
+                self.push_in(span + 1, Event::Hint(process, queue.clone()));
+            }
+        }
+    }
+
+    /// A hint arrives.
+    pub(super) fn hint(&mut self, process: ProcessId, queue: Name) -> Check {
+        let node = self.ghost.process(process).node;
+        if self.nodes[node].process != Some(process) {
+            return Ok(());
+        }
+        if self.nodes[node].frozen {
+            self.nodes[node].backlog.push(Event::Hint(process, queue));
+            return Ok(());
+        }
+        self.trace.event(self.now, 0x600 | (process.0 as u64) << 12);
+        self.input(node, process, Input::Hint(Hint { queue: Some(queue) }))
+    }
+}
