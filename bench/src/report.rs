@@ -53,7 +53,7 @@ pub(crate) fn progress(label: &str, length: u64) -> ProgressBar {
 pub(crate) fn print(figures: &Map<String, Value>, json: bool) {
     let mut table = Table::new();
     table
-        .load_preset(UTF8_FULL_CONDENSED)
+        .load_style(UTF8_FULL_CONDENSED)
         .set_header(["figure", "value"]);
     for (name, value) in figures {
         table.add_row([name.clone(), value.to_string()]);

@@ -77,7 +77,7 @@ pub enum StoreError {
     #[error("the operation met a conflict and was rolled back")]
     Conflict,
     /// Rolled back for certain, and will be again until somebody mends the store: read-only, full, or without rights.
-    #[error("the store refuses to write: {0}")]
+    #[error("the store refuses: {0}")]
     Refused(String),
     /// The schema is of a newer engine: nothing was read or written.
     #[error("the schema has format {found}, this engine knows up to {known}")]

@@ -6,7 +6,10 @@
 --   Instants are microseconds since 1970-01-01T00:00:00Z, the unit and range of the engine itself.
 --   Unsigned numbers are stored bit for bit in a signed column of their width.
 --   Names are compared as bytes, as the engine orders them.
---   Wide columns come first in a row, so that none is lost to alignment.
+--   Columns are in an order that loses no space to alignment.
+--   Indexes other than primary keys have a condition that every row meets and that lookups by key do not mention. A plan is
+--   made once, maybe while the table is empty, when any index that has some of the columns looks as good as the right
+--   one; such an index would then be read as a whole for each key.
 
 create table meta (
     singleton boolean primary key default true check (singleton),
@@ -30,24 +33,24 @@ create table definitions (
     primary key (name, version)
 );
 
--- Only state, seq, status and updated_at change, and none of them is indexed: with room left on the page an update
--- touches no index.
+-- Status, seq, updated_at and state change with each step, and none of them is indexed. With half of a page left for the next
+-- versions of its rows, an update touches no index. What stays the same is in front, where the log leaves it out.
 create table runs (
     life bigint not null,
     version bigint not null,
     created_at bigint not null,
-    updated_at bigint not null,
-    seq integer not null,
+    id uuid not null,
     shard smallint not null,
     status smallint not null,
-    id uuid not null,
+    seq integer not null,
+    updated_at bigint not null,
     workflow text collate "C" not null,
-    state bytea not null,
     labels jsonb,
+    state bytea not null,
     primary key (shard, id)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
-create index runs_by_start on runs (created_at, id);
+create index runs_by_start on runs (created_at, id) where version >= 0;
 
 comment on column runs.labels is 'Null where there are none.';
 
@@ -70,20 +73,20 @@ create table tasks (
     life bigint not null,
     due_at bigint not null,
     renew_until bigint,
-    fence_seq integer not null,
-    fence_claims integer not null,
-    attempt integer not null,
-    hand_offs integer not null,
-    shard smallint not null,
-    lane smallint not null,
-    step smallint not null,
-    priority smallint not null,
-    kind smallint not null,
-    format smallint not null,
-    begun boolean not null,
-    expired boolean not null,
     run_id uuid not null,
     owner uuid,
+    shard smallint not null,
+    lane smallint not null,
+    priority smallint not null,
+    format smallint not null,
+    kind smallint not null,
+    step smallint not null,
+    attempt integer not null,
+    fence_seq integer not null,
+    fence_claims integer not null,
+    hand_offs integer not null,
+    begun boolean not null,
+    expired boolean not null,
     queue text collate "C" not null,
     handler text collate "C" not null,
     brief bytea not null,
@@ -95,8 +98,6 @@ create table tasks (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- Every row is in this index. The condition keeps it from looking like an index for lookups by key: the agenda is empty most
--- of the times it is vacuumed, the planner then takes any index for as good as another, and this one would be read as a whole.
 create index tasks_due on tasks (shard, queue, priority, handler, due_at, run_id, lane) where format > 0;
 
 create table workers (

@@ -69,7 +69,9 @@ impl Campaign {
                 scope.spawn(|| self.work(begun, &next, &stop, &total, progress));
             }
         });
-        let mut summary = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut summary = total
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         summary.failures.sort_by_key(|failure| failure.seed);
         summary.failures.truncate(FAILURES_KEPT);
         summary.wall = begun.elapsed();
@@ -101,7 +103,9 @@ impl Campaign {
                 }
             }
             let done = {
-                let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut total = total
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 total.add(summary);
                 total.seeds
             };
@@ -148,7 +152,8 @@ fn caught(run: impl FnOnce() -> Outcome) -> Outcome {
         Ok(mut outcome) => {
             // The engine contains panics of single slots; in a simulation even those are bugs.
             if let Some(message) = panicked.filter(|_| outcome.violation.is_none()) {
-                outcome.violation = Some(panic_violation(message, outcome.simulated, outcome.events));
+                outcome.violation =
+                    Some(panic_violation(message, outcome.simulated, outcome.events));
             }
             outcome
         }
@@ -160,7 +165,12 @@ fn caught(run: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn panic_violation(detail: String, at: SimTime, event: u64) -> Violation {
-    Violation { promise: Promise::NoPanic, detail, at, event }
+    Violation {
+        promise: Promise::NoPanic,
+        detail,
+        at,
+        event,
+    }
 }
 
 thread_local! {
@@ -181,14 +191,28 @@ fn quiet_panics() {
 
 /// Which choice of two runs of one seed is the first that differs.
 fn first_difference(seed: u64, profile: Profile, mutation: Mutation) -> String {
-    let run = || World::new(Choices::seeded(seed).logged(), profile, mutation, Trace::default()).run();
+    let run = || {
+        World::new(
+            Choices::seeded(seed).logged(),
+            profile,
+            mutation,
+            Trace::default(),
+        )
+        .run()
+    };
     let (first, second) = (run(), run());
     let differs = first.log.iter().zip(&second.log).position(|(a, b)| a != b);
     match differs {
         Some(index) => {
-            format!("choice {index} was {:?}, and then {:?}", first.log[index], second.log[index])
+            format!(
+                "choice {index} was {:?}, and then {:?}",
+                first.log[index], second.log[index]
+            )
         }
-        None => format!("the choices are the same, the traces are not ({} and {})", first.hash, second.hash),
+        None => format!(
+            "the choices are the same, the traces are not ({} and {})",
+            first.hash, second.hash
+        ),
     }
 }
 
@@ -284,8 +308,19 @@ mod tests {
 
     #[test]
     fn a_summary_does_not_depend_on_the_number_of_threads() {
-        let one = Campaign { threads: 1, ..Campaign::over(0, 64) }.run(&|_| {});
-        let three = Campaign { threads: 3, ..Campaign::over(0, 64) }.run(&|_| {});
-        assert_eq!((one.hash, one.events, one.simulated), (three.hash, three.events, three.simulated));
+        let one = Campaign {
+            threads: 1,
+            ..Campaign::over(0, 64)
+        }
+        .run(&|_| {});
+        let three = Campaign {
+            threads: 3,
+            ..Campaign::over(0, 64)
+        }
+        .run(&|_| {});
+        assert_eq!(
+            (one.hash, one.events, one.simulated),
+            (three.hash, three.events, three.simulated)
+        );
     }
 }

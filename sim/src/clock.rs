@@ -52,13 +52,21 @@ pub struct DatabaseClock {
 impl DatabaseClock {
     /// A clock that shows `base` at the beginning and only multiples of `grain`.
     pub fn new(base: Timestamp, grain: Duration) -> DatabaseClock {
-        let grain = i64::try_from(micros(grain)).expect("a grain is short").max(1);
-        DatabaseClock { base: base.as_micros(), offset: 0, grain }
+        let grain = i64::try_from(micros(grain))
+            .expect("a grain is short")
+            .max(1);
+        DatabaseClock {
+            base: base.as_micros(),
+            offset: 0,
+            grain,
+        }
     }
 
     /// What it shows.
     pub fn read(&self, now: SimTime) -> Timestamp {
-        let exact = self.base + self.offset + i64::try_from(now.0).expect("a simulation is shorter than 292,000 years");
+        let exact = self.base
+            + self.offset
+            + i64::try_from(now.0).expect("a simulation is shorter than 292,000 years");
         Timestamp::from_micros(exact - exact.rem_euclid(self.grain))
     }
 
@@ -71,7 +79,9 @@ impl DatabaseClock {
     pub fn reaches(&self, now: SimTime, at: Timestamp) -> SimTime {
         let target = at.as_micros();
         let rounded = target + (-target).rem_euclid(self.grain);
-        let true_micros = rounded.saturating_sub(self.base).saturating_sub(self.offset);
+        let true_micros = rounded
+            .saturating_sub(self.base)
+            .saturating_sub(self.offset);
         SimTime(u64::try_from(true_micros).unwrap_or(0)).max(now)
     }
 }
@@ -94,7 +104,8 @@ impl HostClock {
 
     /// What it shows.
     pub fn read(&self, now: SimTime) -> Moment {
-        let elapsed = u128::from(now.0.saturating_sub(self.boot.0)) * u128::from(self.rate) / 1_000_000;
+        let elapsed =
+            u128::from(now.0.saturating_sub(self.boot.0)) * u128::from(self.rate) / 1_000_000;
         Moment::from_micros(self.start + u64::try_from(elapsed).expect("a simulation is short"))
     }
 
@@ -107,7 +118,12 @@ impl HostClock {
     pub fn reaches(&self, now: SimTime, moment: Moment) -> SimTime {
         let ahead = u128::from(moment.as_micros().saturating_sub(self.start));
         let elapsed = (ahead * 1_000_000).div_ceil(u128::from(self.rate));
-        SimTime(self.boot.0.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))).max(now)
+        SimTime(
+            self.boot
+                .0
+                .saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX)),
+        )
+        .max(now)
     }
 
     /// By how many parts in a million it is wrong.
@@ -128,7 +144,10 @@ mod tests {
                 let at = clock.reaches(SimTime(0), Moment::from_micros(moment));
                 assert!(clock.read(at).as_micros() >= moment, "{drift} {moment}");
                 let before = SimTime(at.0.saturating_sub(1));
-                assert!(at == SimTime(1_000) || clock.read(before).as_micros() < moment, "{drift} {moment}");
+                assert!(
+                    at == SimTime(1_000) || clock.read(before).as_micros() < moment,
+                    "{drift} {moment}"
+                );
             }
         }
     }
@@ -136,11 +155,17 @@ mod tests {
     #[test]
     fn a_database_clock_reaches_a_time_at_the_first_instant_that_shows_it() {
         for grain in [1, 1_000] {
-            let mut clock = DatabaseClock::new(Timestamp::from_micros(5_000_300), Duration::from_micros(grain));
+            let mut clock = DatabaseClock::new(
+                Timestamp::from_micros(5_000_300),
+                Duration::from_micros(grain),
+            );
             clock.step(-2_000);
             let target = Timestamp::from_micros(5_001_001);
             let at = clock.reaches(SimTime(0), target);
-            assert!(clock.read(at) >= target && clock.read(SimTime(at.0 - 1)) < target, "{grain}");
+            assert!(
+                clock.read(at) >= target && clock.read(SimTime(at.0 - 1)) < target,
+                "{grain}"
+            );
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use squid_mesh_core::definition::{
-    BackoffKind, Definition, Draft, DraftBackoff, DraftBinding, DraftRetry, DraftSource, DraftSpan, DraftStep,
+    BackoffKind, Definition, Draft, DraftBackoff, DraftBinding, DraftRetry, DraftSource, DraftSpan,
+    DraftStep,
 };
 
 use crate::choice::{Choices, Label};
@@ -24,7 +25,11 @@ pub fn workflows() -> &'static [Arc<Definition>] {
     WORKFLOWS.get_or_init(|| {
         let random = (0..RANDOM).map(|index| random(index, &mut Choices::seeded(index)));
         let drafts = fixed().into_iter().chain(random);
-        drafts.map(|draft| Arc::new(Definition::validate(draft).expect("the library's drafts are valid"))).collect()
+        drafts
+            .map(|draft| {
+                Arc::new(Definition::validate(draft).expect("the library's drafts are valid"))
+            })
+            .collect()
     })
 }
 
@@ -34,11 +39,22 @@ pub fn fixed_shapes() -> usize {
 }
 
 fn fixed() -> Vec<Draft> {
-    vec![chain(), join(), waiting(), retried(), timed(), wide(), lossy()]
+    vec![
+        chain(),
+        join(),
+        waiting(),
+        retried(),
+        timed(),
+        wide(),
+        lossy(),
+    ]
 }
 
 fn workflow(name: &str, steps: Vec<DraftStep>) -> Draft {
-    Draft { steps, ..Draft::new(name, 1) }
+    Draft {
+        steps,
+        ..Draft::new(name, 1)
+    }
 }
 
 fn output(step: &str) -> DraftSource {
@@ -46,11 +62,17 @@ fn output(step: &str) -> DraftSource {
 }
 
 fn fed(step: DraftStep, by: &str) -> DraftStep {
-    DraftStep { input: DraftBinding::Whole(output(by)), ..step }
+    DraftStep {
+        input: DraftBinding::Whole(output(by)),
+        ..step
+    }
 }
 
 fn chain() -> Draft {
-    let first = DraftStep { input: DraftBinding::Whole(DraftSource::Input), ..DraftStep::handler("a", "alpha") };
+    let first = DraftStep {
+        input: DraftBinding::Whole(DraftSource::Input),
+        ..DraftStep::handler("a", "alpha")
+    };
     let second = fed(DraftStep::handler("b", "alpha"), "a");
     let third = fed(DraftStep::handler("c", "beta"), "b");
     workflow("chain", vec![first, second, third])
@@ -62,43 +84,86 @@ fn join() -> Draft {
         DraftStep::handler("a", "alpha"),
         fed(DraftStep::handler("b", "beta"), "a"),
         fed(DraftStep::handler("c", "gamma"), "a"),
-        DraftStep { input: both, ..DraftStep::handler("d", "alpha") },
+        DraftStep {
+            input: both,
+            ..DraftStep::handler("d", "alpha")
+        },
     ];
     workflow("join", steps)
 }
 
 fn waiting() -> Draft {
-    let rest = DraftStep { needs: vec!["a".into()], ..DraftStep::wait("rest", Duration::from_secs(3)) };
-    let last = DraftStep { needs: vec!["rest".into()], ..DraftStep::handler("b", "beta") };
-    workflow("waiting", vec![DraftStep::handler("a", "alpha"), rest, last])
+    let rest = DraftStep {
+        needs: vec!["a".into()],
+        ..DraftStep::wait("rest", Duration::from_secs(3))
+    };
+    let last = DraftStep {
+        needs: vec!["rest".into()],
+        ..DraftStep::handler("b", "beta")
+    };
+    workflow(
+        "waiting",
+        vec![DraftStep::handler("a", "alpha"), rest, last],
+    )
 }
 
 fn retried() -> Draft {
     let retry = DraftRetry::linear(4, Duration::from_millis(200), Duration::from_secs(2));
-    let step = DraftStep { retry: Some(retry), ..DraftStep::handler("a", "gamma") };
-    workflow("retried", vec![step, fed(DraftStep::handler("b", "alpha"), "a")])
+    let step = DraftStep {
+        retry: Some(retry),
+        ..DraftStep::handler("a", "gamma")
+    };
+    workflow(
+        "retried",
+        vec![step, fed(DraftStep::handler("b", "alpha"), "a")],
+    )
 }
 
 fn timed() -> Draft {
     let retry = DraftRetry::constant(3, Duration::from_millis(500));
     let timeout = Some(DraftSpan::from(Duration::from_millis(800)));
-    let step = DraftStep { retry: Some(retry), timeout, ..DraftStep::handler("a", "delta") };
+    let step = DraftStep {
+        retry: Some(retry),
+        timeout,
+        ..DraftStep::handler("a", "delta")
+    };
     let deadline = Some(DraftSpan::from(Duration::from_secs(20)));
-    Draft { deadline, ..workflow("timed", vec![step, fed(DraftStep::handler("b", "alpha"), "a")]) }
+    Draft {
+        deadline,
+        ..workflow(
+            "timed",
+            vec![step, fed(DraftStep::handler("b", "alpha"), "a")],
+        )
+    }
 }
 
 fn wide() -> Draft {
-    let mut steps: Vec<DraftStep> =
-        ["a", "b", "c", "d"].iter().map(|name| DraftStep::handler(*name, "alpha")).collect();
+    let mut steps: Vec<DraftStep> = ["a", "b", "c", "d"]
+        .iter()
+        .map(|name| DraftStep::handler(*name, "alpha"))
+        .collect();
     let after = ["a", "b", "c", "d"].map(String::from).to_vec();
-    steps.push(DraftStep { after, queue: Some("bulk".into()), ..DraftStep::handler("e", "omega") });
+    steps.push(DraftStep {
+        after,
+        queue: Some("bulk".into()),
+        ..DraftStep::handler("e", "omega")
+    });
     workflow("wide", steps)
 }
 
 fn lossy() -> Draft {
-    let retry = DraftRetry { max_lost: Some(0), ..DraftRetry::attempts(2) };
-    let step = DraftStep { retry: Some(retry), ..DraftStep::handler("a", "alpha") };
-    workflow("lossy", vec![step, fed(DraftStep::handler("b", "beta"), "a")])
+    let retry = DraftRetry {
+        max_lost: Some(0),
+        ..DraftRetry::attempts(2)
+    };
+    let step = DraftStep {
+        retry: Some(retry),
+        ..DraftStep::handler("a", "alpha")
+    };
+    workflow(
+        "lossy",
+        vec![step, fed(DraftStep::handler("b", "beta"), "a")],
+    )
 }
 
 /// A random graph: each step may need, be fed by, or merely follow some of the steps before it.
@@ -115,8 +180,12 @@ fn random(index: u64, choices: &mut Choices) -> Draft {
     Draft {
         result: DraftBinding::Whole(DraftSource::Output(last)),
         queue: choices.happens(Label::Shape, 300).then(|| QUEUES[1].into()),
-        priority: choices.happens(Label::Shape, 200).then(|| choices.pick(Label::Shape, &[-5, 5, 1])),
-        deadline: choices.happens(Label::Shape, 150).then(|| span(choices, 500_000, 60_000_000)),
+        priority: choices
+            .happens(Label::Shape, 200)
+            .then(|| choices.pick(Label::Shape, &[-5, 5, 1])),
+        deadline: choices
+            .happens(Label::Shape, 150)
+            .then(|| span(choices, 500_000, 60_000_000)),
         ..workflow(&format!("random_{index}"), steps)
     }
 }
@@ -126,24 +195,41 @@ fn random_step(name: &str, choices: &mut Choices) -> DraftStep {
         return DraftStep::wait(name, span(choices, 1_000, 15_000_000));
     }
     DraftStep {
-        retry: choices.happens(Label::Shape, 600).then(|| random_retry(choices)),
-        timeout: choices.happens(Label::Shape, 350).then(|| span(choices, 50_000, 5_000_000)),
-        queue: choices.happens(Label::Shape, 200).then(|| choices.pick(Label::Shape, &QUEUES).into()),
-        priority: choices.happens(Label::Shape, 200).then(|| choices.pick(Label::Shape, &[-1, 1, 9])),
+        retry: choices
+            .happens(Label::Shape, 600)
+            .then(|| random_retry(choices)),
+        timeout: choices
+            .happens(Label::Shape, 350)
+            .then(|| span(choices, 50_000, 5_000_000)),
+        queue: choices
+            .happens(Label::Shape, 200)
+            .then(|| choices.pick(Label::Shape, &QUEUES).into()),
+        priority: choices
+            .happens(Label::Shape, 200)
+            .then(|| choices.pick(Label::Shape, &[-1, 1, 9])),
         ..DraftStep::handler(name, choices.pick(Label::Shape, &HANDLERS))
     }
 }
 
 fn random_retry(choices: &mut Choices) -> DraftRetry {
-    let kinds = [BackoffKind::None, BackoffKind::Constant, BackoffKind::Linear, BackoffKind::Exponential];
+    let kinds = [
+        BackoffKind::None,
+        BackoffKind::Constant,
+        BackoffKind::Linear,
+        BackoffKind::Exponential,
+    ];
     let kind = choices.pick(Label::Shape, &kinds);
     let min = choices.magnitude(Label::Shape, 1_000, 2_000_000);
     let grows = matches!(kind, BackoffKind::Linear | BackoffKind::Exponential);
-    let jitter_thousandths = choices.happens(Label::Shape, 300).then(|| choices.pick(Label::Shape, &[100, 500, 1_000]));
+    let jitter_thousandths = choices
+        .happens(Label::Shape, 300)
+        .then(|| choices.pick(Label::Shape, &[100, 500, 1_000]));
     let backoff = DraftBackoff {
         min: Some(DraftSpan::from_micros(min.into())),
-        max: grows.then(|| DraftSpan::from_micros((min * choices.between(Label::Shape, 1, 4)).into())),
-        factor_thousandths: (kind == BackoffKind::Exponential).then(|| choices.pick(Label::Shape, &[2_000, 1_500])),
+        max: grows
+            .then(|| DraftSpan::from_micros((min * choices.between(Label::Shape, 1, 4)).into())),
+        factor_thousandths: (kind == BackoffKind::Exponential)
+            .then(|| choices.pick(Label::Shape, &[2_000, 1_500])),
         jitter_thousandths,
         ..DraftBackoff::of(kind)
     };
@@ -158,17 +244,26 @@ fn wire(step: &mut DraftStep, before: &[String], choices: &mut Choices) {
     if before.is_empty() {
         step.input = DraftBinding::Whole(DraftSource::Input);
     } else {
-        let source = |choices: &mut Choices| before[choices.index(Label::Shape, before.len())].clone();
+        let source =
+            |choices: &mut Choices| before[choices.index(Label::Shape, before.len())].clone();
         match choices.choose(Label::Shape, 6) {
             0 | 1 => step.input = DraftBinding::Whole(DraftSource::Output(source(choices))),
             2 => {
-                let sources = vec![DraftSource::Output(source(choices)), DraftSource::Output(source(choices))];
+                let sources = vec![
+                    DraftSource::Output(source(choices)),
+                    DraftSource::Output(source(choices)),
+                ];
                 step.input = DraftBinding::Tuple(sources);
             }
             3 => {
                 let constant = DraftSource::Constant(serde_json::json!({"fixed": true}));
-                let named = [("from", DraftSource::Output(source(choices))), ("constant", constant)];
-                step.input = DraftBinding::Object(named.map(|(name, source)| (name.to_owned(), source)).into());
+                let named = [
+                    ("from", DraftSource::Output(source(choices))),
+                    ("constant", constant),
+                ];
+                step.input = DraftBinding::Object(
+                    named.map(|(name, source)| (name.to_owned(), source)).into(),
+                );
             }
             4 => step.needs = vec![source(choices)],
             _ => step.after = vec![source(choices)],
@@ -179,7 +274,10 @@ fn wire(step: &mut DraftStep, before: &[String], choices: &mut Choices) {
         let binding = std::mem::take(&mut step.input);
         let fed = match binding {
             DraftBinding::Whole(DraftSource::Output(by)) => Some(by),
-            DraftBinding::Nothing | DraftBinding::Whole(_) | DraftBinding::Tuple(_) | DraftBinding::Object(_) => None,
+            DraftBinding::Nothing
+            | DraftBinding::Whole(_)
+            | DraftBinding::Tuple(_)
+            | DraftBinding::Object(_) => None,
         };
         step.needs.extend(fed);
     }
@@ -195,7 +293,10 @@ mod tests {
 
     #[test]
     fn every_workflow_of_the_library_is_valid_and_has_a_name_of_its_own() {
-        let mut names: Vec<&str> = workflows().iter().map(|definition| definition.name().as_str()).collect();
+        let mut names: Vec<&str> = workflows()
+            .iter()
+            .map(|definition| definition.name().as_str())
+            .collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), workflows().len());
@@ -204,9 +305,14 @@ mod tests {
 
     #[test]
     fn the_library_is_varied() {
-        let steps: Vec<usize> = workflows().iter().map(|definition| definition.steps().len()).collect();
+        let steps: Vec<usize> = workflows()
+            .iter()
+            .map(|definition| definition.steps().len())
+            .collect();
         assert!((1..=6).all(|count| steps.contains(&count)));
-        let with = |holds: &dyn Fn(&Definition) -> bool| workflows().iter().filter(|one| holds(one)).count();
+        let with = |holds: &dyn Fn(&Definition) -> bool| {
+            workflows().iter().filter(|one| holds(one)).count()
+        };
         assert!(with(&|one| one.deadline().is_some()) > 20);
         assert!(with(&|one| one.steps().iter().any(|step| step.timeout.is_some())) > 50);
         assert!(with(&|one| one.steps().iter().any(|step| !step.after.is_empty())) > 50);

@@ -3,6 +3,11 @@
 //! Invariant: the last line of standard output is one JSON object if `--json` is given; everything else that is not a
 //! result goes to standard error.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "results are what a command line prints"
+)]
+
 mod command;
 
 use std::process::ExitCode;

@@ -21,7 +21,10 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Effort {
-        Effort { seeds: 3_000, repetitions: 5 }
+        Effort {
+            seeds: 3_000,
+            repetitions: 5,
+        }
     }
 }
 
@@ -62,7 +65,12 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Row {
     }
     let killed = needed.len() as u64 == effort.repetitions;
     needed.sort_unstable();
-    let at = |tenths: usize| needed.get(needed.len() * tenths / 10).copied().unwrap_or(effort.seeds);
+    let at = |tenths: usize| {
+        needed
+            .get(needed.len() * tenths / 10)
+            .copied()
+            .unwrap_or(effort.seeds)
+    };
     Row {
         mutant: format!("{mutant:?}"),
         killed,
@@ -76,7 +84,9 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Row {
 fn search(mutant: Mutant, first: u64, seeds: u64) -> Option<(u64, String)> {
     (0..seeds).find_map(|index| {
         let outcome = run_seed(first + index, Profile::PullRequest, Mutation::of(mutant));
-        outcome.violation.map(|violation| (index + 1, violation.promise.text().to_owned()))
+        outcome
+            .violation
+            .map(|violation| (index + 1, violation.promise.text().to_owned()))
     })
 }
 
@@ -90,7 +100,13 @@ mod tests {
 
     #[test]
     fn a_seeded_bug_is_found_and_named() {
-        let row = hunt(Mutant::JoinForgotten, Effort { seeds: 200, repetitions: 2 });
+        let row = hunt(
+            Mutant::JoinForgotten,
+            Effort {
+                seeds: 200,
+                repetitions: 2,
+            },
+        );
         assert!(row.killed, "{row:?}");
         assert!(!row.killed_by.is_empty());
     }

@@ -32,12 +32,20 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
     let mut commands: Vec<Command> = Vec::new();
     for number in 0..settings.runs {
         let burst = choices.happens(Label::Command, 500);
-        let latest = if burst { settings.horizon.0 / 50 } else { settings.horizon.0 / 2 };
+        let latest = if burst {
+            settings.horizon.0 / 50
+        } else {
+            settings.horizon.0 / 2
+        };
         let at = SimTime(choices.choose(Label::Command, latest));
         let start = start(number, settings, choices);
         around(&start, at, settings, choices, &mut commands);
         let via = route(settings, choices);
-        commands.push(Command { at, group: single(Entry::Start(Box::new(start))), via });
+        commands.push(Command {
+            at,
+            group: single(Entry::Start(Box::new(start))),
+            via,
+        });
     }
     merge_some(&mut commands, choices);
     commands.sort_by_key(|command| command.at);
@@ -45,17 +53,30 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
 }
 
 /// What else concerns the run of a start: repeats, duplicates under its key, cancels.
-fn around(start: &Start, at: SimTime, settings: &Settings, choices: &mut Choices, commands: &mut Vec<Command>) {
+fn around(
+    start: &Start,
+    at: SimTime,
+    settings: &Settings,
+    choices: &mut Choices,
+    commands: &mut Vec<Command>,
+) {
     let mut push = |at: SimTime, entry: Entry, choices: &mut Choices| {
         let via = route(settings, choices);
-        commands.push(Command { at, group: single(entry), via });
+        commands.push(Command {
+            at,
+            group: single(entry),
+            via,
+        });
     };
     if choices.happens(Label::Command, 120) {
         let later = at.plus_micros(choices.magnitude(Label::Command, 1, 10_000_000));
         push(later, Entry::Start(Box::new(start.clone())), choices);
     }
     if start.key.is_some() && choices.happens(Label::Command, 600) {
-        let mut again = Start { command: CommandId::from_u128(choices.bits()), ..start.clone() };
+        let mut again = Start {
+            command: CommandId::from_u128(choices.bits()),
+            ..start.clone()
+        };
         again.life = life(choices);
         if choices.happens(Label::Command, 400) {
             again.input = Payload::new(*b"\"another\"");
@@ -78,7 +99,9 @@ fn around(start: &Start, at: SimTime, settings: &Settings, choices: &mut Choices
 }
 
 fn single(entry: Entry) -> Group {
-    Group { entries: vec![entry] }
+    Group {
+        entries: vec![entry],
+    }
 }
 
 fn route(settings: &Settings, choices: &mut Choices) -> Option<usize> {
@@ -88,7 +111,9 @@ fn route(settings: &Settings, choices: &mut Choices) -> Option<usize> {
 
 fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
     let definition = &settings.workflows[choices.index(Label::Command, settings.workflows.len())];
-    let key = choices.happens(Label::Command, 300).then(|| format!("key {number}"));
+    let key = choices
+        .happens(Label::Command, 300)
+        .then(|| format!("key {number}"));
     let run = match &key {
         Some(key) => RunId::derived(definition.name(), key),
         None => RunId::from_u128(choices.bits()),
@@ -104,10 +129,14 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
         input,
         key,
         labels: BTreeMap::new(),
-        queue: choices.happens(Label::Command, 100).then(|| Name::new(QUEUES[1]).expect("a proper name")),
+        queue: choices
+            .happens(Label::Command, 100)
+            .then(|| Name::new(QUEUES[1]).expect("a proper name")),
         priority,
         delay: delay(settings, choices),
-        deadline: choices.happens(Label::Command, 80).then(|| span(choices, 200_000, 40_000_000)),
+        deadline: choices
+            .happens(Label::Command, 80)
+            .then(|| span(choices, 200_000, 40_000_000)),
         trace: None,
     }
 }
@@ -138,13 +167,20 @@ fn cancel(run: RunId, choices: &mut Choices) -> Cancel {
 fn merge_some(commands: &mut Vec<Command>, choices: &mut Choices) {
     let mut index = 1;
     while index < commands.len() {
-        let apart = |a: &Group, b: &Group| a.entries.iter().all(|x| b.entries.iter().all(|y| x.run() != y.run()));
+        let apart = |a: &Group, b: &Group| {
+            a.entries
+                .iter()
+                .all(|x| b.entries.iter().all(|y| x.run() != y.run()))
+        };
         let together = commands[index - 1].group.entries.len() < 3
             && apart(&commands[index - 1].group, &commands[index].group)
             && choices.happens(Label::Command, 60);
         if together {
             let merged = commands.remove(index);
-            commands[index - 1].group.entries.extend(merged.group.entries);
+            commands[index - 1]
+                .group
+                .entries
+                .extend(merged.group.entries);
         } else {
             index += 1;
         }

@@ -57,7 +57,11 @@ pub enum OnStop {
 
 impl Script {
     /// Draws a script for an attempt with this timeout, and says which faults that meant.
-    pub fn drawn(settings: &Settings, timeout: Option<Duration>, choices: &mut Choices) -> (Script, Vec<Fault>) {
+    pub fn drawn(
+        settings: &Settings,
+        timeout: Option<Duration>,
+        choices: &mut Choices,
+    ) -> (Script, Vec<Fault>) {
         let rate = |fault: Fault| settings.intensities.of(fault);
         let mut faults = Vec::new();
         let mut strikes = |fault: Fault, choices: &mut Choices| {
@@ -82,7 +86,9 @@ impl Script {
                 lasts = None;
             } else if strikes(Fault::HandlerOverruns, choices) {
                 let beside = choices.between(Label::Script, 0, 2);
-                lasts = Some(Duration::from_micros((micros(timeout) + beside).saturating_sub(1)));
+                lasts = Some(Duration::from_micros(
+                    (micros(timeout) + beside).saturating_sub(1),
+                ));
             }
         }
         let on_stop = if strikes(Fault::HandlerIgnoresStop, choices) {
@@ -90,17 +96,38 @@ impl Script {
         } else {
             choices.pick(Label::Script, &[OnStop::GivesUp, OnStop::Hurries])
         };
-        (Script { lasts, ending, on_stop }, faults)
+        (
+            Script {
+                lasts,
+                ending,
+                on_stop,
+            },
+            faults,
+        )
     }
 
     /// What the attempt returns. Each body returns an output of its own, so that no result can be taken for another.
-    pub fn result(ending: Ending, body: usize, payload_limit: usize) -> Result<Payload, AttemptFailure> {
+    pub fn result(
+        ending: Ending,
+        body: usize,
+        payload_limit: usize,
+    ) -> Result<Payload, AttemptFailure> {
         let failure = |code: &str, retryable| Failure::new(code, "scripted", retryable);
-        let failed = |failure| Err(AttemptFailure { failure, details: None });
+        let failed = |failure| {
+            Err(AttemptFailure {
+                failure,
+                details: None,
+            })
+        };
         match ending {
             Ending::Success => Ok(Payload::new(body.to_string().into_bytes())),
-            Ending::Oversized => Ok(Payload::new(format!("\"{}\"", "x".repeat(payload_limit)).into_bytes())),
-            Ending::Failure { retry_after } => failed(Failure { retry_after, ..failure("flaky", true) }),
+            Ending::Oversized => Ok(Payload::new(
+                format!("\"{}\"", "x".repeat(payload_limit)).into_bytes(),
+            )),
+            Ending::Failure { retry_after } => failed(Failure {
+                retry_after,
+                ..failure("flaky", true)
+            }),
             Ending::Panic => failed(failure(code::PANIC, true)),
             Ending::FinalFailure => failed(failure("refused", false)),
             Ending::KillsHost => unreachable!("a process that is gone returns nothing"),
@@ -113,7 +140,9 @@ fn failing(choices: &mut Choices) -> Ending {
         0..=4 => Ending::Failure { retry_after: None },
         5 | 6 => {
             let span = choices.magnitude(Label::Script, 1_000, 8_000_000);
-            Ending::Failure { retry_after: Some(Duration::from_micros(span)) }
+            Ending::Failure {
+                retry_after: Some(Duration::from_micros(span)),
+            }
         }
         7 | 8 => Ending::Panic,
         _ => Ending::FinalFailure,

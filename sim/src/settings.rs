@@ -90,19 +90,27 @@ impl Settings {
     /// Draws a set-up.
     pub fn drawn(choices: &mut Choices, profile: Profile, mutation: Mutation) -> Settings {
         let intensities = Intensities::drawn(choices);
-        let lease = Duration::from_millis(choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]));
+        let lease = Duration::from_millis(
+            choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]),
+        );
         let busy = match profile {
             Profile::PullRequest => 1,
             Profile::Nightly => 3,
         };
         let runs = choices.between(Label::Knob, 3, 10) * busy;
-        let latency = choices.pick(Label::Knob, &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)]);
+        let latency = choices.pick(
+            Label::Knob,
+            &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)],
+        );
         let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 4, 2, 3]);
-        let nodes = (0..count).map(|index| node(index, &intensities, choices)).collect();
+        let nodes = (0..count)
+            .map(|index| node(index, &intensities, choices))
+            .collect();
         Settings {
             lease,
             poll: Duration::from_millis(choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000])),
-            grace: lease * u32::try_from(choices.between(Label::Knob, 0, 2)).expect("a small number"),
+            grace: lease
+                * u32::try_from(choices.between(Label::Knob, 0, 2)).expect("a small number"),
             payload_limit: 256,
             settles: choices.pick(Label::Knob, &[1, 2, 4]),
             latency,
@@ -122,13 +130,20 @@ impl Settings {
     pub fn sweep(&self) -> Option<u64> {
         match self.intensities.portfolio() {
             Portfolio::Sweep { effect } => Some(effect),
-            Portfolio::Calm | Portfolio::Everything | Portfolio::Swarm | Portfolio::Pair(..) => None,
+            Portfolio::Calm | Portfolio::Everything | Portfolio::Swarm | Portfolio::Pair(..) => {
+                None
+            }
         }
     }
 }
 
 /// 2026-03-29T00:58:00Z (a change of clocks is near), the epoch, a leap day's eve, and the year 9998.
-const BASES: [i64; 4] = [1_774_745_880_000_000, 1_000_000, 1_835_481_540_000_000, 253_370_764_800_000_000];
+const BASES: [i64; 4] = [
+    1_774_745_880_000_000,
+    1_000_000,
+    1_835_481_540_000_000,
+    253_370_764_800_000_000,
+];
 
 fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
     let all = library::workflows();
@@ -149,19 +164,37 @@ fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
 }
 
 fn node(index: usize, intensities: &Intensities, choices: &mut Choices) -> NodeSetup {
-    let lacks = index > 0 && choices.happens(Label::Topology, intensities.of(Fault::MissingHandler));
+    let lacks =
+        index > 0 && choices.happens(Label::Topology, intensities.of(Fault::MissingHandler));
     let missing = lacks.then(|| 1 + choices.index(Label::Topology, HANDLERS.len() - 1));
-    let handlers = HANDLERS.iter().enumerate().filter(|(position, _)| Some(*position) != missing);
-    let handlers = handlers.map(|(_, name)| Name::new(name).expect("handlers have proper names")).collect();
-    let slots = u32::try_from(choices.pick(Label::Topology, &[8_u64, 1, 2, 64])).expect("a small number");
-    let queue = |name: &&str| QueueConfig { name: Name::new(name).expect("queues have proper names"), slots };
-    let served = if index > 0 && choices.happens(Label::Topology, 100) { 1 } else { QUEUES.len() };
+    let handlers = HANDLERS
+        .iter()
+        .enumerate()
+        .filter(|(position, _)| Some(*position) != missing);
+    let handlers = handlers
+        .map(|(_, name)| Name::new(name).expect("handlers have proper names"))
+        .collect();
+    let slots =
+        u32::try_from(choices.pick(Label::Topology, &[8_u64, 1, 2, 64])).expect("a small number");
+    let queue = |name: &&str| QueueConfig {
+        name: Name::new(name).expect("queues have proper names"),
+        slots,
+    };
+    let served = if index > 0 && choices.happens(Label::Topology, 100) {
+        1
+    } else {
+        QUEUES.len()
+    };
     let far_off = choices.happens(Label::Topology, intensities.of(Fault::HostDrift));
     let drift = match far_off {
         true => choices.pick(Label::Topology, &[-400_000, 900_000, -50_000, 50_000]),
         false => choices.pick(Label::Topology, &[0, 40, -40, 200, -200]),
     };
-    NodeSetup { handlers: Arc::new(handlers), queues: QUEUES[..served].iter().map(queue).collect(), drift }
+    NodeSetup {
+        handlers: Arc::new(handlers),
+        queues: QUEUES[..served].iter().map(queue).collect(),
+        drift,
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +204,11 @@ mod tests {
     #[test]
     fn the_first_node_of_every_world_can_execute_everything() {
         for seed in 0..200 {
-            let settings = Settings::drawn(&mut Choices::seeded(seed), Profile::PullRequest, Mutation::NONE);
+            let settings = Settings::drawn(
+                &mut Choices::seeded(seed),
+                Profile::PullRequest,
+                Mutation::NONE,
+            );
             assert!(settings.nodes[0].is_capable());
             assert!(!settings.workflows.is_empty());
         }

@@ -18,7 +18,10 @@ pub struct Trace {
 impl Trace {
     /// A trace that also tells a story.
     pub fn told() -> Trace {
-        Trace { story: Some(Vec::new()), ..Trace::default() }
+        Trace {
+            story: Some(Vec::new()),
+            ..Trace::default()
+        }
     }
 
     /// An event begins: one heap item that calls the engine or the store.
@@ -39,7 +42,12 @@ impl Trace {
     #[inline]
     pub fn say(&mut self, line: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
-            story.push(format!("{:>6}  {:>16}  {}", self.events, self.now.to_string(), line()));
+            story.push(format!(
+                "{:>6}  {:>16}  {}",
+                self.events,
+                self.now.to_string(),
+                line()
+            ));
         }
     }
 

@@ -107,8 +107,17 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Violation { promise, detail, at, event } = self;
-        write!(f, "broken at event {event}, {at}: {}\n  {detail}", promise.text())
+        let Violation {
+            promise,
+            detail,
+            at,
+            event,
+        } = self;
+        write!(
+            f,
+            "broken at event {event}, {at}: {}\n  {detail}",
+            promise.text()
+        )
     }
 }
 
@@ -126,7 +135,10 @@ pub type Check = Result<(), Box<Broken>>;
 
 /// A check that failed.
 pub fn broken(promise: Promise, detail: impl Into<String>) -> Check {
-    Err(Box::new(Broken { promise, detail: detail.into() }))
+    Err(Box::new(Broken {
+        promise,
+        detail: detail.into(),
+    }))
 }
 
 /// Fails with a promise and a message unless the condition holds; the message is made only then.

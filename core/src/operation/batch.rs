@@ -16,6 +16,7 @@ use crate::task::{Lane, TaskKey, TaskKind, TaskRow};
 use crate::transition::{DecodeError, Transition};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A batch in the making.
 #[derive(Clone)]
@@ -137,7 +138,9 @@ impl<'v> Batch<'v> {
     /// Lanes of handler steps that somebody holds; only once the view holds all tasks of the run. What this very operation
     /// handed off is not among them: nobody has been told yet, so a run that ends in a later slot takes it back.
     pub(super) fn claimed(&self, id: RunId) -> Option<BTreeSet<Lane>> {
-        let held = |row: &&TaskRow| row.owner.is_some() && row.kind == TaskKind::Step && !self.is_handed_here(row);
+        let held = |row: &&TaskRow| {
+            row.owner.is_some() && row.kind == TaskKind::Step && !self.is_handed_here(row)
+        };
         Some(
             self.tasks_of(id)?
                 .into_iter()
@@ -148,7 +151,10 @@ impl<'v> Batch<'v> {
     }
 
     fn is_handed_here(&self, row: &TaskRow) -> bool {
-        self.handed.contains(&row.key) && self.original(row.key).is_none_or(|before| before.fence != row.fence)
+        self.handed.contains(&row.key)
+            && self
+                .original(row.key)
+                .is_none_or(|before| before.fence != row.fence)
     }
 
     /// Whether the rows that a transition frees are known. A disarmed deadline's row is only known with all tasks.
@@ -306,7 +312,7 @@ impl<'v> Batch<'v> {
         let mine = |row: &&TaskRow| {
             row.owner == Some(worker)
                 && row.fence.seq > after
-                && row.kind == TaskKind::Step
+                && matches!(row.kind, TaskKind::Step | TaskKind::Stopping)
                 && !row.expired
         };
         let keys: Vec<TaskKey> = rows.into_iter().filter(mine).map(|row| row.key).collect();
@@ -323,6 +329,17 @@ impl<'v> Batch<'v> {
             .collect()
     }
 
+    /// How long until the next of the rows that were changed falls due, of those the requester could claim: so that its
+    /// retries and timers are on time without anybody polling for them.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let now = self.view.now;
+        let rows = self.tasks.values().flatten();
+        let free = rows.filter(|row| {
+            row.owner.is_none() && row.due_at > now && self.hand_over.could_take(row)
+        });
+        free.map(|row| row.due_at.since(now)).min()
+    }
+
     /// The runs that ended.
     pub(super) fn ended(&self) -> Vec<Ended> {
         self.ended.clone()
@@ -331,6 +348,7 @@ impl<'v> Batch<'v> {
     /// Everything to write, each list in key order.
     pub(super) fn finish(self) -> Writes {
         let mut writes = Writes::default();
+        let noticed = self.hand_over.notice_until(self.view.now);
         for (key, current) in &self.tasks {
             let original = self.original(*key);
             match (original, current) {
@@ -354,7 +372,7 @@ impl<'v> Batch<'v> {
             }
             if let Some(row) = current
                 && row.owner.is_none()
-                && row.due_at <= self.view.now
+                && row.due_at <= noticed
             {
                 writes.hints.insert(row.queue.clone());
             }

@@ -66,6 +66,7 @@ impl Claim {
     pub(super) fn decide(&self, view: &View) -> Decision {
         match &view.worker {
             Some(row) if self.is_repeat_of(row, view) => self.answer_again(row, view),
+            Some(row) if row.claim > self.number => Claim::overtaken(view),
             worker => self.take(worker.as_ref(), view),
         }
     }
@@ -74,6 +75,19 @@ impl Claim {
         row.claim == self.number
             && row.claim_shard == self.shard
             && !view.mutation.is(Mutant::ClaimNotRepeatable)
+    }
+
+    /// The answer to a claim that was under way for so long that its worker has gone on to later ones: nobody waits for it.
+    /// Were it to take something, nobody would know of those leases, and its number would hide that of the last claim.
+    fn overtaken(view: &View) -> Decision {
+        let reply = Reply::Claimed(Claimed {
+            now: view.now,
+            ..Claimed::default()
+        });
+        Decision::Done {
+            writes: Writes::default(),
+            reply,
+        }
     }
 
     /// What this number got already, as far as it still holds it.
@@ -255,5 +269,43 @@ impl Claim {
             claim_shard: self.shard,
             claimed: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_claim_that_was_overtaken_by_a_later_one_takes_nothing() {
+        let worker = Incarnation::from_u128(7);
+        let offer = Offer {
+            worker,
+            handlers: Arc::default(),
+            queues: Vec::new(),
+            engine: 1,
+            lease: Duration::from_secs(30),
+        };
+        let claim = |number| Claim {
+            shard: Shard::default(),
+            number,
+            offer: offer.clone(),
+        };
+        let mut view = View {
+            now: Timestamp::from_micros(5),
+            ..View::default()
+        };
+        let row = claim(4).unregistered(&view);
+        view.worker = Some(WorkerRow { claim: 4, ..row });
+        let Decision::Done { writes, reply } = claim(3).decide(&view) else {
+            panic!("a late claim reads nothing more");
+        };
+        assert!(writes.is_empty());
+        let Reply::Claimed(claimed) = reply else {
+            panic!("a claim is answered as a claim");
+        };
+        assert!(claimed.tasks.is_empty() && !claimed.more);
     }
 }

@@ -28,6 +28,24 @@ impl<'o> HandOver<'o> {
         }
     }
 
+    /// Whether the one who offers would find this row once it is due.
+    pub(super) fn could_take(&self, row: &TaskRow) -> bool {
+        self.offer.is_some_and(|offer| {
+            let serves = offer.queues.iter().any(|demand| demand.queue == row.queue);
+            row.queue.is_engine() || serves && offer.handlers.contains(&row.handler)
+        })
+    }
+
+    /// Up to which due time others are to be told of free rows. A worker is told by the reply what falls due soon, and sees
+    /// to it; a client that executes nothing leaves that to whoever might otherwise sleep past it.
+    pub(super) fn notice_until(&self, now: Timestamp) -> Timestamp {
+        if self.offer.is_some() {
+            now
+        } else {
+            now.plus(limits::POLL_DEFAULT)
+        }
+    }
+
     /// Makes a row that was just scheduled leased to the one who offers, if it has a slot for it; whether it did. `before`
     /// is the row that its lane had.
     pub(super) fn take(

@@ -25,6 +25,8 @@ pub enum Reply {
         groups: Vec<GroupReply>,
         /// Tasks of the started runs that the submitter holds under lease.
         handed: Vec<TaskRow>,
+        /// How long until the next of the tasks just scheduled falls due that the submitter could take.
+        next_due: Option<Duration>,
     },
     /// To `Claim`.
     Claimed(Claimed),
@@ -40,6 +42,8 @@ pub enum Reply {
         handed: Vec<TaskRow>,
         /// Runs that ended by this operation.
         ended: Vec<Ended>,
+        /// How long until the next of the tasks just scheduled falls due that the reporter could take.
+        next_due: Option<Duration>,
     },
 }
 

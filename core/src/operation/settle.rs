@@ -75,6 +75,7 @@ impl Settle {
             slots: replies,
             handed: batch.handed(),
             ended: batch.ended(),
+            next_due: batch.next_due(),
         };
         Decision::Done {
             writes: batch.finish(),

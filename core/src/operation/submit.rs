@@ -158,6 +158,7 @@ impl Submit {
             now: view.now,
             groups,
             handed: batch.handed(),
+            next_due: batch.next_due(),
         };
         Decision::Done {
             writes: batch.finish(),

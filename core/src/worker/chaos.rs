@@ -272,6 +272,7 @@ impl Chaos {
                     slots: replies,
                     handed,
                     ended: Vec::new(),
+                    next_due: None,
                 }
             }
             Operation::Submit(submit) => {
@@ -289,6 +290,7 @@ impl Chaos {
                     now,
                     groups,
                     handed,
+                    next_due: None,
                 }
             }
             Operation::Register(_) => unreachable!("a worker does not register"),

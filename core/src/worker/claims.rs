@@ -196,17 +196,24 @@ impl Worker {
         self.receive(claimed.tasks, from, now);
     }
 
-    /// Sets when to look at a shard again: at the next due time, a little spread, or after the poll interval.
+    /// Sets when to look at a shard again: at the next due time, or after the poll interval.
     fn sleep(&mut self, shard: Shard, next_due: Option<Duration>, now: Moment) {
         self.timers
             .set(Timer::Poll(shard), now.plus(self.config.poll));
-        if let Some(due) = next_due.filter(|due| *due < self.config.poll) {
-            let spread = Duration::from_micros(
-                self.scatter(u64::from(shard.as_u16()), SPREAD_MICROS)
-                    .into(),
-            );
-            self.timers
-                .set(Timer::TaskDue(shard), now.plus(due).plus(spread));
+        self.due_in(shard, next_due, now);
+    }
+
+    /// Something falls due after that long: looks then, a little spread, unless it looks before that anyway.
+    pub(super) fn due_in(&mut self, shard: Shard, next_due: Option<Duration>, now: Moment) {
+        let asleep = !self.phase.is_working() || self.config.mutation.is(Mutant::WakesByHintOnly);
+        let Some(due) = next_due.filter(|due| *due < self.config.poll && !asleep) else {
+            return;
+        };
+        let spread = self.scatter(u64::from(shard.as_u16()), SPREAD_MICROS);
+        let at = now.plus(due).plus(Duration::from_micros(spread.into()));
+        let timer = Timer::TaskDue(shard);
+        if self.timers.moment(timer).is_none_or(|set| at < set) {
+            self.timers.set(timer, at);
         }
     }
 

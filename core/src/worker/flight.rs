@@ -155,8 +155,10 @@ impl Worker {
                     slots,
                     handed,
                     ended,
+                    next_due,
                 },
             ) => {
+                self.due_in(settle.shard, next_due, now);
                 self.settled(settle, slots);
                 self.receive(handed, &from(clock), now);
                 self.actions.extend(ended.into_iter().map(Action::Ended));
@@ -167,8 +169,10 @@ impl Worker {
                     now: clock,
                     groups,
                     handed,
+                    next_due,
                 },
             ) => {
+                self.due_in(submit.shard, next_due, now);
                 self.submitted(submit, pending.requests, groups, now);
                 self.receive(handed, &from(clock), now);
             }

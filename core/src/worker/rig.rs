@@ -184,6 +184,7 @@ impl Rig {
                 slots,
                 handed,
                 ended: Vec::new(),
+                next_due: None,
             },
         );
     }

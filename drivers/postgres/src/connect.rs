@@ -11,8 +11,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use squid_mesh_core::store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -31,8 +31,18 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(options: PgConnectOptions, most: u32, patience: Duration) -> Connections {
         let most = most.max(1);
-        let permits = Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS));
-        Connections { options, most, patience, permits, idle: Mutex::default() }
+        let permits = Semaphore::new(
+            usize::try_from(most)
+                .unwrap_or(usize::MAX)
+                .min(Semaphore::MAX_PERMITS),
+        );
+        Connections {
+            options,
+            most,
+            patience,
+            permits,
+            idle: Mutex::default(),
+        }
     }
 
     /// How to make one more.
@@ -54,7 +64,11 @@ impl Connections {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        Ok(Lent { home: self, connection: Some(connection), _permit: permit })
+        Ok(Lent {
+            home: self,
+            connection: Some(connection),
+            _permit: permit,
+        })
     }
 
     async fn connect(&self) -> Result<PgConnection, StoreError> {
@@ -62,12 +76,14 @@ impl Connections {
         match timeout(self.patience, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(match store_error(&error) {
-                StoreError::Unavailable(text) => {
-                    StoreError::Unavailable(format!("cannot connect to {}: {text}", Target(&self.options)))
-                }
-                StoreError::Refused(text) => {
-                    StoreError::Refused(format!("cannot connect to {}: {text}", Target(&self.options)))
-                }
+                StoreError::Unavailable(text) => StoreError::Unavailable(format!(
+                    "cannot connect to {}: {text}",
+                    Target(&self.options)
+                )),
+                StoreError::Refused(text) => StoreError::Refused(format!(
+                    "cannot connect to {}: {text}",
+                    Target(&self.options)
+                )),
                 other => other,
             }),
             Err(_) => Err(StoreError::Unavailable(format!(
@@ -145,7 +161,12 @@ impl fmt::Display for Target<'_> {
         let database = options.get_database().unwrap_or(options.get_username());
         match options.get_socket() {
             Some(socket) => write!(f, "{}:{}/{database}", socket.display(), options.get_port()),
-            None => write!(f, "{}:{}/{database}", options.get_host(), options.get_port()),
+            None => write!(
+                f,
+                "{}:{}/{database}",
+                options.get_host(),
+                options.get_port()
+            ),
         }
     }
 }
@@ -157,9 +178,13 @@ mod tests {
 
     #[test]
     fn no_password_is_shown() {
-        let options = Options::default().connect_options("postgres://me:secret@localhost:5/db").unwrap();
+        let options = Options::default()
+            .connect_options("postgres://me:secret@localhost:5/db")
+            .unwrap();
         assert_eq!(Target(&options).to_string(), "localhost:5/db");
-        let error = Options::default().connect_options("postgres://me:secret@local host/db").unwrap_err();
+        let error = Options::default()
+            .connect_options("postgres://me:secret@local host/db")
+            .unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -22,7 +22,11 @@ pub(crate) struct Definitions(Mutex<BTreeMap<DefinitionKey, Arc<Definition>>>);
 impl Definitions {
     /// What is kept under `key`.
     pub(crate) fn kept(&self, key: &DefinitionKey) -> Option<Arc<Definition>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 
     /// Reads definitions, and keeps what can be read. What does not exist is missing from the answer.
@@ -31,9 +35,15 @@ impl Definitions {
         connection: &mut PgConnection,
         keys: &[DefinitionKey],
     ) -> Result<Stored, sqlx::Error> {
-        let (names, versions): (Vec<&str>, Vec<i64>) =
-            keys.iter().map(|key| (key.name.as_str(), i64::from(key.version))).unzip();
-        let stored = sqlx::query(sql::DEFINITIONS).bind(names).bind(versions).fetch_all(connection).await?;
+        let (names, versions): (Vec<&str>, Vec<i64>) = keys
+            .iter()
+            .map(|key| (key.name.as_str(), i64::from(key.version)))
+            .unzip();
+        let stored = sqlx::query(sql::DEFINITIONS)
+            .bind(names)
+            .bind(versions)
+            .fetch_all(connection)
+            .await?;
         let mut found = Stored::default();
         for row in &stored {
             let row = rows::definition(row, &mut Names::default())?;
@@ -54,7 +64,10 @@ impl Definitions {
         if kept.len() + read.len() > KEPT {
             kept.clear();
         }
-        kept.extend(read.iter().map(|definition| (definition.key().clone(), Arc::clone(definition))));
+        kept.extend(
+            read.iter()
+                .map(|definition| (definition.key().clone(), Arc::clone(definition))),
+        );
     }
 }
 
@@ -72,6 +85,64 @@ fn restored(row: &DefinitionRow) -> Result<Definition, String> {
     if definition.digest() == row.digest && *definition.key() == row.key {
         Ok(definition)
     } else {
-        Err(format!("its body is that of {} with digest {}", definition.key(), definition.digest()))
+        Err(format!(
+            "its body is that of {} with digest {}",
+            definition.key(),
+            definition.digest()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use squid_mesh_core::definition::{Draft, DraftStep};
+
+    use super::*;
+
+    fn definition(version: usize) -> Arc<Definition> {
+        let version = u32::try_from(version).unwrap();
+        let steps = vec![DraftStep::handler("only", "h")];
+        let draft = Draft {
+            steps,
+            ..Draft::new("order", version)
+        };
+        Arc::new(Definition::validate(draft).unwrap())
+    }
+
+    #[test]
+    fn at_the_limit_everything_is_kept_and_one_above_only_that_one() {
+        let definitions = Definitions::default();
+        let all: Vec<_> = (1..=KEPT).map(definition).collect();
+        definitions.keep(&all);
+        assert!(
+            all.iter()
+                .all(|kept| definitions.kept(kept.key()).is_some())
+        );
+        let last = definition(KEPT + 1);
+        definitions.keep(std::slice::from_ref(&last));
+        assert_eq!(definitions.kept(last.key()), Some(last));
+        assert!(
+            all.iter()
+                .all(|kept| definitions.kept(kept.key()).is_none())
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_not_what_its_row_says_is_not_taken() {
+        let one = definition(1);
+        let mut row = DefinitionRow {
+            key: one.key().clone(),
+            digest: one.digest(),
+            body: one.body(),
+        };
+        assert_eq!(restored(&row).unwrap(), *one);
+        row.body = definition(2).body();
+        assert!(
+            restored(&row)
+                .unwrap_err()
+                .starts_with("its body is that of order@2")
+        );
+        row.body = "{}".into();
+        assert!(restored(&row).is_err());
     }
 }

@@ -66,7 +66,9 @@ pub(crate) fn store_error(error: &sqlx::Error) -> StoreError {
         | sqlx::Error::ColumnIndexOutOfBounds { .. }
         | sqlx::Error::ColumnNotFound(_)
         | sqlx::Error::ColumnDecode { .. }
-        | sqlx::Error::Decode(_) => StoreError::Corrupt { detail: error.to_string() },
+        | sqlx::Error::Decode(_) => StoreError::Corrupt {
+            detail: error.to_string(),
+        },
         // Io, Tls, Protocol and whatever else may happen on the way.
         _ => StoreError::Unavailable(error.to_string()),
     }

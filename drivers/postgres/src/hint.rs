@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use squid_mesh_core::name::Name;
+use squid_mesh_core::name::{ENGINE_QUEUE, Name};
 use squid_mesh_core::store::Hint;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -59,7 +59,11 @@ impl Hints {
         self.outbox.filled.notify_one();
         self.sender.get_or_init(|| {
             let (connections, outbox) = (Arc::clone(&self.connections), Arc::clone(&self.outbox));
-            Task(tokio::spawn(send(connections, Arc::clone(&self.channel), outbox)))
+            Task(tokio::spawn(send(
+                connections,
+                Arc::clone(&self.channel),
+                outbox,
+            )))
         });
     }
 
@@ -73,7 +77,11 @@ impl Hints {
     pub(crate) async fn hear(&self, heard: &AtomicU64) -> Hint {
         self.listener.get_or_init(|| {
             let (connections, inbox) = (Arc::clone(&self.connections), Arc::clone(&self.inbox));
-            Task(tokio::spawn(listen(connections, Arc::clone(&self.channel), inbox)))
+            Task(tokio::spawn(listen(
+                connections,
+                Arc::clone(&self.channel),
+                inbox,
+            )))
         });
         loop {
             // Made before looking, so that what arrives in between wakes it.
@@ -122,9 +130,16 @@ async fn notify(connections: &Connections, channel: &str, queues: BTreeSet<Name>
     if queues.is_empty() {
         return;
     }
-    let Ok(mut lent) = connections.lend().await else { return };
+    let Ok(mut lent) = connections.lend().await else {
+        return;
+    };
     let names: Vec<&str> = queues.iter().map(Name::as_str).collect();
-    match sqlx::query(sql::NOTIFY).bind(channel).bind(names).execute(&mut *lent).await {
+    match sqlx::query(sql::NOTIFY)
+        .bind(channel)
+        .bind(names)
+        .execute(&mut *lent)
+        .await
+    {
         Ok(_) => lent.give_back(),
         Err(error) => tracing::debug!(%error, "a hint was not sent"),
     }
@@ -175,10 +190,16 @@ impl Heard {
         if self.any > before {
             return Some(Hint { queue: None });
         }
-        let mut queues = self.queues.iter().filter(|(_, number)| **number > before).map(|(queue, _)| queue);
+        let mut queues = self
+            .queues
+            .iter()
+            .filter(|(_, number)| **number > before)
+            .map(|(queue, _)| queue);
         match (queues.next(), queues.next()) {
             (None, _) => None,
-            (Some(queue), None) => Some(Hint { queue: Some(queue.clone()) }),
+            (Some(queue), None) => Some(Hint {
+                queue: Some(queue.clone()),
+            }),
             (Some(_), Some(_)) => Some(Hint { queue: None }),
         }
     }
@@ -194,7 +215,11 @@ async fn listen(connections: Arc<Connections>, channel: Arc<str>, inbox: Arc<Inb
 }
 
 /// Listens until the connection breaks in a way that is not mended at once.
-async fn listen_once(connections: &Connections, channel: &str, inbox: &Inbox) -> Result<(), sqlx::Error> {
+async fn listen_once(
+    connections: &Connections,
+    channel: &str,
+    inbox: &Inbox,
+) -> Result<(), sqlx::Error> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
@@ -206,11 +231,17 @@ async fn listen_once(connections: &Connections, channel: &str, inbox: &Inbox) ->
     // Whatever was hinted at while nobody listened.
     inbox.arrive(None);
     loop {
-        let queue = match listener.try_recv().await? {
-            Some(notification) => Some(Name::stored(notification.payload())),
-            None => None,
-        };
+        let heard = listener.try_recv().await?;
+        let queue = heard.and_then(|notification| queue(notification.payload()));
         inbox.arrive(queue);
+    }
+}
+
+/// The queue that a notification names. Anybody may notify, so what is no queue is a hint at none.
+fn queue(payload: &str) -> Option<Name> {
+    match payload {
+        ENGINE_QUEUE => Some(Name::stored(ENGINE_QUEUE)),
+        other => Name::new(other).ok(),
     }
 }
 
@@ -219,7 +250,9 @@ mod tests {
     use super::*;
 
     fn hint(queue: Option<&str>) -> Option<Hint> {
-        Some(Hint { queue: queue.map(Name::stored) })
+        Some(Hint {
+            queue: queue.map(Name::stored),
+        })
     }
 
     #[test]
@@ -234,7 +267,10 @@ mod tests {
         assert_eq!(heard.since(&one), hint(Some("print")));
         assert_eq!(heard.since(&other), hint(None));
         heard.add(None);
-        assert_eq!((heard.since(&one), heard.since(&other)), (hint(None), hint(None)));
+        assert_eq!(
+            (heard.since(&one), heard.since(&other)),
+            (hint(None), hint(None))
+        );
     }
 
     #[test]
@@ -248,5 +284,15 @@ mod tests {
         heard.add(Some(Name::stored("one_more")));
         assert_eq!(heard.since(&one), hint(None));
         assert_eq!(heard.queues.len(), QUEUES);
+    }
+
+    #[test]
+    fn a_notification_of_a_stranger_names_no_queue() {
+        assert_eq!(queue("mail"), Some(Name::stored("mail")));
+        assert_eq!(queue(ENGINE_QUEUE), Some(Name::stored(ENGINE_QUEUE)));
+        assert_eq!(
+            (queue(""), queue("$other"), queue("No queue")),
+            (None, None, None)
+        );
     }
 }

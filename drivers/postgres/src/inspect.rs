@@ -46,7 +46,10 @@ pub(crate) async fn fetch(
         }
     }
     if !missing.is_empty() {
-        let stored = definitions.read(connection, &missing).await.map_err(failed)?;
+        let stored = definitions
+            .read(connection, &missing)
+            .await
+            .map_err(failed)?;
         let read = stored.definitions.into_iter();
         known.extend(read.map(|definition| (definition.key().clone(), definition)));
     }
@@ -59,8 +62,15 @@ pub(crate) fn fetch_kept(definitions: &Definitions, wanted: &Fetch) -> Option<Fe
     if !wanted.payloads.is_empty() {
         return None;
     }
-    let kept: Option<Vec<_>> = wanted.definitions.iter().map(|key| definitions.kept(key)).collect();
-    Some(Fetched { payloads: Vec::new(), definitions: kept? })
+    let kept: Option<Vec<_>> = wanted
+        .definitions
+        .iter()
+        .map(|key| definitions.kept(key))
+        .collect();
+    Some(Fetched {
+        payloads: Vec::new(),
+        definitions: kept?,
+    })
 }
 
 async fn payloads(
@@ -69,14 +79,29 @@ async fn payloads(
     wanted: &Fetch,
 ) -> Result<Vec<(PayloadRef, Payload)>, StoreError> {
     let failed = |error: sqlx::Error| store_error(&error);
-    let shard: Vec<i16> = wanted.payloads.iter().map(|reference| number(reference.run.shard(shards))).collect();
-    let runs: Vec<Uuid> = wanted.payloads.iter().map(|reference| Uuid::from_u128(reference.run.as_u128())).collect();
-    let seqs: Vec<i32> = wanted.payloads.iter().map(|reference| reference.seq.0.cast_signed()).collect();
+    let shard: Vec<i16> = wanted
+        .payloads
+        .iter()
+        .map(|reference| number(reference.run.shard(shards)))
+        .collect();
+    let runs: Vec<Uuid> = wanted
+        .payloads
+        .iter()
+        .map(|reference| Uuid::from_u128(reference.run.as_u128()))
+        .collect();
+    let seqs: Vec<i32> = wanted
+        .payloads
+        .iter()
+        .map(|reference| reference.seq.0.cast_signed())
+        .collect();
     let query = sqlx::query(sql::PAYLOADS).bind(shard).bind(runs).bind(seqs);
     let stored = query.fetch_all(connection).await.map_err(failed)?;
     let mut found: BTreeMap<(RunId, Seq), Option<Payload>> = BTreeMap::new();
     for row in &stored {
-        let key = (rows::run_id(row, 0).map_err(failed)?, rows::seq(row, 1).map_err(failed)?);
+        let key = (
+            rows::run_id(row, 0).map_err(failed)?,
+            rows::seq(row, 1).map_err(failed)?,
+        );
         let bytes: Option<&[u8]> = row.try_get(2).map_err(failed)?;
         found.insert(key, bytes.map(Payload::new));
     }
@@ -84,9 +109,14 @@ async fn payloads(
     for reference in &wanted.payloads {
         match found.get(&(reference.run, reference.seq)) {
             None | Some(None) => {}
-            Some(Some(payload)) if payload.digest() == reference.digest => fetched.push((*reference, payload.clone())),
+            Some(Some(payload)) if payload.digest() == reference.digest => {
+                fetched.push((*reference, payload.clone()))
+            }
             Some(Some(_)) => {
-                let detail = format!("the payload of run {} at {} is another", reference.run, reference.seq.0);
+                let detail = format!(
+                    "the payload of run {} at {} is another",
+                    reference.run, reference.seq.0
+                );
                 return Err(StoreError::Corrupt { detail });
             }
         }
@@ -95,12 +125,26 @@ async fn payloads(
 }
 
 /// A run's row and tasks, of one snapshot.
-pub(crate) async fn run(connection: &mut PgConnection, shards: Shards, id: RunId) -> Looked<Option<RunRecord>> {
+pub(crate) async fn run(
+    connection: &mut PgConnection,
+    shards: Shards,
+    id: RunId,
+) -> Looked<Option<RunRecord>> {
     let mut tx = connection.begin_with(sql::BEGIN_LOOK).await?;
     let (shard, key) = (number(id.shard(shards)), Uuid::from_u128(id.as_u128()));
-    let found = sqlx::query(sql::RUN).bind(shard).bind(key).fetch_optional(&mut *tx).await?;
+    let found = sqlx::query(sql::RUN)
+        .bind(shard)
+        .bind(key)
+        .fetch_optional(&mut *tx)
+        .await?;
     let stored = match found {
-        Some(_) => sqlx::query(sql::TASKS_OF).bind(shard).bind(key).fetch_all(&mut *tx).await?,
+        Some(_) => {
+            sqlx::query(sql::TASKS_OF)
+                .bind(shard)
+                .bind(key)
+                .fetch_all(&mut *tx)
+                .await?
+        }
         None => Vec::new(),
     };
     tx.rollback().await?;
@@ -109,12 +153,24 @@ pub(crate) async fn run(connection: &mut PgConnection, shards: Shards, id: RunId
     let mut tasks = Vec::with_capacity(stored.len());
     for row in &stored {
         let lane: i16 = row.try_get(0)?;
-        match rows::task(row, 1, TaskKey { run: id, lane: Lane(lane.cast_unsigned()) }, &mut names)? {
+        match rows::task(
+            row,
+            1,
+            TaskKey {
+                run: id,
+                lane: Lane(lane.cast_unsigned()),
+            },
+            &mut names,
+        )? {
             Ok(task) => tasks.push(task),
             Err(detail) => tracing::error!(detail, "a task cannot be read"),
         }
     }
-    Ok(Some(RunRecord { now: rows::clock(&found, 0)?, row: rows::run(&found, 1, id, &mut names)?, tasks }))
+    Ok(Some(RunRecord {
+        now: rows::clock(&found, 0)?,
+        row: rows::run(&found, 1, id, &mut names)?,
+        tasks,
+    }))
 }
 
 /// Journal rows of a run.
@@ -137,7 +193,13 @@ pub(crate) async fn journal(
         let payload: Option<&[u8]> = row.try_get(3)?;
         let payload = payload.map(Payload::new);
         let transition = Transition::decode(row.try_get(2)?);
-        let row = transition.map(|transition| JournalRow { run: id, seq, at, transition, payload });
+        let row = transition.map(|transition| JournalRow {
+            run: id,
+            seq,
+            at,
+            transition,
+            payload,
+        });
         journal.push(StoredRow { seq, row });
     }
     Ok(journal)
@@ -151,8 +213,16 @@ pub(crate) async fn list(
     limit: u32,
 ) -> Looked<Vec<RunRow>> {
     let (at, id) = after.unwrap_or((Timestamp::MAX, RunId::from_u128(u128::MAX)));
-    let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.as_i16()).collect();
-    let labels: BTreeMap<&str, &str> = filter.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let statuses: Vec<i16> = filter
+        .statuses
+        .iter()
+        .map(|status| status.as_i16())
+        .collect();
+    let labels: BTreeMap<&str, &str> = filter
+        .labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
     if labels.len() < filter.labels.len() && contradicts(&filter.labels) {
         return Ok(Vec::new());
     }
@@ -161,28 +231,50 @@ pub(crate) async fn list(
         .bind(Uuid::from_u128(id.as_u128()))
         .bind(filter.from.unwrap_or(Timestamp::MIN).as_micros())
         .bind(filter.until.unwrap_or(Timestamp::MAX).as_micros())
-        .bind(filter.workflow.as_ref().map(|name| name.as_str().to_owned()))
+        .bind(
+            filter
+                .workflow
+                .as_ref()
+                .map(|name| name.as_str().to_owned()),
+        )
         .bind(Some(statuses).filter(|statuses| !statuses.is_empty()))
         .bind(Some(Json(labels)).filter(|labels| !labels.0.is_empty()))
         .bind(i64::from(limit));
     let stored = query.fetch_all(connection).await?;
     let mut names = Names::default();
-    stored.iter().map(|row| rows::run(row, 1, rows::run_id(row, 0)?, &mut names)).collect()
+    stored
+        .iter()
+        .map(|row| rows::run(row, 1, rows::run_id(row, 0)?, &mut names))
+        .collect()
 }
 
 /// Whether one label is asked for with two values, which no run has.
 fn contradicts(labels: &[(String, String)]) -> bool {
-    labels.iter().any(|(key, value)| labels.iter().any(|(other, with)| key == other && value != with))
+    labels.iter().any(|(key, value)| {
+        labels
+            .iter()
+            .any(|(other, with)| key == other && value != with)
+    })
 }
 
 /// Every worker row.
 pub(crate) async fn workers(connection: &mut PgConnection) -> Looked<Vec<WorkerRow>> {
-    sqlx::query(sql::WORKERS).fetch_all(connection).await?.iter().map(rows::worker).collect()
+    sqlx::query(sql::WORKERS)
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(rows::worker)
+        .collect()
 }
 
 /// Every definition.
 pub(crate) async fn definitions(connection: &mut PgConnection) -> Looked<Vec<DefinitionRow>> {
-    let stored = sqlx::query(sql::ALL_DEFINITIONS).fetch_all(connection).await?;
+    let stored = sqlx::query(sql::ALL_DEFINITIONS)
+        .fetch_all(connection)
+        .await?;
     let mut names = Names::default();
-    stored.iter().map(|row| rows::definition(row, &mut names)).collect()
+    stored
+        .iter()
+        .map(|row| rows::definition(row, &mut names))
+        .collect()
 }

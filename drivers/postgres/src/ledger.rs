@@ -39,15 +39,26 @@ pub(crate) async fn look(connection: &mut PgConnection) -> Result<Option<Shards>
     if !migrated {
         return Ok(None);
     }
-    let row = sqlx::query(sql::META).fetch_one(&mut *connection).await.map_err(|error| store_error(&error))?;
-    let number = |at: usize| row.try_get::<i32, _>(at).map_err(|error| store_error(&error));
+    let row = sqlx::query(sql::META)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| store_error(&error))?;
+    let number = |at: usize| {
+        row.try_get::<i32, _>(at)
+            .map_err(|error| store_error(&error))
+    };
     let shards: i16 = row.try_get(1).map_err(|error| store_error(&error))?;
     let found = number(0)?.cast_unsigned();
     if found > FORMAT {
-        return Err(StoreError::Newer { found, known: FORMAT });
+        return Err(StoreError::Newer {
+            found,
+            known: FORMAT,
+        });
     }
     let shards = u16::try_from(shards).ok().and_then(Shards::new);
-    shards.map(Some).ok_or_else(|| StoreError::Corrupt { detail: "the schema's number of shards".into() })
+    shards.map(Some).ok_or_else(|| StoreError::Corrupt {
+        detail: "the schema's number of shards".into(),
+    })
 }
 
 /// Brings the schema up to date, making it with `shards` shards if it is not there, and says how many it has. Done twice
@@ -55,13 +66,19 @@ pub(crate) async fn look(connection: &mut PgConnection) -> Result<Option<Shards>
 ///
 /// # Errors
 /// As [`look`]; all or nothing is written.
-pub(crate) async fn migrate(connection: &mut PgConnection, shards: Shards) -> Result<Shards, StoreError> {
+pub(crate) async fn migrate(
+    connection: &mut PgConnection,
+    shards: Shards,
+) -> Result<Shards, StoreError> {
     if let Some(found) = look(connection).await?
         && pending(connection).await?.is_empty()
     {
         return Ok(found);
     }
-    let mut tx = connection.begin_with(sql::BEGIN).await.map_err(|error| store_error(&error))?;
+    let mut tx = connection
+        .begin_with(sql::BEGIN)
+        .await
+        .map_err(|error| store_error(&error))?;
     let shards = apply(&mut tx, shards).await?;
     tx.commit().await.map_err(|error| store_error(&error))?;
     Ok(shards)
@@ -69,23 +86,40 @@ pub(crate) async fn migrate(connection: &mut PgConnection, shards: Shards) -> Re
 
 async fn apply(tx: &mut PgConnection, shards: Shards) -> Result<Shards, StoreError> {
     let failed = |error: sqlx::Error| store_error(&error);
-    sqlx::query(sql::LOCK_SCHEMA).execute(&mut *tx).await.map_err(failed)?;
+    sqlx::query(sql::LOCK_SCHEMA)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
     let found = look(tx).await?;
     let pending = match found {
         Some(_) => pending(tx).await?,
         None => {
-            sqlx::raw_sql(sql::CREATE_SCHEMA).execute(&mut *tx).await.map_err(failed)?;
+            sqlx::raw_sql(sql::CREATE_SCHEMA)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
             MIGRATIONS.iter().collect()
         }
     };
     for migration in pending {
-        sqlx::raw_sql(migration.statements).execute(&mut *tx).await.map_err(failed)?;
-        let record = sqlx::query(sql::INSERT_APPLIED).bind(migration.number).bind(migration.name);
+        sqlx::raw_sql(migration.statements)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        let record = sqlx::query(sql::INSERT_APPLIED)
+            .bind(migration.number)
+            .bind(migration.name);
         record.execute(&mut *tx).await.map_err(failed)?;
-        tracing::info!(number = migration.number, name = migration.name, "migrated the schema");
+        tracing::info!(
+            number = migration.number,
+            name = migration.name,
+            "migrated the schema"
+        );
     }
     if found.is_none() {
-        let record = sqlx::query(sql::INSERT_META).bind(FORMAT.cast_signed()).bind(shards.count().cast_signed());
+        let record = sqlx::query(sql::INSERT_META)
+            .bind(FORMAT.cast_signed())
+            .bind(shards.count().cast_signed());
         record.execute(&mut *tx).await.map_err(failed)?;
     }
     Ok(found.unwrap_or(shards))
@@ -98,9 +132,15 @@ async fn pending(connection: &mut PgConnection) -> Result<Vec<&'static Migration
         .fetch_all(connection)
         .await
         .map_err(|error| store_error(&error))?;
-    Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.number)).collect())
+    Ok(MIGRATIONS
+        .iter()
+        .filter(|migration| !applied.contains(&migration.number))
+        .collect())
 }
 
 async fn fetch(connection: &mut PgConnection, statement: &'static str) -> Result<bool, StoreError> {
-    sqlx::query_scalar(statement).fetch_one(connection).await.map_err(|error| store_error(&error))
+    sqlx::query_scalar(statement)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| store_error(&error))
 }

@@ -15,8 +15,8 @@
 //!
 //! # What it needs
 //!
-//! Postgres 14 or later, and connections that are its own from begin to end: a pooler between them and the server has to
-//! pool sessions, not transactions. Migrating needs the right to create tables in the schema, and to create the schema if it
+//! Postgres (it is tested with 15), and connections that are its own from begin to end: a pooler between them and the server
+//! has to pool sessions, not transactions. Migrating needs the right to create tables in the schema, and to create the schema if it
 //! is not there; working needs `select`, `insert`, `update` and `delete` only.
 //!
 //! Invariant: an operation is one READ COMMITTED transaction that locks in the order workers, runs, tasks, and reads the
@@ -37,6 +37,8 @@ mod write;
 
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod round_trips;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +49,9 @@ pub use options::Options;
 use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
-use squid_mesh_core::store::{Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow};
+use squid_mesh_core::store::{
+    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+};
 use squid_mesh_core::time::Timestamp;
 use tokio::time::timeout;
 
@@ -83,10 +87,23 @@ impl PostgresStore {
     /// newer engine. Nothing is written, so trying again is safe.
     pub async fn connect(url: &str, options: Options) -> Result<PostgresStore, StoreError> {
         let connect = options.connect_options(url)?;
-        let connections = Arc::new(Connections::new(connect, options.connections, options.patience));
+        let connections = Arc::new(Connections::new(
+            connect,
+            options.connections,
+            options.patience,
+        ));
         let hints = Hints::new(Arc::clone(&connections), &options.schema);
-        let shared = Shared { connections, definitions: Definitions::default(), hints, options, shards: OnceLock::new() };
-        let store = PostgresStore { shared: Arc::new(shared), heard: AtomicU64::new(0) };
+        let shared = Shared {
+            connections,
+            definitions: Definitions::default(),
+            hints,
+            options,
+            shards: OnceLock::new(),
+        };
+        let store = PostgresStore {
+            shared: Arc::new(shared),
+            heard: AtomicU64::new(0),
+        };
         let mut lent = store.shared.connections.lend().await?;
         if let Some(shards) = ledger::look(&mut lent).await? {
             store.shared.accept(shards)?;
@@ -142,7 +159,10 @@ impl Shared {
         }
         match ledger::look(&mut lent).await? {
             Some(shards) => self.accept(shards).map(|()| (lent, shards)),
-            None => Err(StoreError::Refused(format!("schema {} was not migrated", self.options.schema))),
+            None => Err(StoreError::Refused(format!(
+                "schema {} was not migrated",
+                self.options.schema
+            ))),
         }
     }
 
@@ -158,7 +178,11 @@ impl Shared {
             Ok(seen)
         };
         let patience = self.options.patience;
-        let late = |_| Err(StoreError::Unavailable(format!("no answer within {patience:?}")));
+        let late = |_| {
+            Err(StoreError::Unavailable(format!(
+                "no answer within {patience:?}"
+            )))
+        };
         timeout(patience, looking).await.unwrap_or_else(late)
     }
 }
@@ -166,7 +190,10 @@ impl Shared {
 impl Clone for PostgresStore {
     fn clone(&self) -> PostgresStore {
         let heard = AtomicU64::new(self.heard.load(Ordering::Relaxed));
-        PostgresStore { shared: Arc::clone(&self.shared), heard }
+        PostgresStore {
+            shared: Arc::clone(&self.shared),
+            heard,
+        }
     }
 }
 
@@ -193,9 +220,13 @@ impl Store for PostgresStore {
         };
         let shard = operation.shard().as_u16();
         if shard >= shards.count() {
-            return Err(StoreError::Refused(format!("there is no shard {shard} among {}", shards.count())));
+            return Err(StoreError::Refused(format!(
+                "there is no shard {shard} among {}",
+                shards.count()
+            )));
         }
-        let performed = perform::perform(&shared.connections, &shared.definitions, &operation).await?;
+        let performed =
+            perform::perform(&shared.connections, &shared.definitions, &operation).await?;
         shared.hints.send(performed.hints);
         Ok(performed.reply)
     }
@@ -205,7 +236,9 @@ impl Store for PostgresStore {
         if let Some(fetched) = inspect::fetch_kept(definitions, &wanted) {
             return Ok(fetched);
         }
-        self.shared.look(async |lent, shards| inspect::fetch(lent, shards, definitions, &wanted).await).await
+        self.shared
+            .look(async |lent, shards| inspect::fetch(lent, shards, definitions, &wanted).await)
+            .await
     }
 
     async fn hint(&self) -> Hint {
@@ -215,13 +248,24 @@ impl Store for PostgresStore {
 
 impl Inspect for PostgresStore {
     async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
-        let look = async |lent: &mut Lent<'_>, shards| inspect::run(lent, shards, id).await.map_err(|e| store_error(&e));
+        let look = async |lent: &mut Lent<'_>, shards| {
+            inspect::run(lent, shards, id)
+                .await
+                .map_err(|e| store_error(&e))
+        };
         self.shared.look(look).await
     }
 
-    async fn journal(&self, id: RunId, from: Seq, limit: u32) -> Result<Vec<StoredRow>, StoreError> {
+    async fn journal(
+        &self,
+        id: RunId,
+        from: Seq,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, StoreError> {
         let look = async |lent: &mut Lent<'_>, shards| {
-            inspect::journal(lent, shards, id, from, limit).await.map_err(|e| store_error(&e))
+            inspect::journal(lent, shards, id, from, limit)
+                .await
+                .map_err(|e| store_error(&e))
         };
         self.shared.look(look).await
     }
@@ -233,18 +277,26 @@ impl Inspect for PostgresStore {
         limit: u32,
     ) -> Result<Vec<RunRow>, StoreError> {
         let look = async |lent: &mut Lent<'_>, _| {
-            inspect::list(lent, filter, after, limit).await.map_err(|e| store_error(&e))
+            inspect::list(lent, filter, after, limit)
+                .await
+                .map_err(|e| store_error(&e))
         };
         self.shared.look(look).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
-        let look = async |lent: &mut Lent<'_>, _| inspect::workers(lent).await.map_err(|e| store_error(&e));
+        let look = async |lent: &mut Lent<'_>, _| {
+            inspect::workers(lent).await.map_err(|e| store_error(&e))
+        };
         self.shared.look(look).await
     }
 
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
-        let look = async |lent: &mut Lent<'_>, _| inspect::definitions(lent).await.map_err(|e| store_error(&e));
+        let look = async |lent: &mut Lent<'_>, _| {
+            inspect::definitions(lent)
+                .await
+                .map_err(|e| store_error(&e))
+        };
         self.shared.look(look).await
     }
 }

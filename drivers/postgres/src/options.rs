@@ -91,16 +91,24 @@ impl Options {
 
     /// How to connect to `url` with these options.
     pub(crate) fn connect_options(&self, url: &str) -> Result<PgConnectOptions, StoreError> {
-        let head = self.schema.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let tail = self.schema.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let head = self
+            .schema
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_lowercase());
+        let tail = self
+            .schema
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if !head || !tail || self.schema.len() > SCHEMA_BYTES {
             return Err(StoreError::Refused(format!(
                 "schema {:?} is not 1 to {SCHEMA_BYTES} characters of [a-z][a-z0-9_]*",
                 self.schema
             )));
         }
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|error| StoreError::Refused(format!("the address is no postgres URL: {error}")))?;
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            StoreError::Refused(format!("the address is no postgres URL: {error}"))
+        })?;
         let lock_timeout = format!("{}ms", self.lock_patience.as_millis().max(1));
         let idle_timeout = format!("{}ms", self.patience.as_millis().max(1));
         Ok(options
@@ -135,7 +143,16 @@ mod tests {
         for good in ["a".to_owned(), "a".repeat(48), "tenant_7".to_owned()] {
             assert!(connect(good.clone()).is_ok(), "{good}");
         }
-        for bad in ["", "Tenant", "a b", "a,b", "7a", "a\"", "a;b", &"a".repeat(49)] {
+        for bad in [
+            "",
+            "Tenant",
+            "a b",
+            "a,b",
+            "7a",
+            "a\"",
+            "a;b",
+            &"a".repeat(49),
+        ] {
             let error = connect(bad.to_owned()).unwrap_err();
             assert!(matches!(error, StoreError::Refused(_)), "{bad}: {error}");
         }

@@ -39,7 +39,9 @@ pub(crate) async fn perform(
     let patience = connections.patience();
     match timeout(patience, attempt(connections, definitions, operation)).await {
         Ok(result) => result,
-        Err(_) => Err(StoreError::Unavailable(format!("no answer within {patience:?}"))),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "no answer within {patience:?}"
+        ))),
     }
 }
 
@@ -51,12 +53,18 @@ struct Aborted {
 
 impl Aborted {
     fn by(error: &sqlx::Error) -> Aborted {
-        Aborted { error: store_error(error), survivable: is_survivable(error) }
+        Aborted {
+            error: store_error(error),
+            survivable: is_survivable(error),
+        }
     }
 
     /// By a decision of ours, which the connection knows nothing of.
     fn on_purpose(error: StoreError) -> Aborted {
-        Aborted { error, survivable: true }
+        Aborted {
+            error,
+            survivable: true,
+        }
     }
 }
 
@@ -99,18 +107,29 @@ async fn transact(
         Ok((writes, reply)) if writes.is_empty() => {
             // There is nothing to make durable, so nothing to wait for but the end of the locks.
             tx.rollback().await?;
-            Ok(Performed { reply, hints: writes.hints })
+            Ok(Performed {
+                reply,
+                hints: writes.hints,
+            })
         }
         Ok((writes, reply)) => {
+            // Postgres answers the COMMIT of a transaction in which a statement failed with success, having rolled it back.
+            // None has failed here: each would have led to the arm below.
             tx.commit().await.map_err(|error| Aborted {
                 error: commit_error(&error),
                 survivable: is_survivable(&error),
             })?;
-            Ok(Performed { reply, hints: writes.hints })
+            Ok(Performed {
+                reply,
+                hints: writes.hints,
+            })
         }
         Err(aborted) => {
             let rolled_back = aborted.survivable && tx.rollback().await.is_ok();
-            Err(Aborted { survivable: rolled_back, ..aborted })
+            Err(Aborted {
+                survivable: rolled_back,
+                ..aborted
+            })
         }
     }
 }
@@ -137,10 +156,12 @@ async fn settle(
         }
     }
     if !writes.is_empty() {
-        write(tx, operation.shard(), &writes).await.map_err(|error| match error {
-            NotWritten::Guarded => Aborted::on_purpose(StoreError::Conflict),
-            NotWritten::Failed(error) => Aborted::by(&error),
-        })?;
+        write(tx, operation.shard(), &writes)
+            .await
+            .map_err(|error| match error {
+                NotWritten::Guarded => Aborted::on_purpose(StoreError::Conflict),
+                NotWritten::Failed(error) => Aborted::by(&error),
+            })?;
     }
     Ok((writes, reply))
 }
@@ -158,5 +179,6 @@ fn corrupt(detail: String) -> Aborted {
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

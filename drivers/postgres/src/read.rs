@@ -31,7 +31,13 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(definitions: &'a Definitions) -> Reader<'a> {
-        Reader { definitions, view: View::default(), names: Names::default(), unreadable: Vec::new(), clock: None }
+        Reader {
+            definitions,
+            view: View::default(),
+            names: Names::default(),
+            unreadable: Vec::new(),
+            clock: None,
+        }
     }
 
     pub(crate) fn view(&self) -> &View {
@@ -44,7 +50,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Adds to the view what a set asks for. The connection is in a transaction.
-    pub(crate) async fn read(&mut self, connection: &mut PgConnection, set: &ReadSet) -> Result<(), sqlx::Error> {
+    pub(crate) async fn read(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
         self.clock = None;
         self.lock_worker(connection, set).await?;
         self.lock_runs(connection, set).await?;
@@ -61,20 +71,47 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    async fn lock_worker(&mut self, connection: &mut PgConnection, set: &ReadSet) -> Result<(), sqlx::Error> {
-        let Some(incarnation) = set.worker else { return Ok(()) };
+    async fn lock_worker(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
+        let Some(incarnation) = set.worker else {
+            return Ok(());
+        };
         let query = sqlx::query(sql::LOCK_WORKER).bind(Uuid::from_u128(incarnation.as_u128()));
-        self.view.worker = query.fetch_optional(connection).await?.as_ref().map(rows::worker).transpose()?;
+        self.view.worker = query
+            .fetch_optional(connection)
+            .await?
+            .as_ref()
+            .map(rows::worker)
+            .transpose()?;
         Ok(())
     }
 
-    async fn lock_runs(&mut self, connection: &mut PgConnection, set: &ReadSet) -> Result<(), sqlx::Error> {
+    async fn lock_runs(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
         if set.runs.is_empty() {
             return Ok(());
         }
-        let ids: Vec<Uuid> = set.runs.iter().map(|id| Uuid::from_u128(id.as_u128())).collect();
-        let statement = if set.wait { sql::LOCK_RUNS_WAITING } else { sql::LOCK_RUNS };
-        let stored = sqlx::query(statement).bind(number(set.shard)).bind(ids).fetch_all(connection).await?;
+        let ids: Vec<Uuid> = set
+            .runs
+            .iter()
+            .map(|id| Uuid::from_u128(id.as_u128()))
+            .collect();
+        let statement = if set.wait {
+            sql::LOCK_RUNS_WAITING
+        } else {
+            sql::LOCK_RUNS
+        };
+        let stored = sqlx::query(statement)
+            .bind(number(set.shard))
+            .bind(ids)
+            .fetch_all(connection)
+            .await?;
         for row in &stored {
             let id = rows::run_id(row, 1)?;
             let found = if !rows::is_missing(row, 3)? {
@@ -90,13 +127,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Definitions asked for by key, and those of the runs that were found.
-    async fn read_definitions(&mut self, connection: &mut PgConnection, set: &ReadSet) -> Result<(), sqlx::Error> {
+    async fn read_definitions(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
         let mut missing: BTreeSet<&DefinitionKey> = BTreeSet::new();
         let known = &mut self.view.definitions;
-        let of_runs = set.runs.iter().filter_map(|id| match self.view.runs.get(id) {
-            Some(Found::Row(row)) => Some(&row.definition),
-            Some(Found::Absent | Found::Busy) | None => None,
-        });
+        let of_runs = set
+            .runs
+            .iter()
+            .filter_map(|id| match self.view.runs.get(id) {
+                Some(Found::Row(row)) => Some(&row.definition),
+                Some(Found::Absent | Found::Busy) | None => None,
+            });
         for key in set.definitions.iter().chain(of_runs) {
             if known.contains_key(key) {
                 continue;
@@ -115,16 +159,26 @@ impl<'a> Reader<'a> {
         }
         let missing: Vec<DefinitionKey> = missing.into_iter().cloned().collect();
         let stored = self.definitions.read(connection, &missing).await?;
-        let read = stored.definitions.into_iter().map(|definition| (definition.key().clone(), definition));
+        let read = stored
+            .definitions
+            .into_iter()
+            .map(|definition| (definition.key().clone(), definition));
         self.view.definitions.extend(read);
         self.unreadable.extend(stored.unreadable);
         Ok(())
     }
 
-    async fn lock_tasks(&mut self, connection: &mut PgConnection, set: &ReadSet) -> Result<(), sqlx::Error> {
+    async fn lock_tasks(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
         // Only who holds runs may wait for tasks: who holds tasks alone never waits, so nobody waits in a circle.
         let waits = !self.view.runs.is_empty();
-        let (mut ids, mut lanes) = (Vec::with_capacity(set.tasks.len()), Vec::with_capacity(set.tasks.len()));
+        let (mut ids, mut lanes) = (
+            Vec::with_capacity(set.tasks.len()),
+            Vec::with_capacity(set.tasks.len()),
+        );
         for key in &set.tasks {
             // A task of a busy run may change as soon as it is read; an absent run has none.
             let found = match self.view.runs.get(&key.run) {
@@ -141,8 +195,15 @@ impl<'a> Reader<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        let statement = if waits { sql::LOCK_TASKS_WAITING } else { sql::LOCK_TASKS };
-        let query = sqlx::query(statement).bind(number(set.shard)).bind(ids).bind(lanes);
+        let statement = if waits {
+            sql::LOCK_TASKS_WAITING
+        } else {
+            sql::LOCK_TASKS
+        };
+        let query = sqlx::query(statement)
+            .bind(number(set.shard))
+            .bind(ids)
+            .bind(lanes);
         let stored = query.fetch_all(connection).await?;
         for row in &stored {
             let key = rows::task_key(row, 1)?;
@@ -150,20 +211,31 @@ impl<'a> Reader<'a> {
                 self.see_task(row, 4, key)?;
             } else {
                 let busy = !waits && !rows::is_missing(row, 3)?;
-                self.view.tasks.insert(key, if busy { Found::Busy } else { Found::Absent });
+                self.view
+                    .tasks
+                    .insert(key, if busy { Found::Busy } else { Found::Absent });
             }
         }
         self.see_clock(&stored)
     }
 
-    async fn lock_tasks_of(&mut self, connection: &mut PgConnection, set: &ReadSet) -> Result<(), sqlx::Error> {
+    async fn lock_tasks_of(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
         let free = |id: &&RunId| !matches!(self.view.runs.get(id), Some(Found::Busy));
         let runs: Vec<RunId> = set.tasks_of.iter().filter(free).copied().collect();
         if runs.is_empty() {
             return Ok(());
         }
-        let ids: Vec<Uuid> = runs.iter().map(|id| Uuid::from_u128(id.as_u128())).collect();
-        let query = sqlx::query(sql::LOCK_TASKS_OF).bind(number(set.shard)).bind(ids);
+        let ids: Vec<Uuid> = runs
+            .iter()
+            .map(|id| Uuid::from_u128(id.as_u128()))
+            .collect();
+        let query = sqlx::query(sql::LOCK_TASKS_OF)
+            .bind(number(set.shard))
+            .bind(ids);
         let stored = query.fetch_all(connection).await?;
         for row in stored.iter() {
             if !rows::is_missing(row, 2)? {
@@ -180,12 +252,25 @@ impl<'a> Reader<'a> {
         shard: Shard,
         scan: &Scan,
     ) -> Result<(), sqlx::Error> {
-        let queues: Vec<&str> = scan.queues.iter().map(|queue| queue.queue.as_str()).collect();
-        let most: Vec<i32> = scan.queues.iter().map(|queue| i32::try_from(queue.limit).unwrap_or(i32::MAX)).collect();
+        let queues: Vec<&str> = scan
+            .queues
+            .iter()
+            .map(|queue| queue.queue.as_str())
+            .collect();
+        let most: Vec<i32> = scan
+            .queues
+            .iter()
+            .map(|queue| i32::try_from(queue.limit).unwrap_or(i32::MAX))
+            .collect();
         let (served, handlers): (Vec<&str>, Vec<&str>) = scan
             .queues
             .iter()
-            .flat_map(|queue| queue.handlers.iter().map(|handler| (queue.queue.as_str(), handler.as_str())))
+            .flat_map(|queue| {
+                queue
+                    .handlers
+                    .iter()
+                    .map(|handler| (queue.queue.as_str(), handler.as_str()))
+            })
             .unzip();
         let query = sqlx::query(sql::SCAN)
             .bind(number(shard))

@@ -69,7 +69,10 @@ pub(crate) fn run_id(row: &PgRow, at: usize) -> Decoded<RunId> {
 /// The task key in two columns from `at` on.
 pub(crate) fn task_key(row: &PgRow, at: usize) -> Decoded<TaskKey> {
     let lane: i16 = row.try_get(at + 1)?;
-    Ok(TaskKey { run: run_id(row, at)?, lane: Lane(lane.cast_unsigned()) })
+    Ok(TaskKey {
+        run: run_id(row, at)?,
+        lane: Lane(lane.cast_unsigned()),
+    })
 }
 
 /// The row of run `id`, in the columns of [`run_columns`](crate::sql) from `at` on.
@@ -97,12 +100,7 @@ pub(crate) fn run(row: &PgRow, at: usize, id: RunId, names: &mut Names) -> Decod
 pub(crate) type StoredTask = Result<TaskRow, String>;
 
 /// The row of the task with `key`, in the columns of [`task_columns`](crate::sql) from `at` on.
-pub(crate) fn task(
-    row: &PgRow,
-    at: usize,
-    key: TaskKey,
-    names: &mut Names,
-) -> Decoded<StoredTask> {
+pub(crate) fn task(row: &PgRow, at: usize, key: TaskKey, names: &mut Names) -> Decoded<StoredTask> {
     let kind: i16 = row.try_get(at + 1)?;
     let Some(kind) = TaskKind::from_i16(kind) else {
         return Ok(Err(format!("task {key} has the unknown kind {kind}")));
@@ -123,7 +121,10 @@ pub(crate) fn task(
         handler: names.name(row.try_get(at + 5)?),
         due_at: instant(row, at + 6)?,
         attempt: unsigned(row, at + 7)?,
-        fence: Fence { seq: seq(row, at + 8)?, claims: unsigned(row, at + 9)? },
+        fence: Fence {
+            seq: seq(row, at + 8)?,
+            claims: unsigned(row, at + 9)?,
+        },
         owner: owner.map(|id| Incarnation::from_u128(id.as_u128())),
         begun: row.try_get(at + 11)?,
         expired: row.try_get(at + 12)?,
@@ -157,7 +158,9 @@ pub(crate) fn worker(row: &PgRow) -> Decoded<WorkerRow> {
 /// A row of `definitions`.
 pub(crate) fn definition(row: &PgRow, names: &mut Names) -> Decoded<DefinitionRow> {
     let digest: &[u8] = row.try_get(2)?;
-    let digest = digest.try_into().map_err(|_| corrupt("a definition's digest is not 32 bytes long"))?;
+    let digest = digest
+        .try_into()
+        .map_err(|_| corrupt("a definition's digest is not 32 bytes long"))?;
     Ok(DefinitionRow {
         key: definition_key(row, 0, names)?,
         digest: DefinitionDigest::from_bytes(digest),
@@ -211,9 +214,18 @@ fn unpack_claimed(bytes: &[u8]) -> Decoded<Vec<(TaskKey, Fence)>> {
     }
     let entry = |entry: &[u8; CLAIMED_BYTES]| {
         let [run @ .., l0, l1, s0, s1, s2, s3, c0, c1, c2, c3] = *entry;
-        let key = TaskKey { run: RunId::from_bytes(run), lane: Lane(u16::from_be_bytes([l0, l1])) };
+        let key = TaskKey {
+            run: RunId::from_bytes(run),
+            lane: Lane(u16::from_be_bytes([l0, l1])),
+        };
         let claims = u32::from_be_bytes([c0, c1, c2, c3]);
-        (key, Fence { seq: Seq(u32::from_be_bytes([s0, s1, s2, s3])), claims })
+        (
+            key,
+            Fence {
+                seq: Seq(u32::from_be_bytes([s0, s1, s2, s3])),
+                claims,
+            },
+        )
     };
     Ok(entries.iter().map(entry).collect())
 }
@@ -229,8 +241,17 @@ mod tests {
     #[test]
     fn a_claim_is_unpacked_as_it_was_packed() {
         let entry = |n: u32| {
-            let key = TaskKey { run: RunId::from_u128(u128::MAX - u128::from(n)), lane: Lane(u16::MAX) };
-            (key, Fence { seq: Seq(n), claims: u32::MAX - n })
+            let key = TaskKey {
+                run: RunId::from_u128(u128::MAX - u128::from(n)),
+                lane: Lane(u16::MAX),
+            };
+            (
+                key,
+                Fence {
+                    seq: Seq(n),
+                    claims: u32::MAX - n,
+                },
+            )
         };
         let claimed: Vec<_> = (0..3).map(entry).collect();
         let bytes = pack_claimed(&claimed);

@@ -6,8 +6,9 @@
 //!
 //! - `select unnest($1), unnest($2)` walks the arrays in lockstep. `from unnest($1, $2)` puts every column into a table of
 //!   its own first, which takes four times as long for 256 rows of 21 columns;
-//! - updates and deletes join on the shard as well, instead of comparing it with `$1`: of a table that was never analysed,
-//!   the planner would take the rows of one shard to be few, and look through all of them for each key;
+//! - joins say `shard = any (array[new.shard])`. Of a table that was empty when it was last looked at, the
+//!   planner believes that it still is, and would rather read it as a whole once than probe it for each key. Written so,
+//!   there is no other way than to probe;
 //! - a lateral subquery that locks is executed once for each key, in the order of the keys, whatever the planner thinks of
 //!   the size of the table. The order of locks is the order of the array.
 //!
@@ -102,7 +103,7 @@ macro_rules! update_tasks {
          unnest($14::uuid[]) as owner, unnest($15::boolean[]) as begun, unnest($16::boolean[]) as expired, \
          unnest($17::integer[]) as hand_offs, unnest($18::smallint[]) as format, unnest($19::bigint[]) as renew_until, \
          unnest($20::bytea[]) as brief, unnest($21::integer[]) as was_seq, unnest($22::integer[]) as was_claims) new \
-         where tasks.shard = new.shard and tasks.run_id = new.run_id and tasks.lane = new.lane \
+         where tasks.shard = any (array[new.shard]) and tasks.run_id = new.run_id and tasks.lane = new.lane \
          and tasks.fence_seq = new.was_seq and tasks.fence_claims = new.was_claims"
     };
 }
@@ -193,7 +194,7 @@ pub(crate) const SCAN: &str = concat!(
 /// Index: `definitions_pkey`.
 pub(crate) const DEFINITIONS: &str = "select name, version, digest, body \
      from (select unnest($1::text[]) as wanted_name, unnest($2::bigint[]) as wanted_version) wanted \
-     join definitions on name = wanted_name and version = wanted_version";
+     join definitions on name = any (array[wanted_name]) and version = wanted_version";
 
 // ------------------------------------------------------------------------------------------------------------ writes
 
@@ -224,13 +225,13 @@ pub(crate) const ADVANCE_RUNS: &str = concat!(
     update_tasks!(),
     " returning 1), deleted as (delete from tasks using (select $1::smallint as shard, unnest($23::uuid[]) as run_id, \
      unnest($24::smallint[]) as lane, unnest($25::integer[]) as was_seq, unnest($26::integer[]) as was_claims) gone \
-     where tasks.shard = gone.shard and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
+     where tasks.shard = any (array[gone.shard]) and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
      and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims returning 1), journalled as (",
     insert_journal!("$27", "$28", "$29", "$30", "$31"),
     "), moved as (update runs set seq = new.seq, status = new.status, state = new.state, updated_at = new.updated_at \
      from (select $1::smallint as shard, unnest($32::uuid[]) as id, unnest($33::integer[]) as was, unnest($34::integer[]) as seq, \
      unnest($35::smallint[]) as status, unnest($36::bytea[]) as state, unnest($37::bigint[]) as updated_at) new \
-     where runs.shard = new.shard and runs.id = new.id and runs.seq = new.was returning 1) \
+     where runs.shard = any (array[new.shard]) and runs.id = new.id and runs.seq = new.was returning 1) \
      select (select count(*) from moved), (select count(*) from updated), (select count(*) from deleted)"
 );
 
@@ -243,7 +244,7 @@ pub(crate) const UPDATE_TASKS: &str = update_tasks!();
 /// Index: `tasks_pkey`.
 pub(crate) const DELETE_TASKS: &str = "delete from tasks using (select $1::smallint as shard, unnest($2::uuid[]) as run_id, \
      unnest($3::smallint[]) as lane, unnest($4::integer[]) as was_seq, unnest($5::integer[]) as was_claims) gone \
-     where tasks.shard = gone.shard and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
+     where tasks.shard = any (array[gone.shard]) and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
      and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims";
 
 /// What a claim took, and its worker row: how many tasks the guards let through. Index: `tasks_pkey`, `workers_pkey`.
@@ -251,7 +252,9 @@ pub(crate) const TAKE_TASKS: &str = concat!(
     "with updated as (",
     update_tasks!(),
     " returning 1), seen as (",
-    put_worker!("$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31"),
+    put_worker!(
+        "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31"
+    ),
     ") select count(*) from updated"
 );
 
@@ -260,7 +263,7 @@ pub(crate) const TAKE_TASKS: &str = concat!(
 /// Index: `journal_pkey`.
 pub(crate) const PAYLOADS: &str = "select journal.run_id, journal.seq, journal.payload \
      from (select unnest($1::smallint[]) as shard, unnest($2::uuid[]) as run_id, unnest($3::integer[]) as seq) wanted \
-     join journal on journal.shard = wanted.shard and journal.run_id = wanted.run_id and journal.seq = wanted.seq";
+     join journal on journal.shard = any (array[wanted.shard]) and journal.run_id = wanted.run_id and journal.seq = wanted.seq";
 
 /// One notification for each queue.
 pub(crate) const NOTIFY: &str = "select pg_notify($1, queue) from unnest($2::text[]) as queue";
@@ -289,7 +292,7 @@ pub(crate) const JOURNAL: &str = "select seq, at, transition, payload from journ
 pub(crate) const LIST: &str = concat!(
     "select id, ",
     run_columns!(),
-    " from runs where (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
+    " from runs where version >= 0 and (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
      and ($5::text is null or workflow = $5) and ($6::smallint[] is null or status = any($6)) \
      and ($7::jsonb is null or labels @> $7) order by created_at desc, id desc limit $8"
 );

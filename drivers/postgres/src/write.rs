@@ -7,7 +7,9 @@ use sqlx::query::Query;
 use sqlx::types::Json;
 use sqlx::{Postgres, Row as _};
 use squid_mesh_core::id::Shard;
-use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, RunUpdate, TaskUpdate, WorkerRow, Writes};
+use squid_mesh_core::operation::{
+    DefinitionRow, JournalRow, RunRow, RunUpdate, TaskUpdate, WorkerRow, Writes,
+};
 use squid_mesh_core::task::{Fence, TaskKey, TaskRow};
 use uuid::Uuid;
 
@@ -33,46 +35,80 @@ impl From<sqlx::Error> for NotWritten {
 type Bound = Query<'static, Postgres, PgArguments>;
 
 /// Writes everything. The connection is in the transaction that has read what the writes were decided on.
-pub(crate) async fn write(connection: &mut PgConnection, shard: Shard, writes: &Writes) -> Result<(), NotWritten> {
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    shard: Shard,
+    writes: &Writes,
+) -> Result<(), NotWritten> {
     if !writes.definitions.is_empty() {
-        insert_definitions(&writes.definitions).execute(&mut *connection).await?;
+        insert_definitions(&writes.definitions)
+            .execute(&mut *connection)
+            .await?;
     }
-    let mut rest = Rest { journal: &writes.journal, inserted: &writes.tasks_inserted, updated: &writes.tasks_updated };
+    let mut rest = Rest {
+        journal: &writes.journal,
+        inserted: &writes.tasks_inserted,
+        updated: &writes.tasks_updated,
+    };
     if !writes.runs_inserted.is_empty() {
         let (journal, tasks) = (take(&mut rest.journal), take(&mut rest.inserted));
-        start_runs(shard, &writes.runs_inserted, journal, tasks).execute(&mut *connection).await?;
+        start_runs(shard, &writes.runs_inserted, journal, tasks)
+            .execute(&mut *connection)
+            .await?;
     }
     if !writes.runs_updated.is_empty() {
-        let (journal, updated, deleted) = (take(&mut rest.journal), take(&mut rest.updated), &writes.tasks_deleted);
+        let (journal, updated, deleted) = (
+            take(&mut rest.journal),
+            take(&mut rest.updated),
+            &writes.tasks_deleted,
+        );
         let query = advance_runs(shard, &writes.runs_updated, journal, updated, deleted);
         let row = query.fetch_one(&mut *connection).await?;
         expect(count(&row, 0)?, writes.runs_updated.len())?;
         expect(count(&row, 1)?, updated.len())?;
         expect(count(&row, 2)?, deleted.len())?;
     } else if !writes.tasks_deleted.is_empty() {
-        let query = bind_deletes(sqlx::query(sql::DELETE_TASKS).bind(number(shard)), &writes.tasks_deleted);
-        expect(query.execute(&mut *connection).await?.rows_affected(), writes.tasks_deleted.len())?;
+        let query = bind_deletes(
+            sqlx::query(sql::DELETE_TASKS).bind(number(shard)),
+            &writes.tasks_deleted,
+        );
+        expect(
+            query.execute(&mut *connection).await?.rows_affected(),
+            writes.tasks_deleted.len(),
+        )?;
     }
     if !rest.inserted.is_empty() {
         let rows = rest.inserted.iter();
-        bind_tasks(sqlx::query(sql::INSERT_TASKS).bind(number(shard)), rows).execute(&mut *connection).await?;
+        bind_tasks(sqlx::query(sql::INSERT_TASKS).bind(number(shard)), rows)
+            .execute(&mut *connection)
+            .await?;
     }
     match (&writes.worker, rest.updated) {
         (None, []) => {}
         (None, updated) => {
             let query = bind_updates(sqlx::query(sql::UPDATE_TASKS).bind(number(shard)), updated);
-            expect(query.execute(&mut *connection).await?.rows_affected(), updated.len())?;
+            expect(
+                query.execute(&mut *connection).await?.rows_affected(),
+                updated.len(),
+            )?;
         }
         (Some(worker), []) => {
-            bind_worker(sqlx::query(sql::PUT_WORKER), worker).execute(&mut *connection).await?;
+            bind_worker(sqlx::query(sql::PUT_WORKER), worker)
+                .execute(&mut *connection)
+                .await?;
         }
         (Some(worker), updated) => {
             let query = bind_updates(sqlx::query(sql::TAKE_TASKS).bind(number(shard)), updated);
-            let row = bind_worker(query, worker).fetch_one(&mut *connection).await?;
+            let row = bind_worker(query, worker)
+                .fetch_one(&mut *connection)
+                .await?;
             expect(count(&row, 0)?, updated.len())?;
         }
     }
-    assert!(rest.journal.is_empty(), "every journal row is of a run that is written with it");
+    assert!(
+        rest.journal.is_empty(),
+        "every journal row is of a run that is written with it"
+    );
     Ok(())
 }
 
@@ -88,7 +124,11 @@ fn take<'a, T>(rows: &mut &'a [T]) -> &'a [T] {
 }
 
 fn expect(found: u64, wanted: usize) -> Result<(), NotWritten> {
-    if u64::try_from(wanted) == Ok(found) { Ok(()) } else { Err(NotWritten::Guarded) }
+    if u64::try_from(wanted) == Ok(found) {
+        Ok(())
+    } else {
+        Err(NotWritten::Guarded)
+    }
 }
 
 fn count(row: &PgRow, at: usize) -> Result<u64, sqlx::Error> {
@@ -98,14 +138,30 @@ fn count(row: &PgRow, at: usize) -> Result<u64, sqlx::Error> {
 fn insert_definitions(rows: &[DefinitionRow]) -> Bound {
     let names: Vec<&str> = rows.iter().map(|row| row.key.name.as_str()).collect();
     let versions: Vec<i64> = rows.iter().map(|row| i64::from(row.key.version)).collect();
-    let digests: Vec<Vec<u8>> = rows.iter().map(|row| row.digest.to_bytes().to_vec()).collect();
+    let digests: Vec<Vec<u8>> = rows
+        .iter()
+        .map(|row| row.digest.to_bytes().to_vec())
+        .collect();
     let bodies: Vec<&str> = rows.iter().map(|row| row.body.as_str()).collect();
-    sqlx::query(sql::INSERT_DEFINITIONS).bind(names).bind(versions).bind(digests).bind(bodies)
+    sqlx::query(sql::INSERT_DEFINITIONS)
+        .bind(names)
+        .bind(versions)
+        .bind(digests)
+        .bind(bodies)
 }
 
 fn start_runs(shard: Shard, runs: &[RunRow], journal: &[JournalRow], tasks: &[TaskRow]) -> Bound {
-    let query = bind_tasks(sqlx::query(sql::START_RUNS).bind(number(shard)), tasks.iter());
-    let labels = |row: &RunRow| if row.labels.is_empty() { None } else { Some(Json(row.labels.clone())) };
+    let query = bind_tasks(
+        sqlx::query(sql::START_RUNS).bind(number(shard)),
+        tasks.iter(),
+    );
+    let labels = |row: &RunRow| {
+        if row.labels.is_empty() {
+            None
+        } else {
+            Some(Json(row.labels.clone()))
+        }
+    };
     bind_journal(query, journal)
         .bind(column(runs, |row| uuid(row.id.as_u128())))
         .bind(column(runs, |row| row.life.0.cast_signed()))
@@ -142,7 +198,9 @@ fn bind_journal(query: Bound, rows: &[JournalRow]) -> Bound {
         .bind(column(rows, |row| row.seq.0.cast_signed()))
         .bind(column(rows, |row| row.at.as_micros()))
         .bind(column(rows, |row| row.transition.encode()))
-        .bind(column(rows, |row| row.payload.as_ref().map(|payload| payload.bytes())))
+        .bind(column(rows, |row| {
+            row.payload.as_ref().map(|payload| payload.bytes())
+        }))
 }
 
 fn bind_updates(query: Bound, updates: &[TaskUpdate]) -> Bound {
@@ -171,7 +229,9 @@ fn bind_tasks<'a>(query: Bound, rows: impl Iterator<Item = &'a TaskRow> + Clone)
         .bind(each(&rows, |row| row.expired))
         .bind(each(&rows, |row| row.hand_offs.cast_signed()))
         .bind(each(&rows, |row| row.format.cast_signed()))
-        .bind(each(&rows, |row| row.renew_until.map(|until| until.as_micros())))
+        .bind(each(&rows, |row| {
+            row.renew_until.map(|until| until.as_micros())
+        }))
         .bind(each(&rows, |row| row.brief.encode()))
 }
 
@@ -203,7 +263,10 @@ fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
-fn each<'a, R: 'a, T>(rows: &(impl Iterator<Item = &'a R> + Clone), value: impl Fn(&'a R) -> T) -> Vec<T> {
+fn each<'a, R: 'a, T>(
+    rows: &(impl Iterator<Item = &'a R> + Clone),
+    value: impl Fn(&'a R) -> T,
+) -> Vec<T> {
     rows.clone().map(value).collect()
 }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use squid_mesh_core::store::StoreError;
 
@@ -34,13 +35,19 @@ const STATEMENTS: usize = 256;
 const ROWS_AHEAD: usize = 1_024;
 /// Pages of 4 KiB after which the log is copied into the database.
 const CHECKPOINT_PAGES: &str = "4000";
+/// Pages kept in memory by a connection: negative, so in KiB.
+const CACHE: &str = "-32768";
 /// How long to pause between attempts to switch a new file to WAL: SQLite itself does not wait for that lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Opener {
     /// Takes an address: `sqlite:PATH`, or `sqlite::memory:` for a database that lives as long as its store.
     pub(crate) fn of(url: &str, options: &Options) -> Result<Opener, StoreError> {
-        let refused = |why: &str| StoreError::Refused(format!("{url:?} is no address of an SQLite database: {why}"));
+        let refused = |why: &str| {
+            StoreError::Refused(format!(
+                "{url:?} is no address of an SQLite database: {why}"
+            ))
+        };
         let Some(rest) = url.strip_prefix("sqlite:") else {
             return Err(refused("expected sqlite:PATH or sqlite::memory:"));
         };
@@ -53,9 +60,13 @@ impl Opener {
             // A name with a slash is one database for all connections of the process. SQLite's shared cache would be
             // too, but its locks do not wait.
             let name = format!("/squid-mesh-{}", MEMORIES.fetch_add(1, Ordering::Relaxed));
-            SqliteConnectOptions::new().filename(name).vfs("memdb").create_if_missing(true)
+            SqliteConnectOptions::new()
+                .filename(name)
+                .vfs("memdb")
+                .create_if_missing(true)
         } else {
-            let parsed = SqliteConnectOptions::from_str(url).map_err(|error| refused(&error.to_string()))?;
+            let parsed =
+                SqliteConnectOptions::from_str(url).map_err(|error| refused(&error.to_string()))?;
             parsed.journal_mode(SqliteJournalMode::Wal)
         };
         let connect = connect
@@ -66,11 +77,16 @@ impl Opener {
             })
             .foreign_keys(false)
             .pragma("temp_store", "MEMORY")
+            .pragma("cache_size", CACHE)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .statement_cache_capacity(STATEMENTS)
             .row_buffer_size(ROWS_AHEAD)
             .disable_statement_logging();
-        Ok(Opener { connect, memory, patience: options.busy_timeout })
+        Ok(Opener {
+            connect,
+            memory,
+            patience: options.busy_timeout,
+        })
     }
 
     /// Makes the directory and the file, where they are missing.
@@ -79,14 +95,28 @@ impl Opener {
         if self.memory || path.exists() {
             return Ok(());
         }
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        if let Some(directory) = path
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty())
+        {
             std::fs::create_dir_all(directory).map_err(|error| {
-                StoreError::Refused(format!("cannot create the directory {}: {error}", directory.display()))
+                StoreError::Refused(format!(
+                    "cannot create the directory {}: {error}",
+                    directory.display()
+                ))
             })?;
         }
-        let creating = Opener { connect: self.connect.clone().create_if_missing(true), ..self.clone() };
-        let connection = creating.open().await.map_err(|error| self.explain(&error))?;
-        sqlx::Connection::close(connection).await.map_err(|error| self.explain(&error))
+        let creating = Opener {
+            connect: self.connect.clone().create_if_missing(true),
+            ..self.clone()
+        };
+        let connection = creating
+            .open()
+            .await
+            .map_err(|error| self.explain(&error))?;
+        sqlx::Connection::close(connection)
+            .await
+            .map_err(|error| self.explain(&error))
     }
 
     /// Whether the database goes with its last connection.
@@ -99,7 +129,9 @@ impl Opener {
         let begun = Instant::now();
         loop {
             match self.connect.connect().await {
-                Err(error) if is_busy(&error) && begun.elapsed() < self.patience => tokio::time::sleep(PAUSE).await,
+                Err(error) if is_busy(&error) && begun.elapsed() < self.patience => {
+                    tokio::time::sleep(PAUSE).await
+                }
                 result => return result,
             }
         }
@@ -107,7 +139,9 @@ impl Opener {
 
     /// Connections that can only read, opened as they are needed.
     pub(crate) fn readers(&self, count: u32) -> SqlitePool {
-        let pool = SqlitePoolOptions::new().max_connections(count).test_before_acquire(false);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(count)
+            .test_before_acquire(false);
         pool.connect_lazy_with(self.connect.clone().pragma("query_only", "ON"))
     }
 
@@ -116,7 +150,9 @@ impl Opener {
         let path = self.connect.get_filename();
         let hint = match path.parent() {
             _ if self.memory => "",
-            Some(directory) if directory != Path::new("") && !directory.exists() => " (its directory does not exist)",
+            Some(directory) if directory != Path::new("") && !directory.exists() => {
+                " (its directory does not exist)"
+            }
             _ if !path.exists() => " (it does not exist)",
             _ => "",
         };
@@ -124,7 +160,9 @@ impl Opener {
         match store_error(error) {
             StoreError::Refused(what) => StoreError::Refused(text(&what)),
             StoreError::Unavailable(what) => StoreError::Unavailable(text(&what)),
-            StoreError::Corrupt { detail } => StoreError::Corrupt { detail: text(&detail) },
+            StoreError::Corrupt { detail } => StoreError::Corrupt {
+                detail: text(&detail),
+            },
             other => other,
         }
     }

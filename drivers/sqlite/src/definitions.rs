@@ -40,9 +40,15 @@ impl Definitions {
     pub(crate) fn learn(&self, row: &SqliteRow) -> Result<Arc<Definition>, StoreError> {
         let row = rows::definition(row)?;
         let read = Definition::from_body(&row.body);
-        let definition = read.map_err(|problems| corrupt(format!("the body of definition {}: {problems}", row.key)))?;
+        let definition = read.map_err(|problems| {
+            corrupt(format!("the body of definition {}: {problems}", row.key))
+        })?;
         if *definition.key() != row.key {
-            return Err(corrupt(format!("the body of definition {} is that of {}", row.key, definition.key())));
+            return Err(corrupt(format!(
+                "the body of definition {} is that of {}",
+                row.key,
+                definition.key()
+            )));
         }
         let definition = Arc::new(definition);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -51,6 +57,9 @@ impl Definitions {
 
     /// Forgets everything: some of it may not have been committed.
     pub(crate) fn forget(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }

@@ -40,7 +40,9 @@ pub(crate) fn store_error(error: &sqlx::Error) -> StoreError {
 
 /// A row that no engine wrote.
 pub(crate) fn corrupt(detail: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { detail: detail.into() }
+    StoreError::Corrupt {
+        detail: detail.into(),
+    }
 }
 
 /// The extended result code, <https://www.sqlite.org/rescode.html>.
@@ -74,12 +76,17 @@ const fn primary(code: i32) -> i32 {
 
 /// Whether the fault lies in what one operation wanted to write.
 fn concerns_one_operation(code: i32) -> bool {
-    matches!(primary(code), code::TOOBIG | code::CONSTRAINT | code::MISMATCH)
+    matches!(
+        primary(code),
+        code::TOOBIG | code::CONSTRAINT | code::MISMATCH
+    )
 }
 
 fn meaning(code: i32, error: &sqlx::Error) -> StoreError {
     match primary(code) {
-        code::BUSY | code::LOCKED | code::ABORT | code::SCHEMA | code::CONSTRAINT => StoreError::Conflict,
+        code::BUSY | code::LOCKED | code::ABORT | code::SCHEMA | code::CONSTRAINT => {
+            StoreError::Conflict
+        }
         code::ERROR
         | code::PERM
         | code::READONLY
@@ -135,12 +142,23 @@ mod tests {
         for (code, expected) in table {
             assert_eq!(kind(code), expected, "{code}");
         }
-        assert!(matches!(store_error(&sqlx::Error::WorkerCrashed), StoreError::Unavailable(_)));
+        assert!(matches!(
+            store_error(&sqlx::Error::WorkerCrashed),
+            StoreError::Unavailable(_)
+        ));
     }
 
     #[test]
     fn a_violated_constraint_concerns_one_operation_and_a_full_disk_all() {
-        assert!(concerns_one_operation(1555) && concerns_one_operation(2067) && concerns_one_operation(18));
-        assert!(!concerns_one_operation(13) && !concerns_one_operation(5) && !concerns_one_operation(778));
+        assert!(
+            concerns_one_operation(1555)
+                && concerns_one_operation(2067)
+                && concerns_one_operation(18)
+        );
+        assert!(
+            !concerns_one_operation(13)
+                && !concerns_one_operation(5)
+                && !concerns_one_operation(778)
+        );
     }
 }

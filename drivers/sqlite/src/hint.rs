@@ -24,7 +24,10 @@ impl Hints {
         if queues.is_empty() {
             return;
         }
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).extend(queues);
+        self.queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(queues);
         self.arrived.notify_one();
     }
 

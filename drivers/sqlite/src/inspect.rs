@@ -25,16 +25,38 @@ impl Inspect for SqliteStore {
         let failed = |error: sqlx::Error| store_error(&error);
         let mut connection = self.reader().await?;
         let mut tx = connection.begin().await.map_err(failed)?;
-        let run = Script::of(sql::RUNS).with(key.as_str()).rows(&mut tx).await.map_err(failed)?;
-        let tasks = Script::of(sql::TASKS_OF).with(key.as_str()).rows(&mut tx).await.map_err(failed)?;
+        let run = Script::of(sql::RUNS)
+            .with(key.as_str())
+            .rows(&mut tx)
+            .await
+            .map_err(failed)?;
+        let tasks = Script::of(sql::TASKS_OF)
+            .with(key.as_str())
+            .rows(&mut tx)
+            .await
+            .map_err(failed)?;
         tx.commit().await.map_err(failed)?;
-        let Some(run) = run.first() else { return Ok(None) };
+        let Some(run) = run.first() else {
+            return Ok(None);
+        };
         let tasks = tasks.iter().map(rows::task).collect::<Result<_, _>>()?;
-        Ok(Some(RunRecord { now: self.now(), row: rows::run(run)?, tasks }))
+        Ok(Some(RunRecord {
+            now: self.now(),
+            row: rows::run(run)?,
+            tasks,
+        }))
     }
 
-    async fn journal(&self, id: RunId, from: Seq, limit: u32) -> Result<Vec<StoredRow>, StoreError> {
-        let script = Script::of(sql::JOURNAL).with(id.to_bytes().as_slice()).with(from.0).with(limit);
+    async fn journal(
+        &self,
+        id: RunId,
+        from: Seq,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let script = Script::of(sql::JOURNAL)
+            .with(id.to_bytes().as_slice())
+            .with(from.0)
+            .with(limit);
         let found = self.query(script).await?;
         found.iter().map(|row| stored_row(id, row)).collect()
     }
@@ -65,15 +87,28 @@ fn stored_row(run: RunId, row: &SqliteRow) -> Result<StoredRow, StoreError> {
     let (seq, at) = (columns.seq()?, columns.instant()?);
     let transition = Transition::decode(columns.blob()?);
     let payload = columns.blob_or_null()?.map(Payload::new);
-    let row = transition.map(|transition| JournalRow { run, seq, at, transition, payload });
+    let row = transition.map(|transition| JournalRow {
+        run,
+        seq,
+        at,
+        transition,
+        payload,
+    });
     Ok(StoredRow { seq, row })
 }
 
 fn page(filter: &RunFilter, after: Option<(Timestamp, RunId)>, limit: u32) -> Script {
     let (created, run) = after.unwrap_or((Timestamp::MAX, RunId::from_u128(u128::MAX)));
-    let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.as_i16()).collect();
+    let statuses: Vec<i16> = filter
+        .statuses
+        .iter()
+        .map(|status| status.as_i16())
+        .collect();
     let statuses = Value::from(statuses).to_string();
-    let labels = filter.labels.iter().map(|(key, value)| Value::from(vec![key.as_str(), value.as_str()]));
+    let labels = filter
+        .labels
+        .iter()
+        .map(|(key, value)| Value::from(vec![key.as_str(), value.as_str()]));
     let labels = Value::Array(labels.collect()).to_string();
     let script = match &filter.workflow {
         Some(workflow) => Script::of(sql::LIST_OF_WORKFLOW).with(workflow.as_str()),

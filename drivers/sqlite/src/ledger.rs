@@ -19,13 +19,18 @@ struct Migration {
 }
 
 /// Every migration, in order: the first makes format 1. Released ones are never edited.
-const MIGRATIONS: [Migration; 1] =
-    [Migration { name: "0001_init", text: include_str!("../../../migrations/sqlite/0001_init.sql") }];
+const MIGRATIONS: [Migration; 1] = [Migration {
+    name: "0001_init",
+    text: include_str!("../../../migrations/sqlite/0001_init.sql"),
+}];
 
 /// The format that this engine knows.
 pub(crate) const KNOWN: u32 = 1;
 
-const _: () = assert!(KNOWN as usize == MIGRATIONS.len(), "each migration makes the next format");
+const _: () = assert!(
+    KNOWN as usize == MIGRATIONS.len(),
+    "each migration makes the next format"
+);
 
 /// The schema's format: 0 if there is none.
 ///
@@ -37,26 +42,52 @@ pub(crate) async fn format(connection: &mut SqliteConnection) -> Result<u32, Sto
         return Ok(0);
     }
     let found = u32::try_from(number(connection, sql::LEDGER_FORMAT).await?).unwrap_or(u32::MAX);
-    if found > KNOWN { Err(StoreError::Newer { found, known: KNOWN }) } else { Ok(found) }
+    if found > KNOWN {
+        Err(StoreError::Newer {
+            found,
+            known: KNOWN,
+        })
+    } else {
+        Ok(found)
+    }
 }
 
 async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, StoreError> {
-    sqlx::query_scalar(sql).fetch_one(connection).await.map_err(|error| store_error(&error))
+    sqlx::query_scalar(sql)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| store_error(&error))
 }
 
 /// Brings the schema to the format that this engine knows. Whoever comes second finds nothing left to do.
-pub(crate) async fn migrate(connection: &mut SqliteConnection, clock: &dyn Clock) -> Result<(), StoreError> {
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    clock: &dyn Clock,
+) -> Result<(), StoreError> {
     if format(connection).await? == KNOWN {
         return Ok(());
     }
     let failed = |error: sqlx::Error| store_error(&error);
     let mut tx = connection.begin_with(sql::BEGIN).await.map_err(failed)?;
     let done = format(&mut tx).await?;
-    raw_sql(sql::LEDGER_CREATE).execute(&mut *tx).await.map_err(failed)?;
+    raw_sql(sql::LEDGER_CREATE)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
     for (format, migration) in (1_u32..).zip(&MIGRATIONS).skip(done as usize) {
-        raw_sql(migration.text).execute(&mut *tx).await.map_err(failed)?;
-        let note = sqlx::query(sql::LEDGER_INSERT).bind(format).bind(migration.name);
-        note.bind(clock.now().as_micros()).execute(&mut *tx).await.map_err(failed)?;
+        raw_sql(migration.text)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        let note = sqlx::query(sql::LEDGER_INSERT)
+            .bind(format)
+            .bind(migration.name);
+        note.bind(clock.now().as_micros())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
     }
-    tx.commit().await.map_err(|error| StoreError::Unavailable(error.to_string()))
+    tx.commit()
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
 }

@@ -17,13 +17,44 @@ use crate::script::Script;
 use crate::sql;
 use crate::write::write;
 
-/// Where in a transaction an operation stands.
+/// Where in a transaction an operation stands. The first needs no savepoint: undoing it is undoing everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// The transaction begins with it.
     First,
-    /// Another one was performed, or undone, before it.
+    /// One operation was performed before it.
+    Second,
+    /// The savepoint of the one before it is still there.
     Later,
+}
+
+impl Place {
+    fn begin(self) -> Script {
+        let mut script = Script::default();
+        match self {
+            Place::First => script.statement(sql::BEGIN),
+            Place::Second => script.statement(sql::SAVEPOINT),
+            Place::Later => script.statement(sql::RELEASE).statement(sql::SAVEPOINT),
+        };
+        script
+    }
+
+    /// Undoes the operation at this place.
+    pub(crate) fn undo(self) -> &'static str {
+        match self {
+            Place::First => sql::ROLLBACK,
+            Place::Second | Place::Later => sql::UNDO,
+        }
+    }
+
+    /// The place of the next operation.
+    pub(crate) fn next(self, performed: bool) -> Place {
+        match self {
+            Place::First if performed => Place::Second,
+            Place::First => Place::First,
+            Place::Second | Place::Later => Place::Later,
+        }
+    }
 }
 
 /// An operation that was performed, but for the commit.
@@ -42,14 +73,15 @@ pub(crate) async fn perform(
     place: Place,
     operation: &Operation,
 ) -> Result<Performed, Failure> {
-    let mut begin = Script::default();
-    begin.statement(match place {
-        Place::First => sql::BEGIN,
-        Place::Later => sql::RELEASE,
-    });
-    begin.statement(sql::SAVEPOINT);
     let mut view = View::default();
-    read(connection, sources, begin, &operation.reads(), &mut view).await?;
+    read(
+        connection,
+        sources,
+        place.begin(),
+        &operation.reads(),
+        &mut view,
+    )
+    .await?;
     let decision = match decide(operation, &view)? {
         Decision::Need(set) => {
             read(connection, sources, Script::default(), &set, &mut view).await?;
@@ -63,14 +95,18 @@ pub(crate) async fn perform(
             let Writes { hints, .. } = writes;
             Ok(Performed { reply, hints })
         }
-        Decision::Need(_) => Err(Failure::Operation(corrupt("an operation asked to read more than once"))),
+        Decision::Need(_) => Err(Failure::Operation(corrupt(
+            "an operation asked to read more than once",
+        ))),
     }
 }
 
 fn decide(operation: &Operation, view: &View) -> Result<Decision, Failure> {
     catch_unwind(AssertUnwindSafe(|| operation.decide(view))).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic");
         Failure::Operation(corrupt(format!("an operation cannot be decided: {text}")))
     })
 }
@@ -81,5 +117,8 @@ pub(crate) fn check_shard(operation: &Operation) -> Result<(), StoreError> {
     if shard == Shard::default() {
         return Ok(());
     }
-    Err(StoreError::Refused(format!("an SQLite store has one shard, there is no shard {}", shard.as_u16())))
+    Err(StoreError::Refused(format!(
+        "an SQLite store has one shard, there is no shard {}",
+        shard.as_u16()
+    )))
 }

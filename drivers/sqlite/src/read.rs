@@ -39,14 +39,22 @@ pub(crate) async fn read(
     let answers = script.run(connection).await?;
     view.now = sources.clock.now();
     let mut answers = answers.into_iter().skip(before);
-    let pairs = take(&mut answers, sources.definitions, set, !unknown.is_empty(), view)?;
+    let pairs = take(
+        &mut answers,
+        sources.definitions,
+        set,
+        !unknown.is_empty(),
+        view,
+    )?;
     read_further(connection, sources, set, &pairs, view).await
 }
 
 /// What needs no other answer first.
 fn ask(script: &mut Script, set: &ReadSet, unknown: &BTreeSet<DefinitionKey>) {
     if let Some(worker) = set.worker {
-        script.statement(sql::WORKER).bind(worker.to_bytes().as_slice());
+        script
+            .statement(sql::WORKER)
+            .bind(worker.to_bytes().as_slice());
     }
     if !set.runs.is_empty() {
         script.statement(sql::RUNS).bind(rows::run_keys(&set.runs));
@@ -56,10 +64,14 @@ fn ask(script: &mut Script, set: &ReadSet, unknown: &BTreeSet<DefinitionKey>) {
         script.statement(sql::TASKS).bind(rows::numbered_keys(keys));
     }
     if !set.tasks_of.is_empty() {
-        script.statement(sql::TASKS_OF).bind(rows::run_keys(&set.tasks_of));
+        script
+            .statement(sql::TASKS_OF)
+            .bind(rows::run_keys(&set.tasks_of));
     }
     if !unknown.is_empty() {
-        script.statement(sql::DEFINITIONS).bind(rows::definition_keys(unknown));
+        script
+            .statement(sql::DEFINITIONS)
+            .bind(rows::definition_keys(unknown));
     }
     for queue in set.scan.iter().flat_map(|scan| &scan.queues) {
         script.statement(sql::PAIRS).bind(queue.queue.as_str());
@@ -81,19 +93,26 @@ fn take<'s>(
     asked_definitions: bool,
     view: &mut View,
 ) -> Result<Vec<Range<'s>>, StoreError> {
-    let mut next = || answers.next().expect("each statement of a script answers once").rows;
+    let mut next = || {
+        answers
+            .next()
+            .expect("each statement of a script answers once")
+            .rows
+    };
     if set.worker.is_some() {
         view.worker = next().first().map(rows::worker).transpose()?;
     }
     if !set.runs.is_empty() {
-        view.runs.extend(set.runs.iter().map(|run| (*run, Found::Absent)));
+        view.runs
+            .extend(set.runs.iter().map(|run| (*run, Found::Absent)));
         for row in next() {
             let run = rows::run(&row)?;
             view.runs.insert(run.id, Found::Row(run));
         }
     }
     if !set.tasks.is_empty() {
-        view.tasks.extend(set.tasks.iter().map(|key| (*key, Found::Absent)));
+        view.tasks
+            .extend(set.tasks.iter().map(|key| (*key, Found::Absent)));
         take_tasks(&next(), view)?;
     }
     if !set.tasks_of.is_empty() {
@@ -103,14 +122,19 @@ fn take<'s>(
     if asked_definitions {
         for row in next() {
             let definition = definitions.learn(&row)?;
-            view.definitions.insert(definition.key().clone(), definition);
+            view.definitions
+                .insert(definition.key().clone(), definition);
         }
     }
     let mut ranges = Vec::new();
     for queue in set.scan.iter().flat_map(|scan| &scan.queues) {
         for row in next() {
             let mut columns = Columns::of("tasks", &row);
-            let range = Range { queue, priority: columns.number()?, handler: columns.name()? };
+            let range = Range {
+                queue,
+                priority: columns.number()?,
+                handler: columns.name()?,
+            };
             if queue.handlers.contains(&range.handler) {
                 ranges.push(range);
             }
@@ -134,7 +158,11 @@ fn take_known<'k>(
     view: &mut View,
 ) -> BTreeSet<DefinitionKey> {
     let (found, unknown) = definitions.look_up(wanted);
-    view.definitions.extend(found.into_iter().map(|definition| (definition.key().clone(), definition)));
+    view.definitions.extend(
+        found
+            .into_iter()
+            .map(|definition| (definition.key().clone(), definition)),
+    );
     unknown
 }
 
@@ -149,13 +177,20 @@ async fn read_further(
     ranges: &[Range<'_>],
     view: &mut View,
 ) -> Result<(), Failure> {
-    let pinned: BTreeSet<DefinitionKey> = set.runs.iter().filter_map(|run| pinned(view, run)).collect();
+    let pinned: BTreeSet<DefinitionKey> = set
+        .runs
+        .iter()
+        .filter_map(|run| pinned(view, run))
+        .collect();
     let unknown = take_known(sources.definitions, &pinned, view);
     if !unknown.is_empty() {
         let script = Script::of(sql::DEFINITIONS).with(rows::definition_keys(&unknown));
         for row in script.rows(connection).await? {
             match sources.definitions.learn(&row) {
-                Ok(definition) => drop(view.definitions.insert(definition.key().clone(), definition)),
+                Ok(definition) => drop(
+                    view.definitions
+                        .insert(definition.key().clone(), definition),
+                ),
                 // Its runs are unreadable; their neighbours are not.
                 Err(error) => tracing::error!(%error, "a definition is left out"),
             }
@@ -181,7 +216,11 @@ fn pinned(view: &View, run: &squid_mesh_core::id::RunId) -> Option<DefinitionKey
 
 fn ask_range(script: &mut Script, scan: &Scan, range: &Range<'_>, now: Timestamp) {
     for sql in [sql::DUE, sql::NEXT_DUE] {
-        script.statement(sql).bind(range.queue.queue.as_str()).bind(range.priority).bind(range.handler.as_str());
+        script
+            .statement(sql)
+            .bind(range.queue.queue.as_str())
+            .bind(range.priority)
+            .bind(range.handler.as_str());
         script.bind(now.as_micros()).bind(scan.format);
         if sql == sql::DUE {
             script.bind(range.queue.limit);

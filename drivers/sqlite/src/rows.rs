@@ -36,11 +36,16 @@ impl<'r> Columns<'r> {
     fn raw<T: Decode<'r, Sqlite>>(&mut self) -> Result<Option<T>, StoreError> {
         let index = self.next;
         self.next += 1;
-        let value: SqliteValueRef<'r> = self.row.try_get_raw(index).map_err(|error| self.bad(index, &error))?;
+        let value: SqliteValueRef<'r> = self
+            .row
+            .try_get_raw(index)
+            .map_err(|error| self.bad(index, &error))?;
         if value.is_null() {
             return Ok(None);
         }
-        T::decode(value).map(Some).map_err(|error| self.bad(index, &error))
+        T::decode(value)
+            .map(Some)
+            .map_err(|error| self.bad(index, &error))
     }
 
     fn some<T: Decode<'r, Sqlite>>(&mut self) -> Result<T, StoreError> {
@@ -76,7 +81,8 @@ impl<'r> Columns<'r> {
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
         let blob = self.blob()?;
-        blob.try_into().map_err(|_| self.last_bad(&format_args!("{} bytes, not {N}", blob.len())))
+        blob.try_into()
+            .map_err(|_| self.last_bad(&format_args!("{} bytes, not {N}", blob.len())))
     }
 
     pub(crate) fn instant(&mut self) -> Result<Timestamp, StoreError> {
@@ -114,7 +120,10 @@ impl<'r> Columns<'r> {
     }
 
     fn definition_key(&mut self) -> Result<DefinitionKey, StoreError> {
-        Ok(DefinitionKey { name: self.name()?, version: self.number()? })
+        Ok(DefinitionKey {
+            name: self.name()?,
+            version: self.number()?,
+        })
     }
 }
 
@@ -127,7 +136,8 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
         seq: columns.seq()?,
         status: {
             let number = columns.number()?;
-            Status::from_i16(number).ok_or_else(|| columns.last_bad(&"no status has this number"))?
+            Status::from_i16(number)
+                .ok_or_else(|| columns.last_bad(&"no status has this number"))?
         },
         state: columns.blob()?.to_vec(),
         labels: columns.json()?,
@@ -139,11 +149,15 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
 pub(crate) fn task(row: &SqliteRow) -> Result<TaskRow, StoreError> {
     let mut columns = Columns::of("tasks", row);
     Ok(TaskRow {
-        key: TaskKey { run: columns.run_id()?, lane: Lane(columns.number()?) },
+        key: TaskKey {
+            run: columns.run_id()?,
+            lane: Lane(columns.number()?),
+        },
         life: columns.life()?,
         kind: {
             let number = columns.number()?;
-            TaskKind::from_i16(number).ok_or_else(|| columns.last_bad(&"no kind has this number"))?
+            TaskKind::from_i16(number)
+                .ok_or_else(|| columns.last_bad(&"no kind has this number"))?
         },
         step: StepIndex(columns.number()?),
         queue: columns.name()?,
@@ -151,11 +165,16 @@ pub(crate) fn task(row: &SqliteRow) -> Result<TaskRow, StoreError> {
         handler: columns.name()?,
         due_at: columns.instant()?,
         attempt: columns.number()?,
-        fence: Fence { seq: columns.seq()?, claims: columns.number()? },
+        fence: Fence {
+            seq: columns.seq()?,
+            claims: columns.number()?,
+        },
         owner: match columns.blob_or_null()? {
             None => None,
             Some(bytes) => {
-                let bytes = bytes.try_into().map_err(|_| columns.last_bad(&"no 16 bytes"))?;
+                let bytes = bytes
+                    .try_into()
+                    .map_err(|_| columns.last_bad(&"no 16 bytes"))?;
                 Some(Incarnation::from_bytes(bytes))
             }
         },
@@ -220,11 +239,21 @@ fn decode_claimed(bytes: &[u8]) -> Option<Vec<(TaskKey, Fence)>> {
         let (lane, rest) = rest.split_first_chunk()?;
         let (seq, rest) = rest.split_first_chunk()?;
         let (claims, _) = rest.split_first_chunk()?;
-        let key = TaskKey { run: RunId::from_bytes(*run), lane: Lane(u16::from_be_bytes(*lane)) };
-        let fence = Fence { seq: Seq(u32::from_be_bytes(*seq)), claims: u32::from_be_bytes(*claims) };
+        let key = TaskKey {
+            run: RunId::from_bytes(*run),
+            lane: Lane(u16::from_be_bytes(*lane)),
+        };
+        let fence = Fence {
+            seq: Seq(u32::from_be_bytes(*seq)),
+            claims: u32::from_be_bytes(*claims),
+        };
         Some((key, fence))
     };
-    if rest.is_empty() { entries.iter().map(entry).collect() } else { None }
+    if rest.is_empty() {
+        entries.iter().map(entry).collect()
+    } else {
+        None
+    }
 }
 
 /// The JSON array by which rows are asked for by run.
@@ -234,16 +263,26 @@ pub(crate) fn run_keys<'k>(runs: impl IntoIterator<Item = &'k RunId>) -> String 
 
 /// The JSON array by which rows are asked for by run and a number.
 pub(crate) fn numbered_keys(keys: impl IntoIterator<Item = (RunId, u32)>) -> String {
-    array(keys, |text, (run, number)| write!(text, "[\"{:032x}\",{number}]", run.as_u128()))
+    array(keys, |text, (run, number)| {
+        write!(text, "[\"{:032x}\",{number}]", run.as_u128())
+    })
 }
 
 /// The JSON array by which definitions are asked for.
 pub(crate) fn definition_keys<'k>(keys: impl IntoIterator<Item = &'k DefinitionKey>) -> String {
-    let pairs = keys.into_iter().map(|key| Value::from(vec![Value::from(key.name.as_str()), Value::from(key.version)]));
+    let pairs = keys.into_iter().map(|key| {
+        Value::from(vec![
+            Value::from(key.name.as_str()),
+            Value::from(key.version),
+        ])
+    });
     Value::Array(pairs.collect()).to_string()
 }
 
-fn array<T>(items: impl IntoIterator<Item = T>, put: impl Fn(&mut String, T) -> std::fmt::Result) -> String {
+fn array<T>(
+    items: impl IntoIterator<Item = T>,
+    put: impl Fn(&mut String, T) -> std::fmt::Result,
+) -> String {
     let mut text = String::from("[");
     for item in items {
         if text.len() > 1 {
@@ -261,9 +300,24 @@ mod tests {
 
     #[test]
     fn claims_read_back_from_their_bytes() {
-        let key = TaskKey { run: RunId::from_u128(7 << 100), lane: Lane(513) };
-        let fence = Fence { seq: Seq(70_000), claims: 3 };
-        let claimed = vec![(key, fence), (TaskKey { lane: Lane(0), ..key }, fence)];
+        let key = TaskKey {
+            run: RunId::from_u128(7 << 100),
+            lane: Lane(513),
+        };
+        let fence = Fence {
+            seq: Seq(70_000),
+            claims: 3,
+        };
+        let claimed = vec![
+            (key, fence),
+            (
+                TaskKey {
+                    lane: Lane(0),
+                    ..key
+                },
+                fence,
+            ),
+        ];
         let bytes = encode_claimed(&claimed);
         assert_eq!(decode_claimed(&bytes), Some(claimed));
         assert_eq!(decode_claimed(&[]), Some(vec![]));
@@ -274,9 +328,18 @@ mod tests {
     fn keys_are_json() {
         let run = RunId::from_u128(0xff);
         assert_eq!(run_keys([]), "[]");
-        assert_eq!(run_keys([&run, &run]), format!("[\"{0}ff\",\"{0}ff\"]", "0".repeat(30)));
-        assert_eq!(numbered_keys([(run, 9)]), format!("[[\"{}ff\",9]]", "0".repeat(30)));
-        let key = DefinitionKey { name: Name::new("order").unwrap(), version: 2 };
+        assert_eq!(
+            run_keys([&run, &run]),
+            format!("[\"{0}ff\",\"{0}ff\"]", "0".repeat(30))
+        );
+        assert_eq!(
+            numbered_keys([(run, 9)]),
+            format!("[[\"{}ff\",9]]", "0".repeat(30))
+        );
+        let key = DefinitionKey {
+            name: Name::new("order").unwrap(),
+            version: 2,
+        };
         assert_eq!(definition_keys([&key]), "[[\"order\",2]]");
     }
 }

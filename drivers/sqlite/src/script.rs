@@ -49,7 +49,10 @@ impl Script {
     }
 
     /// Binds the next parameter.
-    pub(crate) fn bind<'v, T: Encode<'v, Sqlite> + Type<Sqlite>>(&mut self, value: T) -> &mut Script {
+    pub(crate) fn bind<'v, T: Encode<'v, Sqlite> + Type<Sqlite>>(
+        &mut self,
+        value: T,
+    ) -> &mut Script {
         let added = self.arguments.add(value);
         added.expect("integers, text and blobs are always encodable");
         self
@@ -61,12 +64,23 @@ impl Script {
     }
 
     /// Sends the statements and collects all their rows.
-    pub(crate) async fn rows(self, connection: &mut SqliteConnection) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        Ok(self.run(connection).await?.into_iter().flat_map(|answer| answer.rows).collect())
+    pub(crate) async fn rows(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        Ok(self
+            .run(connection)
+            .await?
+            .into_iter()
+            .flat_map(|answer| answer.rows)
+            .collect())
     }
 
     /// Sends the statements and collects their answers, one each, in order. The first that fails ends the script.
-    pub(crate) async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<Answer>, sqlx::Error> {
+    pub(crate) async fn run(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<Answer>, sqlx::Error> {
         let mut answers = Vec::with_capacity(self.statements);
         if self.statements == 0 {
             return Ok(answers);
@@ -83,7 +97,11 @@ impl Script {
                 }
             }
         }
-        assert_eq!(answers.len(), self.statements, "each statement of a script answers once");
+        assert_eq!(
+            answers.len(),
+            self.statements,
+            "each statement of a script answers once"
+        );
         Ok(answers)
     }
 }

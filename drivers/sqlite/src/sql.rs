@@ -28,11 +28,13 @@ macro_rules! worker_columns {
 
 /// Takes the write lock: whoever holds it is the only one who writes.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Undoes the transaction.
+pub(crate) const ROLLBACK: &str = "ROLLBACK";
 /// Makes what follows one operation, which can be undone alone.
 pub(crate) const SAVEPOINT: &str = "SAVEPOINT operation";
 /// Joins an operation to the transaction.
 pub(crate) const RELEASE: &str = "RELEASE operation";
-/// Undoes the operation that was begun last.
+/// Undoes the operation that was begun last; its savepoint stays.
 pub(crate) const UNDO: &str = "ROLLBACK TO operation";
 /// Makes everything durable.
 pub(crate) const COMMIT: &str = "COMMIT";
@@ -95,14 +97,15 @@ pub(crate) const PAIRS: &str = "WITH RECURSIVE \
          FROM pair, wanted WHERE pair.handler IS NOT NULL) \
      SELECT pair.priority, pair.handler FROM pair WHERE pair.handler IS NOT NULL ORDER BY 1, 2";
 
-/// What is due of one queue, priority and handler: a range of `squid_mesh_tasks_by_due`, in its order.
+/// What is due of one queue, priority and handler: a range of `squid_mesh_tasks_by_due`, in its order. A bare parameter
+/// as the limit would have SQLite prepare the statement again at each execution, to plan for its value.
 pub(crate) const DUE: &str = concat!(
     "SELECT ",
     task_columns!(),
     " FROM squid_mesh_tasks AS task \
      WHERE task.shard = 0 AND task.queue = ? AND task.priority = ? AND task.handler = ? \
        AND task.due_at <= ? AND task.format <= ? \
-     ORDER BY task.due_at, task.run_id, task.lane LIMIT ?"
+     ORDER BY task.due_at, task.run_id, task.lane LIMIT ? + 0"
 );
 
 /// When the next of one queue, priority and handler falls due: the head of a range of `squid_mesh_tasks_by_due`.
@@ -211,3 +214,108 @@ pub(crate) const LEDGER_CREATE: &str = "CREATE TABLE IF NOT EXISTS squid_mesh_le
 /// Notes a migration that was applied.
 pub(crate) const LEDGER_INSERT: &str =
     "INSERT INTO squid_mesh_ledger (format, name, applied_at) VALUES (?, ?, ?)";
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+
+    use super::*;
+    use crate::{ledger, options::WallClock};
+
+    /// The plan of a statement, a line each.
+    async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
+        let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = sqlx::query(explained).fetch_all(connection).await.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    async fn migrated() -> SqliteConnection {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        ledger::migrate(&mut connection, &WallClock).await.unwrap();
+        connection
+    }
+
+    const BY_KEY: &str = "(shard=? AND run_id=?)";
+    const BY_LANE: &str = "(shard=? AND run_id=? AND lane=?)";
+    const BY_DUE: &str =
+        "squid_mesh_tasks_by_due (shard=? AND queue=? AND priority=? AND handler=? AND due_at";
+
+    #[tokio::test]
+    async fn each_statement_uses_its_index_and_neither_sorts_nor_scans() {
+        let mut connection = migrated().await;
+        let table = [
+            (
+                WORKER,
+                "squid_mesh_workers USING PRIMARY KEY (incarnation=?)",
+            ),
+            (RUNS, BY_KEY),
+            (TASKS, BY_LANE),
+            (DEFINITIONS, "(name=? AND version=?)"),
+            (DUE, BY_DUE),
+            (NEXT_DUE, BY_DUE),
+            (UPDATE_RUN, BY_KEY),
+            (DELETE_TASK, BY_LANE),
+            (MOVE_TASK, BY_LANE),
+            (UPDATE_TASK, BY_LANE),
+            (PAYLOADS, "(shard=? AND run_id=? AND seq=?)"),
+            (JOURNAL, "(shard=? AND run_id=? AND seq>?)"),
+            (LIST, "squid_mesh_runs_by_start (created>? AND created<?)"),
+            (
+                LIST_OF_WORKFLOW,
+                "squid_mesh_runs_by_workflow (workflow=? AND created>? AND created<?)",
+            ),
+        ];
+        for (sql, index) in table {
+            let plan = plan(&mut connection, sql).await;
+            assert!(
+                plan.iter()
+                    .any(|line| line.contains("SEARCH") && line.contains(index)),
+                "{sql}: {plan:#?}"
+            );
+            let table_scan =
+                |line: &String| line.starts_with("SCAN") && line.contains("squid_mesh");
+            assert!(
+                !plan
+                    .iter()
+                    .any(|line| table_scan(line) || line.contains("TEMP B-TREE")),
+                "{sql}: {plan:#?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn pairs_are_found_by_seeks_alone() {
+        let mut connection = migrated().await;
+        let plan = plan(&mut connection, PAIRS).await;
+        let of_tasks: Vec<_> = plan.iter().filter(|line| line.contains("task")).collect();
+        assert_eq!(of_tasks.len(), 4, "{plan:#?}");
+        for line in of_tasks {
+            assert!(
+                line.contains("SEARCH task USING COVERING INDEX squid_mesh_tasks_by_due"),
+                "{plan:#?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn every_statement_is_understood() {
+        let mut connection = migrated().await;
+        let rest = [
+            TASKS_OF,
+            INSERT_DEFINITION,
+            INSERT_RUN,
+            INSERT_JOURNAL,
+            INSERT_TASK,
+            PUT_WORKER,
+            WORKERS,
+            ALL_DEFINITIONS,
+            LEDGER_EXISTS,
+            LEDGER_FORMAT,
+            LEDGER_CREATE,
+            LEDGER_INSERT,
+        ];
+        for sql in rest {
+            plan(&mut connection, sql).await;
+        }
+    }
+}

@@ -58,15 +58,30 @@ impl SqliteStore {
         }
         let open = async || opener.open().await.map_err(|error| opener.explain(&error));
         let mut connection = open().await?;
-        let anchor = if opener.is_memory() { Some(open().await?) } else { None };
+        let anchor = if opener.is_memory() {
+            Some(open().await?)
+        } else {
+            None
+        };
         ledger::format(&mut connection).await?;
         let (definitions, hints) = (Definitions::default(), Hints::default());
-        let shared = Arc::new(Shared { definitions, hints, clock: Arc::clone(&options.clock) });
+        let shared = Arc::new(Shared {
+            definitions,
+            hints,
+            clock: Arc::clone(&options.clock),
+        });
         let (jobs, inbox) = mpsc::channel(QUEUE);
         let writer = Writer::new(opener.clone(), connection, Arc::clone(&shared));
         let writer = tokio::spawn(writer.run(inbox));
         let readers = opener.readers(options.readers);
-        Ok(SqliteStore { jobs, writer, readers, shared, opener, anchor })
+        Ok(SqliteStore {
+            jobs,
+            writer,
+            readers,
+            shared,
+            opener,
+            anchor,
+        })
     }
 
     /// Creates or completes the schema. Does nothing if it is complete; safe while other processes migrate or work.
@@ -77,9 +92,15 @@ impl SqliteStore {
     /// [`StoreError::Newer`] if a newer engine made the schema, with nothing written; else any [`StoreError`]. Trying
     /// again is safe.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.opener.open().await.map_err(|error| self.opener.explain(&error))?;
+        let mut connection = self
+            .opener
+            .open()
+            .await
+            .map_err(|error| self.opener.explain(&error))?;
         ledger::migrate(&mut connection, &*self.shared.clock).await?;
-        sqlx::Connection::close(connection).await.map_err(|error| store_error(&error))
+        sqlx::Connection::close(connection)
+            .await
+            .map_err(|error| store_error(&error))
     }
 
     /// Performs what is queued already, and closes every connection. Dropping the store instead leaves operations whose
@@ -100,16 +121,25 @@ impl SqliteStore {
 
     /// A connection that cannot write.
     pub(crate) async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        self.readers.acquire().await.map_err(|error| store_error(&error))
+        self.readers
+            .acquire()
+            .await
+            .map_err(|error| store_error(&error))
     }
 
     /// Reads what one statement shows.
     pub(crate) async fn query(&self, script: Script) -> Result<Vec<SqliteRow>, StoreError> {
         let mut reader = self.reader().await?;
-        script.rows(&mut reader).await.map_err(|error| store_error(&error))
+        script
+            .rows(&mut reader)
+            .await
+            .map_err(|error| store_error(&error))
     }
 
-    async fn fetch_definitions(&self, wanted: &BTreeSet<DefinitionKey>) -> Result<Vec<Arc<Definition>>, StoreError> {
+    async fn fetch_definitions(
+        &self,
+        wanted: &BTreeSet<DefinitionKey>,
+    ) -> Result<Vec<Arc<Definition>>, StoreError> {
         let (mut found, unknown) = self.shared.definitions.look_up(wanted);
         if !unknown.is_empty() {
             let keys = rows::definition_keys(&unknown);
@@ -122,23 +152,35 @@ impl SqliteStore {
         Ok(found)
     }
 
-    async fn fetch_payloads(&self, wanted: &BTreeSet<PayloadRef>) -> Result<Vec<(PayloadRef, Payload)>, StoreError> {
+    async fn fetch_payloads(
+        &self,
+        wanted: &BTreeSet<PayloadRef>,
+    ) -> Result<Vec<(PayloadRef, Payload)>, StoreError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let places: BTreeSet<_> = wanted.iter().map(|reference| (reference.run, reference.seq.0)).collect();
+        let places: BTreeSet<_> = wanted
+            .iter()
+            .map(|reference| (reference.run, reference.seq.0))
+            .collect();
         let keys = rows::numbered_keys(places);
         let rows = self.query(Script::of(sql::PAYLOADS).with(keys)).await?;
         let mut payloads = Vec::with_capacity(wanted.len());
         for row in &rows {
             let mut columns = Columns::of("journal", row);
             let (run, seq) = (columns.run_id()?, columns.seq()?);
-            let Some(payload) = columns.blob_or_null()?.map(Payload::new) else { continue };
+            let Some(payload) = columns.blob_or_null()?.map(Payload::new) else {
+                continue;
+            };
             let at = |seq: Seq, digest| PayloadRef { run, seq, digest };
-            let named = wanted.range(at(seq, PayloadDigest([0; 8]))..=at(seq, PayloadDigest([u8::MAX; 8])));
+            let named =
+                wanted.range(at(seq, PayloadDigest([0; 8]))..=at(seq, PayloadDigest([u8::MAX; 8])));
             for reference in named {
                 if reference.digest != payload.digest() {
-                    return Err(corrupt(format!("the payload of run {run} at {} is another", seq.0)));
+                    return Err(corrupt(format!(
+                        "the payload of run {run} at {} is another",
+                        seq.0
+                    )));
                 }
                 payloads.push((*reference, payload.clone()));
             }
@@ -157,14 +199,20 @@ impl Store for SqliteStore {
         check_shard(&operation)?;
         let ended = || StoreError::Unavailable("the writer has ended".to_owned());
         let (answer, reply) = oneshot::channel();
-        self.jobs.send(Job { operation, answer }).await.map_err(|_| ended())?;
+        self.jobs
+            .send(Job { operation, answer })
+            .await
+            .map_err(|_| ended())?;
         reply.await.map_err(|_| ended())?
     }
 
     async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
         let payloads = self.fetch_payloads(&wanted.payloads).await?;
         let definitions = self.fetch_definitions(&wanted.definitions).await?;
-        Ok(Fetched { payloads, definitions })
+        Ok(Fetched {
+            payloads,
+            definitions,
+        })
     }
 
     async fn hint(&self) -> Hint {

@@ -6,7 +6,9 @@
 //! Invariant: each statement changes exactly one row, or the operation is undone.
 
 use sqlx::sqlite::SqliteConnection;
-use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, RunUpdate, TaskUpdate, WorkerRow, Writes};
+use squid_mesh_core::operation::{
+    DefinitionRow, JournalRow, RunRow, RunUpdate, TaskUpdate, WorkerRow, Writes,
+};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::{Fence, TaskKey, TaskRow};
 
@@ -16,7 +18,10 @@ use crate::script::Script;
 use crate::sql;
 
 /// Writes everything, or fails.
-pub(crate) async fn write(connection: &mut SqliteConnection, writes: &Writes) -> Result<(), Failure> {
+pub(crate) async fn write(
+    connection: &mut SqliteConnection,
+    writes: &Writes,
+) -> Result<(), Failure> {
     let rows = rows_of(writes);
     for trip in trips(&rows) {
         let mut script = Script::default();
@@ -46,7 +51,10 @@ enum Row<'w> {
 
 /// In an order in which no row stands in the way of another: a lane is freed before it is taken.
 fn rows_of(writes: &Writes) -> Vec<Row<'_>> {
-    let (moved, kept): (Vec<_>, Vec<_>) = writes.tasks_updated.iter().partition(|update| update.indexed);
+    let (moved, kept): (Vec<_>, Vec<_>) = writes
+        .tasks_updated
+        .iter()
+        .partition(|update| update.indexed);
     let mut rows = Vec::new();
     rows.extend(writes.definitions.iter().map(Row::Definition));
     rows.extend(writes.runs_inserted.iter().map(Row::Run));
@@ -71,7 +79,11 @@ fn trips<'r, 'w>(rows: &'r [Row<'w>]) -> impl Iterator<Item = &'r [Row<'w>]> {
     let mixed = rows.len() <= SMALL;
     std::iter::from_fn(move || {
         let first = rest.first()?;
-        let same = rest.iter().take(LARGE).take_while(|row| row.sql() == first.sql()).count();
+        let same = rest
+            .iter()
+            .take(LARGE)
+            .take_while(|row| row.sql() == first.sql())
+            .count();
         let (trip, after) = rest.split_at(if mixed { rest.len() } else { 1 << same.ilog2() });
         rest = after;
         Some(trip)
@@ -121,38 +133,73 @@ impl Row<'_> {
 
 fn put_definition(script: &mut Script, row: &DefinitionRow) {
     script.bind(row.key.name.as_str()).bind(row.key.version);
-    script.bind(row.digest.to_bytes().as_slice()).bind(row.body.as_str());
+    script
+        .bind(row.digest.to_bytes().as_slice())
+        .bind(row.body.as_str());
 }
 
 fn put_run(script: &mut Script, row: &RunRow) -> Result<(), StoreError> {
-    script.bind(row.id.to_bytes().as_slice()).bind(row.life.0.cast_signed());
-    script.bind(row.definition.name.as_str()).bind(row.definition.version);
-    script.bind(row.seq.0).bind(row.status.as_i16()).bind(row.state.as_slice()).bind(json(&row.labels)?);
-    script.bind(row.created.as_micros()).bind(row.updated.as_micros());
+    script
+        .bind(row.id.to_bytes().as_slice())
+        .bind(row.life.0.cast_signed());
+    script
+        .bind(row.definition.name.as_str())
+        .bind(row.definition.version);
+    script
+        .bind(row.seq.0)
+        .bind(row.status.as_i16())
+        .bind(row.state.as_slice())
+        .bind(json(&row.labels)?);
+    script
+        .bind(row.created.as_micros())
+        .bind(row.updated.as_micros());
     Ok(())
 }
 
 fn put_run_update(script: &mut Script, update: &RunUpdate) {
     let row = &update.row;
-    script.bind(row.seq.0).bind(row.status.as_i16()).bind(row.state.as_slice()).bind(row.updated.as_micros());
+    script
+        .bind(row.seq.0)
+        .bind(row.status.as_i16())
+        .bind(row.state.as_slice())
+        .bind(row.updated.as_micros());
     script.bind(row.id.to_bytes().as_slice()).bind(update.was.0);
 }
 
 fn put_journal(script: &mut Script, row: &JournalRow) {
-    script.bind(row.run.to_bytes().as_slice()).bind(row.seq.0).bind(row.at.as_micros());
-    script.bind(row.transition.encode()).bind(row.payload.as_ref().map(|payload| payload.bytes()));
+    script
+        .bind(row.run.to_bytes().as_slice())
+        .bind(row.seq.0)
+        .bind(row.at.as_micros());
+    script
+        .bind(row.transition.encode())
+        .bind(row.payload.as_ref().map(|payload| payload.bytes()));
 }
 
 fn put_task_content(script: &mut Script, row: &TaskRow) {
-    script.bind(row.life.0.cast_signed()).bind(row.kind.as_i16()).bind(row.step.0).bind(row.attempt);
+    script
+        .bind(row.life.0.cast_signed())
+        .bind(row.kind.as_i16())
+        .bind(row.step.0)
+        .bind(row.attempt);
     script.bind(row.fence.seq.0).bind(row.fence.claims);
     script.bind(row.owner.map(|owner| owner.to_bytes().to_vec()));
-    script.bind(i32::from(row.begun)).bind(i32::from(row.expired)).bind(row.hand_offs).bind(row.format);
-    script.bind(row.renew_until.map(|until| until.as_micros())).bind(row.brief.encode());
+    script
+        .bind(i32::from(row.begun))
+        .bind(i32::from(row.expired))
+        .bind(row.hand_offs)
+        .bind(row.format);
+    script
+        .bind(row.renew_until.map(|until| until.as_micros()))
+        .bind(row.brief.encode());
 }
 
 fn put_task_place(script: &mut Script, row: &TaskRow) {
-    script.bind(row.queue.as_str()).bind(row.priority).bind(row.handler.as_str()).bind(row.due_at.as_micros());
+    script
+        .bind(row.queue.as_str())
+        .bind(row.priority)
+        .bind(row.handler.as_str())
+        .bind(row.due_at.as_micros());
 }
 
 fn put_task_key(script: &mut Script, key: &TaskKey) {
@@ -165,15 +212,23 @@ fn put_task_guard(script: &mut Script, key: &TaskKey, was: &Fence) {
 }
 
 fn put_worker(script: &mut Script, row: &WorkerRow) -> Result<(), StoreError> {
-    script.bind(row.incarnation.to_bytes().as_slice()).bind(row.name.as_str());
+    script
+        .bind(row.incarnation.to_bytes().as_slice())
+        .bind(row.name.as_str());
     script.bind(json(&*row.handlers)?).bind(json(&row.queues)?);
-    script.bind(row.started.as_micros()).bind(row.seen.as_micros());
-    script.bind(row.claim.cast_signed()).bind(row.claim_shard.as_u16()).bind(rows::encode_claimed(&row.claimed));
+    script
+        .bind(row.started.as_micros())
+        .bind(row.seen.as_micros());
+    script
+        .bind(row.claim.cast_signed())
+        .bind(row.claim_shard.as_u16())
+        .bind(rows::encode_claimed(&row.claimed));
     Ok(())
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| corrupt(format!("a list of texts is not serialisable: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| corrupt(format!("a list of texts is not serialisable: {error}")))
 }
 
 #[cfg(test)]
@@ -182,9 +237,18 @@ mod tests {
 
     #[test]
     fn a_small_mixture_crosses_at_once_and_a_large_one_by_powers_of_two() {
-        let gone = (TaskKey { run: squid_mesh_core::id::RunId::from_u128(1), lane: Default::default() }, {
-            Fence { seq: squid_mesh_core::run::Seq::FIRST, claims: 0 }
-        });
+        let gone = (
+            TaskKey {
+                run: squid_mesh_core::id::RunId::from_u128(1),
+                lane: Default::default(),
+            },
+            {
+                Fence {
+                    seq: squid_mesh_core::run::Seq::FIRST,
+                    claims: 0,
+                }
+            },
+        );
         let lengths = |count| -> Vec<usize> {
             let rows = vec![Row::TaskDelete(&gone); count];
             trips(&rows).map(<[Row<'_>]>::len).collect()

@@ -1,15 +1,14 @@
 //! The one connection that writes, and what waits for it.
 //!
 //! SQLite has one writer at a time, so operations are queued in the process rather than in the database. Those that queue
-//! up while a transaction runs share the next one, and with it one flush to disk: each under a savepoint of its own.
+//! up while a transaction runs share the next one, and with it one flush to disk; each can be undone alone.
 //! Renewals go first, because a lease that is not renewed in time repeats an attempt.
 //!
-//! Invariant: an operation is answered only when its transaction has ended: with its reply if the commit succeeded, with
-//! `Unavailable` if it is unknown whether it did, with anything else if nothing was written.
+//! Invariant: an operation has its reply only once its transaction is committed; it is answered `Unavailable` if that is
+//! unknown, and anything else only if it wrote nothing.
 
 use std::sync::Arc;
 
-use sqlx::Executor as _;
 use sqlx::sqlite::SqliteConnection;
 use squid_mesh_core::operation::{Operation, Reply};
 use squid_mesh_core::store::StoreError;
@@ -22,6 +21,7 @@ use crate::hint::Hints;
 use crate::options::Clock;
 use crate::perform::{Performed, Place, perform};
 use crate::read::Sources;
+use crate::script::Script;
 use crate::sql;
 
 /// Most operations in one transaction, so that a renewal never waits for long.
@@ -60,15 +60,22 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(opener: Opener, connection: SqliteConnection, shared: Arc<Shared>) -> Writer {
-        Writer { opener, connection: Some(connection), shared }
+        Writer {
+            opener,
+            connection: Some(connection),
+            shared,
+        }
     }
 
-    /// Performs what arrives until nobody can send any more.
+    /// Performs what arrives until nobody can send any more, and closes the connection.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut jobs = Vec::with_capacity(GROUP);
         while inbox.recv_many(&mut jobs, GROUP).await > 0 {
             jobs.sort_by_key(|job| !matches!(job.operation, Operation::Lease(_)));
             self.perform_together(std::mem::take(&mut jobs)).await;
+        }
+        if let Some(connection) = self.connection {
+            close(connection).await;
         }
     }
 
@@ -81,57 +88,69 @@ impl Writer {
             Ok(connection) => connection,
             Err(error) => return fail(jobs, || store_error(&error)),
         };
-        let performed = match self.perform_all(&mut connection, jobs).await {
-            Ok(performed) => performed,
-            Err((jobs, error)) => {
-                close(connection).await;
-                return fail(jobs, || store_error(&error));
-            }
-        };
-        match connection.execute(sql::COMMIT).await {
-            Ok(_) => {
+        match self.perform_all(&mut connection, jobs).await {
+            Ok(performed) => {
                 self.connection = Some(connection);
                 self.answer(performed);
             }
-            Err(error) => {
+            Err(Fault { jobs, error }) => {
+                // Some of what was read may have been written by the transaction itself.
                 self.shared.definitions.forget();
                 close(connection).await;
-                let jobs = performed.into_iter().map(|(job, _)| job).collect();
-                fail(jobs, || StoreError::Unavailable(error.to_string()));
+                fail(jobs, error);
             }
         }
     }
 
-    /// Performs each operation, or answers it at once if it alone cannot be performed. A fault of the database hands back
-    /// every operation that was not answered.
+    /// Performs each operation and commits, but for those that cannot be performed: they are undone and answered at once.
     async fn perform_all(
         &self,
         connection: &mut SqliteConnection,
         jobs: Vec<Job>,
-    ) -> Result<Vec<(Job, Performed)>, (Vec<Job>, sqlx::Error)> {
-        let sources = Sources { definitions: &self.shared.definitions, clock: &*self.shared.clock };
+    ) -> Result<Vec<(Job, Performed)>, Fault> {
+        let sources = Sources {
+            definitions: &self.shared.definitions,
+            clock: &*self.shared.clock,
+        };
         let mut done = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter();
         let mut place = Place::First;
         while let Some(job) = jobs.next() {
-            let fault = match perform(connection, &sources, place, &job.operation).await {
-                Ok(performed) => {
-                    done.push((job, performed));
-                    None
-                }
-                Err(Failure::Operation(error)) => {
-                    job.answer(Err(error));
-                    connection.execute(sql::UNDO).await.err().map(|fault| (None, fault))
-                }
-                Err(Failure::Database(fault)) => Some((Some(job), fault)),
-            };
-            if let Some((job, fault)) = fault {
-                let before = done.into_iter().map(|(job, _)| job);
-                return Err((before.chain(job).chain(jobs).collect(), fault));
+            let (performed, fault) =
+                match perform(connection, &sources, place, &job.operation).await {
+                    Ok(performed) => {
+                        done.push((job, performed));
+                        (true, None)
+                    }
+                    Err(Failure::Operation(error)) => {
+                        job.answer(Err(error));
+                        let undone = Script::of(place.undo()).run(connection).await;
+                        (false, undone.err().map(|error| (None, error)))
+                    }
+                    Err(Failure::Database(error)) => (false, Some((Some(job), error))),
+                };
+            if let Some((job, error)) = fault {
+                let jobs = jobs_of(done).chain(job).chain(jobs).collect();
+                return Err(Fault {
+                    jobs,
+                    error: Box::new(move || store_error(&error)),
+                });
             }
-            place = Place::Later;
+            place = place.next(performed);
         }
-        Ok(done)
+        if place == Place::First {
+            return Ok(done);
+        }
+        match Script::of(sql::COMMIT).run(connection).await {
+            Ok(_) => Ok(done),
+            Err(error) => {
+                let unknown = move || StoreError::Unavailable(error.to_string());
+                Err(Fault {
+                    jobs: jobs_of(done).collect(),
+                    error: Box::new(unknown),
+                })
+            }
+        }
     }
 
     fn answer(&self, performed: Vec<(Job, Performed)>) {
@@ -144,9 +163,21 @@ impl Writer {
     }
 }
 
-fn fail(jobs: Vec<Job>, why: impl Fn() -> StoreError) {
+/// The transaction is lost, and the connection with it.
+struct Fault {
+    /// The operations that were not answered.
+    jobs: Vec<Job>,
+    /// What to answer them.
+    error: Box<dyn Fn() -> StoreError + Send>,
+}
+
+fn jobs_of(done: Vec<(Job, Performed)>) -> impl Iterator<Item = Job> {
+    done.into_iter().map(|(job, _)| job)
+}
+
+fn fail(jobs: Vec<Job>, error: impl Fn() -> StoreError) {
     for job in jobs {
-        job.answer(Err(why()));
+        job.answer(Err(error()));
     }
 }
 

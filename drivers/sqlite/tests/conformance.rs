@@ -1,5 +1,7 @@
 //! The suite that every store must pass, on a file and in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Mutex;
 
 use squid_mesh_core::id::Shards;
@@ -16,7 +18,10 @@ async fn opened(url: &str) -> SqliteStore {
 #[tokio::test]
 async fn a_store_in_memory_conforms() {
     let suite = Suite::of(Shards::ONE);
-    suite.run(async |_| opened("sqlite::memory:").await).await.unwrap();
+    suite
+        .run(async |_| opened("sqlite::memory:").await)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -28,6 +33,9 @@ async fn a_store_in_a_file_conforms() {
         files.lock().unwrap().push(file);
         store
     };
-    let suite = Suite { scripts: 8, ..Suite::of(Shards::ONE) };
+    let suite = Suite {
+        scripts: 8,
+        ..Suite::of(Shards::ONE)
+    };
     suite.run(create).await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! One file, several stores; one store, many operations at once; and ends in the middle of something.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -35,7 +37,12 @@ async fn persist<T>(mut attempt: impl AsyncFnMut() -> Result<T, StoreError>) -> 
 }
 
 /// Starts runs and works until nothing is due; how many steps it settled.
-async fn work(store: &SqliteStore, mut process: Process, runs: std::ops::Range<u128>, performed: impl Fn()) -> usize {
+async fn work(
+    store: &SqliteStore,
+    mut process: Process,
+    runs: std::ops::Range<u128>,
+    performed: impl Fn(),
+) -> usize {
     persist(async || process.register(store).await).await;
     for run in runs {
         persist(async || process.start(store, [run]).await).await;
@@ -59,10 +66,16 @@ async fn a22_8_two_stores_on_one_file_both_make_progress_and_each_step_settles_o
     let file = sqlite_url().unwrap();
     let (one, other) = (opened(file.url()).await, opened(file.url()).await);
     let (first, second) = (Process::new(1, 4), Process::new(2, 4));
-    let both = tokio::join!(work(&one, first, 1..51, || ()), work(&other, second, 51..101, || ()));
+    let both = tokio::join!(
+        work(&one, first, 1..51, || ()),
+        work(&other, second, 51..101, || ())
+    );
     assert_eq!(both.0 + both.1, 300);
     assert!(both.0 > 0 && both.1 > 0, "{both:?}");
-    assert_eq!(tally(&one).await, BTreeMap::from([(Status::Completed, 100)]));
+    assert_eq!(
+        tally(&one).await,
+        BTreeMap::from([(Status::Completed, 100)])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +87,10 @@ async fn operations_that_share_a_transaction_are_answered_each_for_itself() {
     for reply in futures_util::future::join_all(starts).await {
         reply.unwrap();
     }
-    assert_eq!(tally(&store).await, BTreeMap::from([(Status::Pending, 200)]));
+    assert_eq!(
+        tally(&store).await,
+        BTreeMap::from([(Status::Pending, 200)])
+    );
 }
 
 #[tokio::test]
@@ -92,13 +108,23 @@ async fn an_operation_whose_future_is_dropped_is_done_or_not_and_nothing_between
             tokio::task::yield_now().await;
         }
     }
-    let started = tally(&store).await.get(&Status::Pending).copied().unwrap_or_default();
+    let started = tally(&store)
+        .await
+        .get(&Status::Pending)
+        .copied()
+        .unwrap_or_default();
     // Starting again is harmless, and finds out.
     for run in 1..=40 {
-        process.start(&store, [run, run + 1_000, run + 2_000]).await.unwrap();
+        process
+            .start(&store, [run, run + 1_000, run + 2_000])
+            .await
+            .unwrap();
     }
     assert!(started <= 120);
-    assert_eq!(tally(&store).await, BTreeMap::from([(Status::Pending, 120)]));
+    assert_eq!(
+        tally(&store).await,
+        BTreeMap::from([(Status::Pending, 120)])
+    );
     let mut tasks = process.claim(&store).await.unwrap();
     tasks.truncate(3);
     process.settle(&store, &tasks).await.unwrap();
@@ -108,21 +134,37 @@ async fn an_operation_whose_future_is_dropped_is_done_or_not_and_nothing_between
 fn a_store_that_is_torn_down_in_the_middle_leaves_whole_operations_behind() {
     let file = sqlite_url().unwrap();
     for round in 0..8_u32 {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-        let store = Arc::new(runtime.block_on(opened(file.url())));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_time()
+            .build()
+            .unwrap();
+        let store = runtime.block_on(opened(file.url()));
         let first = u128::from(round) * 10_000 + 1;
-        let busy = Arc::clone(&store);
         let (performed, mut count) = tokio::sync::mpsc::unbounded_channel();
-        let performed = move || drop(performed.send(()));
-        runtime.spawn(async move { work(&busy, Process::new(first, 8), first..first + 10_000, performed).await });
+        let working = work(
+            &store,
+            Process::new(first, 8),
+            first..first + 10_000,
+            || performed.send(()).unwrap(),
+        );
         runtime.block_on(async {
-            for _ in 0..=round {
-                count.recv().await.unwrap();
+            let enough = async {
+                for _ in 0..=round {
+                    count.recv().await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = enough => {}
+                _ = working => {}
             }
         });
         runtime.shutdown_background();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let store = opened(file.url()).await;
         tally(&store).await;
@@ -147,7 +189,9 @@ impl Clock for Frozen {
 async fn operations_take_the_time_from_the_clock_they_are_given() {
     let now = Timestamp::from_micros(1_000_000);
     let options = Options::default().clock(Arc::new(Frozen(now)));
-    let store = SqliteStore::connect("sqlite::memory:", options).await.unwrap();
+    let store = SqliteStore::connect("sqlite::memory:", options)
+        .await
+        .unwrap();
     store.migrate().await.unwrap();
     let mut process = Process::new(1, 4);
     process.register(&store).await.unwrap();
@@ -173,5 +217,8 @@ async fn closing_performs_what_is_queued() {
     process.register(&store).await.unwrap();
     drop(futures_util::future::join_all((1..=20).map(|run| process.start(&store, [run]))).await);
     store.close().await;
-    assert_eq!(tally(&opened(file.url()).await).await, BTreeMap::from([(Status::Pending, 20)]));
+    assert_eq!(
+        tally(&opened(file.url()).await).await,
+        BTreeMap::from([(Status::Pending, 20)])
+    );
 }

@@ -36,7 +36,7 @@ pub struct DatabaseArgs {
     /// `sqlite:PATH` or `postgres://...`; $DATABASE_URL if it is not given.
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Keep an SQLite file in this directory.
+    /// Keep an SQLite file in this directory, which is made if it is missing.
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "database_url")]
     pub data_dir: Option<PathBuf>,
 }
@@ -80,21 +80,27 @@ pub struct StartArgs {
     pub database: DatabaseArgs,
     /// The workflow's name.
     pub workflow: String,
-    /// The run's input, as JSON.
+    /// The run's input, as JSON; `@FILE` reads it from a file.
     #[arg(long, value_name = "JSON", default_value = "null")]
     pub input: String,
     /// Start at most one run under this key.
     #[arg(long)]
     pub key: Option<String>,
+    /// Wait until the run has ended, and print its result.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 impl DatabaseArgs {
     /// The place that these name.
     ///
     /// # Errors
-    /// If a directory cannot be made.
+    /// If no temporary directory can be made.
     pub fn place(&self) -> anyhow::Result<Place> {
-        Place::find(self.database_url.clone(), self.data_dir.as_deref().map(Path::new))
+        Place::find(
+            self.database_url.clone(),
+            self.data_dir.as_deref().map(Path::new),
+        )
     }
 
     /// The place that these name, for a command that shares it with others: a file that goes with the program is none.
@@ -103,7 +109,10 @@ impl DatabaseArgs {
     /// If none is named.
     pub fn shared_place(&self) -> anyhow::Result<Place> {
         let place = self.place()?;
-        anyhow::ensure!(!place.is_temporary(), "no database is named: give --database-url, --data-dir or $DATABASE_URL");
+        anyhow::ensure!(
+            !place.is_temporary(),
+            "no database is named: give --database-url, --data-dir or $DATABASE_URL"
+        );
         Ok(place)
     }
 }

@@ -57,26 +57,38 @@ impl Place {
     /// the program.
     ///
     /// # Errors
-    /// If a directory cannot be made.
+    /// If no temporary directory can be made.
     pub fn find(url: Option<String>, directory: Option<&Path>) -> anyhow::Result<Place> {
         if let Some(url) = url {
-            return Ok(Place { url, directory: None });
+            return Ok(Place {
+                url,
+                directory: None,
+            });
         }
         if let Some(directory) = directory {
-            let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-            std::fs::create_dir_all(&path).with_context(|| format!("cannot make the directory {}", path.display()))?;
-            return Ok(Place { url: file_url(&path), directory: None });
+            return Ok(Place {
+                url: file_url(directory),
+                directory: None,
+            });
         }
         match std::env::var(DATABASE_URL) {
-            Ok(url) if !url.is_empty() => Ok(Place { url, directory: None }),
+            Ok(url) if !url.is_empty() => Ok(Place {
+                url,
+                directory: None,
+            }),
             _ => Place::temporary(),
         }
     }
 
     fn temporary() -> anyhow::Result<Place> {
-        let directory = tempfile::Builder::new().prefix("minimal-host-app-").tempdir();
+        let directory = tempfile::Builder::new()
+            .prefix("minimal-host-app-")
+            .tempdir();
         let directory = directory.context("cannot make a temporary directory")?;
-        Ok(Place { url: file_url(directory.path()), directory: Some(directory) })
+        Ok(Place {
+            url: file_url(directory.path()),
+            directory: Some(directory),
+        })
     }
 
     /// The database's URL. May hold a password.
@@ -104,9 +116,16 @@ impl Place {
     /// # Errors
     /// If the database cannot be reached, or refuses, or is of a newer engine.
     pub async fn open(&self) -> anyhow::Result<(SharedStore, Ledger)> {
-        let store = AnyStore::connect(&self.url).await.context("cannot open the database")?;
-        store.migrate().await.context("cannot bring the database up to date")?;
-        let ledger = Ledger::open(&self.url).await.context("cannot open the application's tables")?;
+        let store = AnyStore::connect(&self.url)
+            .await
+            .context("cannot open the database")?;
+        store
+            .migrate()
+            .await
+            .context("cannot bring the database up to date")?;
+        let ledger = Ledger::open(&self.url)
+            .await
+            .context("cannot open the application's tables")?;
         Ok((SharedStore::new(store), ledger))
     }
 }

@@ -28,16 +28,27 @@ pub async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     // Kept until the end: dropping it closes it.
     let gateway = match args.gateway_url {
         Some(_) => None,
-        None => Some(Gateway::open(Weather::default()).await.context("cannot open the gateway")?),
+        None => Some(
+            Gateway::open(Weather::default())
+                .await
+                .context("cannot open the gateway")?,
+        ),
     };
-    let gateway_url = args.gateway_url.or_else(|| gateway.as_ref().map(Gateway::url)).unwrap_or_default();
+    let gateway_url = args
+        .gateway_url
+        .or_else(|| gateway.as_ref().map(Gateway::url))
+        .unwrap_or_default();
     let app = App::new(ledger, GatewayClient::new(gateway_url)?);
     let builder = Runtime::builder(&store)
         .lease(Duration::from_millis(args.lease_ms))
         .poll(Duration::from_millis(args.poll_ms))
         .grace(Duration::from_millis(args.grace_ms));
     let mut terminate = signal(SignalKind::terminate())?;
-    let runtime = Workflows::new(&app)?.register(builder).start().await.context("cannot start the runtime")?;
+    let runtime = Workflows::new(&app)?
+        .register(builder)
+        .start()
+        .await
+        .context("cannot start the runtime")?;
     writeln!(io::stdout(), "{READY}")?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -76,13 +76,17 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         number if number.len() == text.len() => (number, "s"),
         number => (number, &text[number.len()..]),
     };
-    let count: u64 = number.parse().map_err(|_| format!("{text:?} is no span of time: expected something like 60s"))?;
+    let count: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is no span of time: expected something like 60s"))?;
     match unit {
         "ms" => Ok(Duration::from_millis(count)),
         "s" => Ok(Duration::from_secs(count)),
         "m" => Ok(Duration::from_secs(count * 60)),
         "h" => Ok(Duration::from_secs(count * 3_600)),
-        _ => Err(format!("{text:?} has the unknown unit {unit:?}: expected ms, s, m or h")),
+        _ => Err(format!(
+            "{text:?} has the unknown unit {unit:?}: expected ms, s, m or h"
+        )),
     }
 }
 

@@ -44,21 +44,39 @@ struct Report<'a> {
 
 impl Mutants {
     pub(super) fn run(self) -> ExitCode {
-        let wanted = |mutant: &Mutant| self.only.as_ref().is_none_or(|only| format!("{mutant:?}").contains(only.as_str()));
+        let wanted = |mutant: &Mutant| {
+            self.only
+                .as_ref()
+                .is_none_or(|only| format!("{mutant:?}").contains(only.as_str()))
+        };
         let mutants: Vec<Mutant> = Mutant::ALL.into_iter().filter(wanted).collect();
         let rows = self.hunt_all(&mutants);
         let killed = rows.iter().filter(|row| row.killed).count();
         eprintln!("{}", table(&rows));
         eprintln!("killed {killed} of {}", rows.len());
         if self.json {
-            let report = Report { killed, total: rows.len(), rows: &rows };
-            println!("{}", serde_json::to_string(&report).expect("a report is serialisable"));
+            let report = Report {
+                killed,
+                total: rows.len(),
+                rows: &rows,
+            };
+            println!(
+                "{}",
+                serde_json::to_string(&report).expect("a report is serialisable")
+            );
         }
-        if killed == rows.len() && !rows.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if killed == rows.len() && !rows.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn hunt_all(&self, mutants: &[Mutant]) -> Vec<Row> {
-        let effort = Effort { seeds: self.seeds, repetitions: self.repetitions };
+        let effort = Effort {
+            seeds: self.seeds,
+            repetitions: self.repetitions,
+        };
         let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let progress = Progress::of(mutants.len() as u64);
         std::thread::scope(|scope| {
@@ -66,7 +84,9 @@ impl Mutants {
                 scope.spawn(|| {
                     while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let row = hunt(*mutant, effort);
-                        let mut rows = rows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let mut rows = rows
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner);
                         rows.push((*mutant, row));
                         progress.at(rows.len() as u64);
                     }
@@ -74,7 +94,9 @@ impl Mutants {
             }
         });
         progress.end();
-        let mut rows = rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut rows = rows
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         rows.sort_by_key(|(mutant, _)| *mutant);
         rows.into_iter().map(|(_, row)| row).collect()
     }
@@ -83,11 +105,22 @@ impl Mutants {
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["mutant", "killed", "median seeds", "p90 seeds", "cpu s", "by"]);
+    table.set_header([
+        "mutant",
+        "killed",
+        "median seeds",
+        "p90 seeds",
+        "cpu s",
+        "by",
+    ]);
     for row in rows {
         table.add_row([
             row.mutant.clone(),
-            if row.killed { "yes".into() } else { "NO".into() },
+            if row.killed {
+                "yes".into()
+            } else {
+                "NO".into()
+            },
             row.median_seeds.to_string(),
             row.p90_seeds.to_string(),
             format!("{:.2}", row.cpu_seconds),

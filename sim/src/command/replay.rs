@@ -59,7 +59,10 @@ impl Replay {
             }
         }
         if let Some(path) = &self.save {
-            let artefact = Artefact { profile: self.profile.name().to_owned(), choices: outcome.log.clone() };
+            let artefact = Artefact {
+                profile: self.profile.name().to_owned(),
+                choices: outcome.log.clone(),
+            };
             let text = serde_json::to_string(&artefact).expect("choices are serialisable");
             if let Err(error) = std::fs::write(path, text) {
                 eprintln!("{} cannot be written: {error}", path.display());
@@ -87,11 +90,14 @@ impl Replay {
 
     fn choices(&self) -> Result<Choices, String> {
         let Some(path) = &self.file else {
-            return Ok(Choices::seeded(self.seed.expect("the arguments have a seed or a file")));
+            return Ok(Choices::seeded(
+                self.seed.expect("the arguments have a seed or a file"),
+            ));
         };
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let artefact: Artefact =
-            serde_json::from_str(&text).map_err(|error| format!("{} holds no choices: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let artefact: Artefact = serde_json::from_str(&text)
+            .map_err(|error| format!("{} holds no choices: {error}", path.display()))?;
         Ok(Choices::replayed(&artefact.choices))
     }
 }

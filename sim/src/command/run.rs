@@ -73,12 +73,20 @@ impl Run {
         let progress = Progress::of(self.seeds);
         let summary = campaign.run(&|done| progress.at(done));
         progress.end();
-        let missing = if summary.seeds >= COMPLETE { summary.sometimes.missing() } else { Vec::new() };
+        let missing = if summary.seeds >= COMPLETE {
+            summary.sometimes.missing()
+        } else {
+            Vec::new()
+        };
         self.tell(&summary, &missing);
         if self.json {
             println!("{}", self.report(&summary, &missing));
         }
-        if summary.failed == 0 && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if summary.failed == 0 && missing.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn report(&self, summary: &Summary, missing: &[String]) -> String {
@@ -113,14 +121,20 @@ impl Run {
             rate(summary.simulated / 1_000_000)
         );
         let [workers, runs, faults] = summary.medians();
-        eprintln!("median seed: {workers} workers, {runs} runs, {faults} faults; trace {:016x}", summary.hash);
+        eprintln!(
+            "median seed: {workers} workers, {runs} runs, {faults} faults; trace {:016x}",
+            summary.hash
+        );
         if self.counters {
             for (name, count) in summary.sometimes.counts() {
                 eprintln!("{count:>10}  {name}");
             }
         }
         for failure in &summary.failures {
-            eprintln!("\nseed {}: {}\n  {}", failure.seed, failure.promise, failure.detail);
+            eprintln!(
+                "\nseed {}: {}\n  {}",
+                failure.seed, failure.promise, failure.detail
+            );
             eprintln!("  {}", failure.reproduce);
         }
         if summary.failed > 0 {

@@ -74,6 +74,7 @@ fn timeless(reply: Reply) -> Reply {
             now,
             groups,
             handed,
+            next_due: None,
         },
         Reply::Settled {
             slots,
@@ -85,6 +86,7 @@ fn timeless(reply: Reply) -> Reply {
             slots,
             handed,
             ended,
+            next_due: None,
         },
         Reply::Claimed(Claimed { tasks, .. }) => Reply::Claimed(Claimed {
             tasks,

@@ -32,13 +32,26 @@ pub struct Intensities {
 
 impl Intensities {
     /// Nothing ever goes wrong.
-    pub const CALM: Intensities = Intensities { portfolio: Portfolio::Calm, per_mille: [0; Fault::COUNT] };
+    pub const CALM: Intensities = Intensities {
+        portfolio: Portfolio::Calm,
+        per_mille: [0; Fault::COUNT],
+    };
+
+    /// Nothing goes wrong but one crash, at this effect of the processes.
+    pub const fn sweep(effect: u64) -> Intensities {
+        Intensities {
+            portfolio: Portfolio::Sweep { effect },
+            per_mille: [0; Fault::COUNT],
+        }
+    }
 
     /// Draws the mix: of 20 seeds 8 have everything, 6 a swarm, 3 a pair, 2 a crash sweep, 1 nothing.
     pub fn drawn(choices: &mut Choices) -> Intensities {
         let portfolio = match choices.choose(Label::Portfolio, 20) {
             0 => Portfolio::Calm,
-            1 | 2 => Portfolio::Sweep { effect: choices.choose(Label::Portfolio, 150) },
+            1 | 2 => Portfolio::Sweep {
+                effect: choices.choose(Label::Portfolio, 150),
+            },
             3..=5 => Portfolio::Pair(
                 choices.pick(Label::Portfolio, Fault::ALL),
                 choices.pick(Label::Portfolio, Fault::ALL),
@@ -50,7 +63,10 @@ impl Intensities {
         for (fault, rate) in Fault::ALL.iter().zip(&mut per_mille) {
             *rate = portfolio.rate(*fault, choices);
         }
-        Intensities { portfolio, per_mille }
+        Intensities {
+            portfolio,
+            per_mille,
+        }
     }
 
     /// The mix.
@@ -73,7 +89,10 @@ impl Intensities {
 
     /// No more faults, except those that are properties of a node or of the handlers' outcomes.
     pub fn end(&mut self) {
-        *self = Intensities { portfolio: self.portfolio, ..Intensities::CALM };
+        *self = Intensities {
+            portfolio: self.portfolio,
+            ..Intensities::CALM
+        };
     }
 }
 
@@ -81,7 +100,9 @@ impl Portfolio {
     fn rate(self, fault: Fault, choices: &mut Choices) -> u32 {
         match self {
             Portfolio::Calm | Portfolio::Sweep { .. } => 0,
-            Portfolio::Everything => base(fault) * choices.pick(Label::Intensity, &[1, 2, 4, 8]) / 4,
+            Portfolio::Everything => {
+                base(fault) * choices.pick(Label::Intensity, &[1, 2, 4, 8]) / 4
+            }
             Portfolio::Swarm if choices.happens(Label::Intensity, 500) => base(fault) * 3 / 2,
             Portfolio::Swarm => 0,
             Portfolio::Pair(a, b) if fault == a || fault == b => (base(fault) * 4).min(700),

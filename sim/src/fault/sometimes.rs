@@ -106,7 +106,10 @@ pub struct Sometimes {
 
 impl Default for Sometimes {
     fn default() -> Sometimes {
-        Sometimes { fired: Box::new([[0; Situation::COUNT]; Fault::COUNT]), reached: [0; Milestone::COUNT] }
+        Sometimes {
+            fired: Box::new([[0; Situation::COUNT]; Fault::COUNT]),
+            reached: [0; Milestone::COUNT],
+        }
     }
 }
 
@@ -135,13 +138,27 @@ impl Sometimes {
 
     /// How many faults fired in all. Strikes that were merely aimed, and handlers that merely fail, are not counted.
     pub fn faults(&self) -> u64 {
-        let plain = |fault: &&Fault| !matches!(fault, Fault::Aimed | Fault::HandlerFails | Fault::MissingHandler);
-        Fault::ALL.iter().filter(plain).map(|fault| self.total(*fault)).sum()
+        let plain = |fault: &&Fault| {
+            !matches!(
+                fault,
+                Fault::Aimed | Fault::HandlerFails | Fault::MissingHandler
+            )
+        };
+        Fault::ALL
+            .iter()
+            .filter(plain)
+            .map(|fault| self.total(*fault))
+            .sum()
     }
 
     /// Adds another seed's counts.
     pub fn add(&mut self, other: &Sometimes) {
-        for (mine, theirs) in self.fired.iter_mut().flatten().zip(other.fired.iter().flatten()) {
+        for (mine, theirs) in self
+            .fired
+            .iter_mut()
+            .flatten()
+            .zip(other.fired.iter().flatten())
+        {
             *mine += theirs;
         }
         for (mine, theirs) in self.reached.iter_mut().zip(&other.reached) {
@@ -151,10 +168,14 @@ impl Sometimes {
 
     /// What a long campaign has to reach and this one did not.
     pub fn missing(&self) -> Vec<String> {
-        let unfired = demanded().filter(|(fault, during)| self.fired[*fault as usize][*during as usize] == 0);
-        let mut missing: Vec<String> =
-            unfired.map(|(fault, during)| format!("{} during {}", fault.name(), during.name())).collect();
-        let unreached = Milestone::ALL.iter().filter(|milestone| self.count(**milestone) == 0);
+        let unfired =
+            demanded().filter(|(fault, during)| self.fired[*fault as usize][*during as usize] == 0);
+        let mut missing: Vec<String> = unfired
+            .map(|(fault, during)| format!("{} during {}", fault.name(), during.name()))
+            .collect();
+        let unreached = Milestone::ALL
+            .iter()
+            .filter(|milestone| self.count(**milestone) == 0);
         missing.extend(unreached.map(|milestone| milestone.name().to_owned()));
         missing
     }
@@ -168,7 +189,11 @@ impl Sometimes {
                 counts.push((format!("{} during {}", fault.name(), during.name()), count));
             }
         }
-        counts.extend(Milestone::ALL.iter().map(|milestone| (milestone.name().to_owned(), self.count(*milestone))));
+        counts.extend(
+            Milestone::ALL
+                .iter()
+                .map(|milestone| (milestone.name().to_owned(), self.count(*milestone))),
+        );
         counts.retain(|(_, count)| *count > 0);
         counts
     }
@@ -185,8 +210,12 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             | Fault::InDoubtLands
             | Fault::InDoubtRollsBack
             | Fault::Doubled => &[Register, Submit, Claim, Lease, Settle],
-            Fault::Stall | Fault::SlowReply | Fault::ReplyTwice => &[Submit, Claim, Lease, Settle, Fetch],
-            Fault::Crash | Fault::Freeze | Fault::CrashAtEffect => &[Idle, Attempt, Claim, Lease, Settle],
+            Fault::Stall | Fault::SlowReply | Fault::ReplyTwice => {
+                &[Submit, Claim, Lease, Settle, Fetch]
+            }
+            Fault::Crash | Fault::Freeze | Fault::CrashAtEffect => {
+                &[Idle, Attempt, Claim, Lease, Settle]
+            }
             Fault::FreezeHolder => &[Claim],
             Fault::CrashAll | Fault::Drain | Fault::DrainCut => &[Idle, Attempt],
             Fault::Outage | Fault::ReadOnly | Fault::HostJump => &[Attempt],

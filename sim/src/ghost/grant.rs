@@ -33,10 +33,12 @@ pub struct Grant {
     pub until: Timestamp,
     /// Renewals do not reach beyond it.
     pub cap: Option<Timestamp>,
-    /// When it was granted, or last renewed, in true time.
+    /// When it was granted, in true time.
+    pub granted: SimTime,
+    /// When it was granted or last renewed.
     pub since: SimTime,
-    /// Whether its process had gone on without it before it landed, and never heard of it.
-    pub unknown: bool,
+    /// Whether nobody holds on to it: its process had gone on without it before it landed, or has given it back.
+    pub abandoned: bool,
     /// The body that ran under it.
     pub body: Option<BodyId>,
     /// How it ended.

@@ -87,13 +87,17 @@ impl Ghost {
 
     /// The claim that a token was given for, whatever has become of it.
     pub fn grant_of(&self, key: &TaskKey, token: &Token) -> Option<GrantId> {
-        let matches = |grant: &Grant| grant.key == *key && grant.fence == token.fence && grant.owner == token.owner;
+        let matches = |grant: &Grant| {
+            grant.key == *key && grant.fence == token.fence && grant.owner == token.owner
+        };
         self.grants.iter().rposition(matches).map(GrantId)
     }
 
     /// The latest body that ran under a token in a process.
     pub fn body_of(&self, process: ProcessId, key: &TaskKey, token: &Token) -> Option<BodyId> {
-        let matches = |body: &Body| body.process == process && body.attempt.key == *key && body.attempt.token == *token;
+        let matches = |body: &Body| {
+            body.process == process && body.attempt.key == *key && body.attempt.token == *token
+        };
         self.bodies.iter().rposition(matches).map(BodyId)
     }
 
@@ -105,9 +109,16 @@ impl Ghost {
 
     /// Every current claim on a task of a run.
     pub fn held_of(&self, run: RunId) -> impl Iterator<Item = &Grant> {
-        let tasks = self.tasks.range(TaskKey { run, lane: squid_mesh_core::task::Lane(0) }..);
+        let tasks = self.tasks.range(
+            TaskKey {
+                run,
+                lane: squid_mesh_core::task::Lane(0),
+            }..,
+        );
         let tasks = tasks.take_while(move |(key, _)| key.run == run);
-        tasks.filter_map(|(_, task)| task.grant).map(|id| &self.grants[id.0])
+        tasks
+            .filter_map(|(_, task)| task.grant)
+            .map(|id| &self.grants[id.0])
     }
 
     /// A process.
@@ -120,8 +131,15 @@ impl Ghost {
         &mut self.processes[id.0]
     }
 
+    /// Whether some run that can be read is under way.
+    pub fn any_open(&self) -> bool {
+        !self.runs.is_empty() && !self.all_ended()
+    }
+
     /// Whether every run that can be read has ended.
     pub fn all_ended(&self) -> bool {
-        self.runs.values().all(|run| run.ended.is_some() || run.unreadable)
+        self.runs
+            .values()
+            .all(|run| run.ended.is_some() || run.unreadable)
     }
 }

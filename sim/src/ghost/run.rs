@@ -70,6 +70,8 @@ pub struct GhostStep {
     pub output: Option<Payload>,
     /// Bodies that began.
     pub begun: u32,
+    /// The scheduling of it that was claimed last.
+    pub claimed: Option<Seq>,
 }
 
 /// Where a step stands.
@@ -93,7 +95,10 @@ pub enum Progress {
 impl Progress {
     /// Whether it has ended.
     pub fn is_settled(self) -> bool {
-        matches!(self, Progress::Succeeded | Progress::Failed | Progress::Cancelled)
+        matches!(
+            self,
+            Progress::Succeeded | Progress::Failed | Progress::Cancelled
+        )
     }
 }
 
@@ -107,8 +112,13 @@ impl GhostRun {
     pub fn is_ready(&self, step: StepIndex) -> bool {
         let spec = self.definition.step(step);
         let progress = |index: &StepIndex| self.steps[index.at()].progress;
-        spec.needs.iter().all(|need| progress(need) == Progress::Succeeded)
-            && spec.after.iter().all(|before| progress(before).is_settled())
+        spec.needs
+            .iter()
+            .all(|need| progress(need) == Progress::Succeeded)
+            && spec
+                .after
+                .iter()
+                .all(|before| progress(before).is_settled())
     }
 
     /// The shortest and the longest time that may pass before the next attempt, after `executed` of them have failed:
@@ -123,7 +133,9 @@ impl GhostRun {
             BackoffKind::Linear => (min * u128::from(executed)).min(max),
             BackoffKind::Exponential => {
                 let factor = u128::from(backoff.factor_thousandths);
-                let grown = (1..executed).fold(min * 1_000, |delay, _| (delay * factor / 1_000).min(max * 1_000));
+                let grown = (1..executed).fold(min * 1_000, |delay, _| {
+                    (delay * factor / 1_000).min(max * 1_000)
+                });
                 (grown / 1_000).min(max)
             }
         };

@@ -7,7 +7,7 @@ use squid_mesh_core::operation::Operation;
 use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
 
 use super::Landing;
-use crate::ghost::{Grant, GrantEnd, GrantId, ProcessId, Progress};
+use crate::ghost::{GhostRun, Grant, GrantEnd, GrantId, ProcessId, Progress};
 use crate::library::QUEUES;
 use crate::violation::{Check, Promise, broken, ensure};
 
@@ -28,7 +28,9 @@ impl Landing<'_> {
 
     /// A row that nobody holds: whoever held it has reported, or gave it back himself.
     fn freed(&mut self, row: &TaskRow) -> Check {
-        let Some(grant) = self.ghost.holder(&row.key) else { return Ok(()) };
+        let Some(grant) = self.ghost.holder(&row.key) else {
+            return Ok(());
+        };
         ensure!(
             Some(grant.process) == self.process(),
             OldClaimsWriteNothing,
@@ -37,7 +39,11 @@ impl Landing<'_> {
             grant.owner,
             grant.until
         );
-        let end = if matches!(self.operation, Operation::Lease(_)) { GrantEnd::HandedBack } else { GrantEnd::Dropped };
+        let end = if matches!(self.operation, Operation::Lease(_)) {
+            GrantEnd::HandedBack
+        } else {
+            GrantEnd::Dropped
+        };
         self.ghost.end_grant(&row.key, end);
         Ok(())
     }
@@ -47,7 +53,8 @@ impl Landing<'_> {
         match self.ghost.holder(&row.key).filter(same) {
             Some(grant) if grant.until == row.due_at => Ok(()),
             Some(grant) => {
-                let by_holder = Some(grant.process) == self.process() && matches!(self.operation, Operation::Lease(_));
+                let by_holder = Some(grant.process) == self.process()
+                    && matches!(self.operation, Operation::Lease(_));
                 ensure!(
                     by_holder,
                     OldClaimsWriteNothing,
@@ -55,10 +62,12 @@ impl Landing<'_> {
                     grant.owner,
                     row.key
                 );
-                let now = self.now;
-                let GrantId(index) = self.ghost.tasks[&row.key].grant.expect("the task has a holder");
+                let decided = self.decided;
+                let GrantId(index) = self.ghost.tasks[&row.key]
+                    .grant
+                    .expect("the task has a holder");
                 let grant = &mut self.ghost.grants[index];
-                (grant.until, grant.cap, grant.since) = (row.due_at, row.renew_until, now);
+                (grant.until, grant.cap, grant.since) = (row.due_at, row.renew_until, decided);
                 Ok(())
             }
             None => self.granted(row),
@@ -69,7 +78,10 @@ impl Landing<'_> {
     fn granted(&mut self, row: &TaskRow) -> Check {
         let owner = row.owner.expect("a granted row has an owner");
         let Some(process) = self.process() else {
-            return broken(Promise::ClaimIsAllowed, format!("task {} was given to {owner} by a client", row.key));
+            return broken(
+                Promise::ClaimIsAllowed,
+                format!("task {} was given to {owner} by a client", row.key),
+            );
         };
         ensure!(
             self.ghost.process(process).incarnation == owner,
@@ -102,11 +114,15 @@ impl Landing<'_> {
             fence: row.fence,
             until: row.due_at,
             cap: row.renew_until,
-            since: self.now,
-            unknown: self.is_superseded(),
+            granted: self.decided,
+            since: self.decided,
+            abandoned: self.is_superseded(),
             body: None,
             end: None,
         });
+        if row.item() == Item::Attempt {
+            self.ghost.step_mut(row.key.run, row.step).claimed = Some(row.fence.seq);
+        }
         let task = self.ghost.tasks.entry(row.key).or_default();
         (task.grant, task.fence) = (Some(id), Some(row.fence));
         Ok(())
@@ -115,7 +131,9 @@ impl Landing<'_> {
     /// Ends the claim before, whose lease must be over and whose attempt must be recorded as lost.
     fn does_not_overlap(&mut self, row: &TaskRow) -> Check {
         let clock = self.landed.at;
-        let Some(before) = self.ghost.holder(&row.key).cloned() else { return Ok(()) };
+        let Some(before) = self.ghost.holder(&row.key).cloned() else {
+            return Ok(());
+        };
         ensure!(
             clock >= before.until,
             LeasesDoNotOverlap,
@@ -142,20 +160,50 @@ impl Landing<'_> {
 
     fn attempt_may_be_claimed(&self, row: &TaskRow, process: ProcessId) -> Check {
         let Some(run) = self.ghost.runs.get(&row.key.run) else {
-            return broken(Promise::ClaimIsAllowed, format!("task {} is of a run that was never started", row.key));
+            return broken(
+                Promise::ClaimIsAllowed,
+                format!("task {} is of a run that was never started", row.key),
+            );
         };
         let (id, clock) = (row.key.run, self.landed.at);
         let spec = run.definition.step(row.step);
-        ensure!(run.cancel.is_none(), CancelIsFinal, "run {id} was cancelled, then step {} was claimed", spec.name);
-        ensure!(run.is_open(), ClaimIsAllowed, "run {id} is ending, and step {} was claimed", spec.name);
+        ensure!(
+            run.cancel.is_none(),
+            CancelIsFinal,
+            "run {id} was cancelled, then step {} was claimed",
+            spec.name
+        );
+        ensure!(
+            run.is_open(),
+            ClaimIsAllowed,
+            "run {id} is ending, and step {} was claimed",
+            spec.name
+        );
         let state = &run.steps[row.step.at()];
         let Progress::Scheduled(due) = state.progress else {
             return broken(
                 Promise::ClaimIsAllowed,
-                format!("run {id} step {} is {:?}, and was claimed", spec.name, state.progress),
+                format!(
+                    "run {id} step {} is {:?}, and was claimed",
+                    spec.name, state.progress
+                ),
             );
         };
-        ensure!(clock >= due, NothingEarly, "run {id} step {} is due at {due}, and was claimed at {clock}", spec.name);
+        // What was due once and was given back stays due, even if the clock has been stepped back since.
+        let came_due = state.claimed == Some(row.fence.seq);
+        ensure!(
+            came_due || clock >= due,
+            NothingEarly,
+            "run {id} step {} is due at {due}, and was claimed at {clock}",
+            spec.name
+        );
+        self.attempt_is_allowed(row, run, process)
+    }
+
+    /// Whether the policy of a step allows this attempt, to this process.
+    fn attempt_is_allowed(&self, row: &TaskRow, run: &GhostRun, process: ProcessId) -> Check {
+        let id = row.key.run;
+        let (spec, state) = (run.definition.step(row.step), &run.steps[row.step.at()]);
         ensure!(
             row.attempt == state.executed + state.lost + 1,
             AttemptsAreAccounted,
@@ -174,7 +222,10 @@ impl Landing<'_> {
             state.lost
         );
         let StepKind::Handler { handler } = &spec.kind else {
-            return broken(Promise::ClaimIsAllowed, format!("run {id} step {} has no handler", spec.name));
+            return broken(
+                Promise::ClaimIsAllowed,
+                format!("run {id} step {} has no handler", spec.name),
+            );
         };
         ensure!(
             self.can_execute(process, handler.as_str(), row),
@@ -188,13 +239,17 @@ impl Landing<'_> {
 
     fn can_execute(&self, process: ProcessId, handler: &str, row: &TaskRow) -> bool {
         let setup = &self.setups[self.ghost.process(process).node];
-        let serves = !QUEUES.contains(&row.queue.as_str()) || setup.queues.iter().any(|queue| queue.name == row.queue);
+        let serves = !QUEUES.contains(&row.queue.as_str())
+            || setup.queues.iter().any(|queue| queue.name == row.queue);
         setup.handlers.contains(handler) && serves
     }
 
     fn item_may_be_claimed(&self, row: &TaskRow) -> Check {
         let Some(run) = self.ghost.runs.get(&row.key.run) else {
-            return broken(Promise::ClaimIsAllowed, format!("task {} is of a run that was never started", row.key));
+            return broken(
+                Promise::ClaimIsAllowed,
+                format!("task {} is of a run that was never started", row.key),
+            );
         };
         ensure!(
             run.ended.is_none(),
@@ -206,7 +261,12 @@ impl Landing<'_> {
         let due = match row.kind {
             TaskKind::Wait => match run.steps[row.step.at()].progress {
                 Progress::Waiting(due) => Some(due),
-                _ => return broken(Promise::ClaimIsAllowed, format!("task {} waits for nothing", row.key)),
+                _ => {
+                    return broken(
+                        Promise::ClaimIsAllowed,
+                        format!("task {} waits for nothing", row.key),
+                    );
+                }
             },
             TaskKind::Deadline => run.deadline,
             TaskKind::Step | TaskKind::Stopping => None,

@@ -23,16 +23,26 @@ impl Landing<'_> {
         let over = self.clock.since(grant.until);
         let ended = self.now.0.saturating_sub(crate::clock::micros(over));
         let length = Duration::from_micros(ended.saturating_sub(grant.since.0));
-        if process.is_healthy() && clock_held && process.thawed <= grant.since {
+        // A step of the clock shortens what a worker believes in, until it hears of the next renewal.
+        let steady = self.stepped <= grant.granted;
+        if process.is_healthy() && steady && process.thawed <= grant.since {
             self.told_in_time(grant)?;
         }
         let trouble = process.trouble.max(self.trouble).max(process.thawed);
         let quiet = Duration::from_micros(ended.saturating_sub(trouble.max(grant.since).0));
         // Renewals are due after a third of the lease, so a worker left in peace for longer has missed one.
-        let needed = if trouble > grant.since { length * 2 / 3 + BACKOFF } else { length * 2 / 3 };
-        let known = !grant.unknown;
+        let needed = if trouble > grant.since {
+            length * 2 / 3 + BACKOFF
+        } else {
+            length * 2 / 3
+        };
+        let known = !grant.abandoned;
         let capped = grant.cap.is_some_and(|cap| grant.until >= cap);
-        let readable = self.ghost.runs.get(&grant.key.run).is_some_and(|run| !run.unreadable);
+        let readable = self
+            .ghost
+            .runs
+            .get(&grant.key.run)
+            .is_some_and(|run| !run.unreadable);
         ensure!(
             !(process.is_healthy() && clock_held && known && readable && !capped && quiet > needed),
             HealthyKeepsLeases,
@@ -47,7 +57,9 @@ impl Landing<'_> {
     }
 
     fn told_in_time(&self, grant: &Grant) -> Check {
-        let Some(body) = grant.body.map(|body| &self.ghost.bodies[body.0]) else { return Ok(()) };
+        let Some(body) = grant.body.map(|body| &self.ghost.bodies[body.0]) else {
+            return Ok(());
+        };
         ensure!(
             !body.is_running() || body.told.is_some(),
             ToldBeforeLeaseEnds,
@@ -80,7 +92,9 @@ impl Landing<'_> {
     fn renewed(&mut self, held: &Held, reply: HeldReply) -> Check {
         let process = self.process();
         let mine = |grant: &&Grant| {
-            grant.fence == held.token.fence && grant.owner == held.token.owner && Some(grant.process) == process
+            grant.fence == held.token.fence
+                && grant.owner == held.token.owner
+                && Some(grant.process) == process
         };
         let holds = self.ghost.holder(&held.key).filter(mine).is_some();
         match reply {
@@ -101,14 +115,29 @@ impl Landing<'_> {
                     row.due_at
                 );
                 let ending = row.kind == TaskKind::Stopping;
-                ensure!(stop == ending, TruthfulReply, "the holder of task {} is told to stop: {stop}", held.key);
+                ensure!(
+                    stop == ending,
+                    TruthfulReply,
+                    "the holder of task {} is told to stop: {stop}",
+                    held.key
+                );
             }
             HeldReply::Lost => {
                 self.sometimes.reached(Milestone::LeaseLost);
-                ensure!(!holds, TruthfulReply, "the holder of task {} is told that its lease is lost", held.key);
+                ensure!(
+                    !holds,
+                    TruthfulReply,
+                    "the holder of task {} is told that its lease is lost",
+                    held.key
+                );
             }
             HeldReply::Busy => self.busy("a renewal")?,
-            HeldReply::HandedBack => return broken(Promise::TruthfulReply, "a renewal is answered as a hand-back"),
+            HeldReply::HandedBack => {
+                return broken(
+                    Promise::TruthfulReply,
+                    "a renewal is answered as a hand-back",
+                );
+            }
         }
         Ok(())
     }
@@ -117,21 +146,41 @@ impl Landing<'_> {
         match reply {
             HeldReply::HandedBack => {
                 self.sometimes.reached(Milestone::HandedBack);
-                let grant = self.ghost.grant_of(&held.key, &held.token).map(|id| &self.ghost.grants[id.0]);
-                let begun = grant.is_some_and(|grant| grant.item == Item::Attempt && grant.body.is_some());
-                ensure!(!begun, DrainIsClean, "task {} was handed back, and its handler had begun", held.key);
+                let grant = self
+                    .ghost
+                    .grant_of(&held.key, &held.token)
+                    .map(|id| &self.ghost.grants[id.0]);
+                let begun =
+                    grant.is_some_and(|grant| grant.item == Item::Attempt && grant.body.is_some());
+                ensure!(
+                    !begun,
+                    DrainIsClean,
+                    "task {} was handed back, and its handler had begun",
+                    held.key
+                );
+                // The claim on a step that is to end stays until its end is recorded.
+                if let Some(id) = self.ghost.grant_of(&held.key, &held.token) {
+                    self.ghost.grants[id.0].abandoned = true;
+                }
                 Ok(())
             }
             HeldReply::Lost => Ok(()),
             HeldReply::Busy => self.busy("a hand-back"),
-            HeldReply::Held { .. } => broken(Promise::TruthfulReply, "a hand-back is answered as a renewal"),
+            HeldReply::Held { .. } => broken(
+                Promise::TruthfulReply,
+                "a hand-back is answered as a renewal",
+            ),
         }
     }
 
     /// Something was answered busy: then somebody else must really have been at it.
     pub(super) fn busy(&mut self, what: &str) -> Check {
         self.sometimes.reached(Milestone::Busy);
-        ensure!(self.contended, TruthfulReply, "{what} was answered busy, and nobody else holds a lock");
+        ensure!(
+            self.contended,
+            TruthfulReply,
+            "{what} was answered busy, and nobody else holds a lock"
+        );
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 mod agenda;
 mod attempt;
+mod change;
 mod history;
 mod lease;
 mod reply;
@@ -48,7 +49,9 @@ pub struct Landing<'a> {
     pub landed: &'a Landed,
     /// True time.
     pub now: SimTime,
-    /// What the database's clock showed when the operation was decided.
+    /// When the operation was decided, in true time: before `now` if it was in doubt since.
+    pub decided: SimTime,
+    /// What the database's clock showed then.
     pub clock: Timestamp,
     /// When the world was last in trouble: an outage, a step of the database's clock.
     pub trouble: SimTime,
@@ -96,6 +99,11 @@ impl Landing<'_> {
         self.answers()
     }
 
+    /// Whether it was decided a while ago, and in doubt since.
+    fn was_in_doubt(&self) -> bool {
+        self.decided < self.now
+    }
+
     /// The process that asked.
     fn process(&self) -> Option<ProcessId> {
         match self.asker {
@@ -117,9 +125,15 @@ impl Landing<'_> {
             run.fold.status(),
             run.seq.0
         );
-        ensure!(row.state == run.fold.encode(), JournalIsTruth, "run {id}: the snapshot is not the fold at {}", row.seq.0);
         ensure!(
-            run.ended.is_some() == row.status.is_terminal() && run.ended.is_none_or(|ended| ended == row.status),
+            row.state == run.fold.encode(),
+            JournalIsTruth,
+            "run {id}: the snapshot is not the fold at {}",
+            row.seq.0
+        );
+        ensure!(
+            run.ended.is_some() == row.status.is_terminal()
+                && run.ended.is_none_or(|ended| ended == row.status),
             JournalIsTruth,
             "run {id} is {}, but should be {:?}",
             row.status,
@@ -135,9 +149,13 @@ fn agenda_matches(ghost: &Ghost, tables: &Tables, id: RunId) -> Check {
     let tasks: Vec<TaskRow> = tables.tasks_of(id).cloned().collect();
     match verify::agenda(&run.fold, &run.definition, &tasks).first() {
         Some(found) => broken(Promise::JournalIsTruth, format!("run {id}: {found}")),
-        None if run.ended.is_some() && !tasks.is_empty() => {
-            broken(Promise::TerminalIsFinal, format!("run {id} has ended, and {} tasks of it are left", tasks.len()))
-        }
+        None if run.ended.is_some() && !tasks.is_empty() => broken(
+            Promise::TerminalIsFinal,
+            format!(
+                "run {id} has ended, and {} tasks of it are left",
+                tasks.len()
+            ),
+        ),
         None => Ok(()),
     }
 }
@@ -158,7 +176,9 @@ pub fn full_check(ghost: &Ghost, tables: &Tables) -> Check {
         let Some(row) = tables.run(*id) else {
             return broken(Promise::Acknowledged, format!("run {id} is gone"));
         };
-        let journal = tables.journal(*id, squid_mesh_core::run::Seq::FIRST).map(|row| &row.transition);
+        let journal = tables
+            .journal(*id, squid_mesh_core::run::Seq::FIRST)
+            .map(|row| &row.transition);
         let tasks: Vec<TaskRow> = tables.tasks_of(*id).cloned().collect();
         if let Some(found) = verify::run(&run.definition, row, journal, &tasks).first() {
             return broken(Promise::JournalIsTruth, format!("run {id}: {found}"));
@@ -178,7 +198,11 @@ fn effects(ghost: &Ghost) -> Check {
                 Item::Loss => true,
                 Item::Wait | Item::Deadline => false,
             };
-            let out = ghost.held_of(*id).filter(stands).filter(|grant| grant.step.at() == index).count();
+            let out = ghost
+                .held_of(*id)
+                .filter(stands)
+                .filter(|grant| grant.step.at() == index)
+                .count();
             let accounted = u64::from(step.executed) + u64::from(step.lost) + out as u64;
             // Whoever forces a cancel takes it upon himself that running attempts go unrecorded; so does nobody's run that
             // cannot be read.

@@ -2,7 +2,9 @@
 //!
 //! Invariant: every answer is true of the ghost state at the instant at which the operation landed.
 
-use squid_mesh_core::operation::{Claim, Claimed, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply};
+use squid_mesh_core::operation::{
+    Claim, Claimed, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply,
+};
 use squid_mesh_core::task::{Item, TaskRow};
 
 use super::Landing;
@@ -24,7 +26,12 @@ impl Landing<'_> {
     pub(super) fn answers(&mut self) -> Check {
         match (self.operation, &self.landed.reply) {
             (Operation::Register(_), Reply::Registered(conflicts)) => {
-                ensure!(conflicts.is_empty(), TruthfulReply, "a registration met {} conflicts", conflicts.len());
+                ensure!(
+                    conflicts.is_empty(),
+                    TruthfulReply,
+                    "a registration met {} conflicts",
+                    conflicts.len()
+                );
                 Ok(())
             }
             (Operation::Submit(submit), Reply::Submitted { groups, handed, .. }) => {
@@ -41,10 +48,22 @@ impl Landing<'_> {
                 if settle.reports.len() > 1 {
                     self.sometimes.reached(Milestone::Batched);
                 }
-                ensure!(slots.len() == settle.reports.len(), TruthfulReply, "a settle has {} answers", slots.len());
-                settle.reports.iter().zip(slots).try_for_each(|(report, slot)| self.slot(report, slot))
+                ensure!(
+                    slots.len() == settle.reports.len(),
+                    TruthfulReply,
+                    "a settle has {} answers",
+                    slots.len()
+                );
+                settle
+                    .reports
+                    .iter()
+                    .zip(slots)
+                    .try_for_each(|(report, slot)| self.slot(report, slot))
             }
-            (operation, reply) => broken(Promise::TruthfulReply, format!("{operation:?} was answered by {reply:?}")),
+            (operation, reply) => broken(
+                Promise::TruthfulReply,
+                format!("{operation:?} was answered by {reply:?}"),
+            ),
         }
     }
 
@@ -53,8 +72,14 @@ impl Landing<'_> {
         let process = self.process();
         for row in handed {
             let holder = self.ghost.holder(&row.key);
-            let held = holder.is_some_and(|grant| Some(grant.process) == process && grant.fence == row.fence);
-            ensure!(held, TruthfulReply, "task {} was handed to somebody who does not hold it", row.key);
+            let held = holder
+                .is_some_and(|grant| Some(grant.process) == process && grant.fence == row.fence);
+            ensure!(
+                held,
+                TruthfulReply,
+                "task {} was handed to somebody who does not hold it",
+                row.key
+            );
         }
         Ok(())
     }
@@ -62,7 +87,13 @@ impl Landing<'_> {
     /// Whether this is a claim that its process has gone on from: it was under way for so long that it was given up.
     pub(super) fn is_superseded(&self) -> bool {
         match (self.operation, self.process()) {
-            (Operation::Claim(claim), Some(process)) => self.late && self.ghost.process(process).claims > claim.number,
+            (Operation::Claim(claim), Some(process)) => {
+                let landed = self
+                    .ghost
+                    .claims
+                    .contains_key(&(claim.offer.worker, claim.number));
+                self.late && (landed || self.ghost.process(process).claims > claim.number)
+            }
             _ => false,
         }
     }
@@ -73,7 +104,10 @@ impl Landing<'_> {
         }
         let owner = claim.offer.worker;
         let earlier = self.ghost.claims.range((owner, 0)..(owner, claim.number));
-        let unknown = earlier.filter(|(_, record)| !record.answered && !record.superseded && !record.took.is_empty()).last();
+        let mut earlier = earlier.filter(|(_, record)| {
+            !record.answered && !record.superseded && !record.took.is_empty()
+        });
+        let unknown = earlier.next_back();
         ensure!(
             unknown.is_none(),
             ClaimsInTurn,
@@ -85,44 +119,86 @@ impl Landing<'_> {
     }
 
     fn claimed(&mut self, claim: &Claim, claimed: &Claimed) -> Check {
-        let number = (claim.offer.worker, claim.number);
-        let took: Vec<_> = claimed.tasks.iter().map(|row| (row.key, row.fence)).collect();
+        let (owner, number) = (claim.offer.worker, claim.number);
+        let took: Vec<_> = claimed
+            .tasks
+            .iter()
+            .map(|row| (row.key, row.fence))
+            .collect();
         self.hand_outs_are_held(&claimed.tasks)?;
-        let wrote = !self.landed.touched.tasks.is_empty();
-        if let Some(record) = self.ghost.claims.get(&number).filter(|record| !record.took.is_empty()) {
+        let mut later = self
+            .ghost
+            .claims
+            .range((owner, number + 1)..=(owner, u64::MAX));
+        if later.any(|(_, record)| !record.took.is_empty()) {
+            ensure!(
+                took.is_empty(),
+                ClaimsInTurn,
+                "claim {number} of {owner} landed after a later one, and took something"
+            );
+            return Ok(());
+        }
+        if let Some(record) = self.ghost.claims.get(&(owner, number))
+            && !record.took.is_empty()
+        {
             self.sometimes.reached(Milestone::ClaimRepeated);
-            ensure!(!wrote, Repeatable, "claim {} of {} was repeated, and took something again", number.1, number.0);
-            let known = took.iter().all(|task| record.took.contains(task));
-            ensure!(known, Repeatable, "claim {} of {} was repeated, and answered otherwise", number.1, number.0);
+            ensure!(
+                self.landed.touched.tasks.is_empty(),
+                Repeatable,
+                "claim {number} of {owner} was repeated, and took something again"
+            );
+            ensure!(
+                took.iter().all(|task| record.took.contains(task)),
+                Repeatable,
+                "claim {number} of {owner} was repeated, and answered otherwise"
+            );
             return Ok(());
         }
         for row in &claimed.tasks {
-            let lease = row.due_at.since(self.landed.at);
-            ensure!(
-                lease <= claim.offer.lease && row.due_at > self.landed.at,
-                TruthfulReply,
-                "task {} was claimed for {lease:?} instead of {:?}",
-                row.key,
-                claim.offer.lease
-            );
-            let stored = self.tables.task(&row.key);
-            ensure!(
-                stored.is_some_and(|stored| stored.due_at == row.due_at),
-                TruthfulReply,
-                "a claim answers that the lease on {} ends at {}, the store has {:?}",
-                row.key,
-                row.due_at,
-                stored.map(|stored| stored.due_at)
-            );
+            self.claimed_as_said(claim, row)?;
         }
-        self.ghost.claims.insert(number, ClaimRecord { took, answered: false, superseded: self.is_superseded() });
+        let record = ClaimRecord {
+            took,
+            answered: false,
+            superseded: self.is_superseded(),
+        };
+        self.ghost.claims.insert((owner, number), record);
+        Ok(())
+    }
+
+    /// A claimed row has the lease that was asked for, in the answer and in the store alike.
+    fn claimed_as_said(&self, claim: &Claim, row: &TaskRow) -> Check {
+        let lease = row.due_at.since(self.landed.at);
+        ensure!(
+            lease <= claim.offer.lease && row.due_at > self.landed.at,
+            TruthfulReply,
+            "task {} was claimed for {lease:?} instead of {:?}",
+            row.key,
+            claim.offer.lease
+        );
+        let stored = self.tables.task(&row.key).map(|stored| stored.due_at);
+        ensure!(
+            stored == Some(row.due_at),
+            TruthfulReply,
+            "a claim answers that the lease on {} ends at {}, the store has {stored:?}",
+            row.key,
+            row.due_at
+        );
         Ok(())
     }
 
     /// Remembers, before the writes are looked at, which reports the store has already.
     fn note_repeats(&mut self, settle: &Settle) -> Check {
-        self.repeats = settle.reports.iter().map(|report| is_repeat(self.ghost, report)).collect();
-        self.holders = settle.reports.iter().map(|report| truly_held(self.ghost, report, self.process())).collect();
+        self.repeats = settle
+            .reports
+            .iter()
+            .map(|report| is_repeat(self.ghost, report))
+            .collect();
+        self.holders = settle
+            .reports
+            .iter()
+            .map(|report| truly_held(self.ghost, report, self.process()))
+            .collect();
         Ok(())
     }
 
@@ -157,8 +233,13 @@ impl Landing<'_> {
                     );
                     return Ok(());
                 }
-                ensure!(!repeat, Repeatable, "a report on run {run} step {step} was repeated, and refused: {rejection}");
-                let early = matches!(rejection, Rejection::NotDue { due, .. } if self.landed.at < *due);
+                ensure!(
+                    !repeat,
+                    Repeatable,
+                    "a report on run {run} step {step} was repeated, and refused: {rejection}"
+                );
+                let early =
+                    matches!(rejection, Rejection::NotDue { due, .. } if self.landed.at < *due);
                 ensure!(
                     !held || early,
                     TruthfulReply,
@@ -183,15 +264,20 @@ impl Landing<'_> {
 
 /// Whether the store recorded this very report last.
 fn is_repeat(ghost: &Ghost, report: &Report) -> bool {
-    let step = ghost.runs.get(&report.key.run).and_then(|run| run.steps.get(report.step.at()));
+    let step = ghost
+        .runs
+        .get(&report.key.run)
+        .and_then(|run| run.steps.get(report.step.at()));
     let reported = step.and_then(|step| step.reported);
-    !matches!(report.outcome, Outcome::Engine(_)) && reported == Some((report.token.fence, report.outcome.digest()))
+    !matches!(report.outcome, Outcome::Engine(_))
+        && reported == Some((report.token.fence, report.outcome.digest()))
 }
 
 /// Whether a report comes from the process that holds its task, under the claim it holds it by.
 fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> bool {
     let grant = ghost.holder(&report.key);
-    let mine = grant.filter(|grant| Some(grant.process) == process && grant.fence == report.token.fence);
+    let mine =
+        grant.filter(|grant| Some(grant.process) == process && grant.fence == report.token.fence);
     let fits = |item: Item| match report.outcome {
         Outcome::Engine(engine) => engine == item,
         Outcome::Succeeded { .. } | Outcome::Failed { .. } => item == Item::Attempt,
@@ -200,21 +286,33 @@ fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> boo
 }
 
 fn is_held(ghost: &Ghost, report: &Report) -> bool {
-    ghost.holder(&report.key).is_some_and(|grant| grant.fence == report.token.fence)
+    ghost
+        .holder(&report.key)
+        .is_some_and(|grant| grant.fence == report.token.fence)
 }
 
 /// Remembers what a process was told.
 pub fn delivered(ghost: &mut Ghost, process: ProcessId, operation: &Operation, reply: &Reply) {
     match (operation, reply) {
         (Operation::Claim(claim), Reply::Claimed(_)) => {
-            let mut earlier = ghost.claims.range_mut((claim.offer.worker, 0)..=(claim.offer.worker, claim.number));
-            if let Some((_, record)) = earlier.next_back().filter(|((_, number), _)| *number == claim.number) {
+            let mut earlier = ghost
+                .claims
+                .range_mut((claim.offer.worker, 0)..=(claim.offer.worker, claim.number));
+            if let Some((_, record)) = earlier
+                .next_back()
+                .filter(|((_, number), _)| *number == claim.number)
+            {
                 record.answered = true;
             }
         }
         (Operation::Settle(settle), Reply::Settled { slots, .. }) => {
             let definite = |slot: &SlotReply| !matches!(slot, SlotReply::Busy);
-            for (report, _) in settle.reports.iter().zip(slots).filter(|(_, slot)| definite(slot)) {
+            for (report, _) in settle
+                .reports
+                .iter()
+                .zip(slots)
+                .filter(|(_, slot)| definite(slot))
+            {
                 if let Some(body) = ghost.body_of(process, &report.key, &report.token) {
                     ghost.bodies[body.0].answered = true;
                 }
@@ -222,7 +320,8 @@ pub fn delivered(ghost: &mut Ghost, process: ProcessId, operation: &Operation, r
         }
         (Operation::Lease(leases), Reply::Leased(replies)) => {
             let held = leases.renew.iter().zip(replies);
-            let lost = held.filter(|(_, reply)| matches!(reply, squid_mesh_core::operation::HeldReply::Lost));
+            let lost = held
+                .filter(|(_, reply)| matches!(reply, squid_mesh_core::operation::HeldReply::Lost));
             for (held, _) in lost {
                 if let Some(body) = ghost.body_of(process, &held.key, &held.token) {
                     ghost.bodies[body.0].answered = true;
@@ -235,23 +334,55 @@ pub fn delivered(ghost: &mut Ghost, process: ProcessId, operation: &Operation, r
 
 /// Whether an operation that was performed twice, at once, was answered the same.
 pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool {
-    let keys = |rows: &[TaskRow]| -> Vec<_> { rows.iter().map(|row| (row.key, row.fence)).collect() };
+    let keys =
+        |rows: &[TaskRow]| -> Vec<_> { rows.iter().map(|row| (row.key, row.fence)).collect() };
     match (first, second) {
         (Reply::Registered(a), Reply::Registered(b)) => a == b,
-        (Reply::Submitted { groups: a, handed: x, .. }, Reply::Submitted { groups: b, handed: y, .. }) => {
-            a == b && keys(x).iter().all(|task| keys(y).contains(task))
+        (
+            Reply::Submitted {
+                groups: a,
+                handed: x,
+                ..
+            },
+            Reply::Submitted {
+                groups: b,
+                handed: y,
+                ..
+            },
+        ) => a == b && keys(x).iter().all(|task| keys(y).contains(task)),
+        (Reply::Claimed(a), Reply::Claimed(b)) => {
+            a.tasks.is_empty() || keys(&a.tasks) == keys(&b.tasks)
         }
-        (Reply::Claimed(a), Reply::Claimed(b)) => a.tasks.is_empty() || keys(&a.tasks) == keys(&b.tasks),
         (Reply::Leased(a), Reply::Leased(b)) => {
-            let Operation::Lease(leases) = operation else { return false };
+            let Operation::Lease(leases) = operation else {
+                return false;
+            };
             let kept = leases.renew.len() + leases.begun.len();
             a[..kept] == b[..kept]
         }
-        (Reply::Settled { slots: a, handed: x, .. }, Reply::Settled { slots: b, handed: y, .. }) => {
-            let Operation::Settle(settle) = operation else { return false };
+        (
+            Reply::Settled {
+                slots: a,
+                handed: x,
+                ..
+            },
+            Reply::Settled {
+                slots: b,
+                handed: y,
+                ..
+            },
+        ) => {
+            let Operation::Settle(settle) = operation else {
+                return false;
+            };
             let handler = |report: &Report| !matches!(report.outcome, Outcome::Engine(_));
-            let pairs = settle.reports.iter().zip(a.iter().zip(b)).filter(|(report, _)| handler(report));
-            pairs.into_iter().all(|(_, (a, b))| a == b) && keys(x).iter().all(|task| keys(y).contains(task))
+            let pairs = settle
+                .reports
+                .iter()
+                .zip(a.iter().zip(b))
+                .filter(|(report, _)| handler(report));
+            pairs.into_iter().all(|(_, (a, b))| a == b)
+                && keys(x).iter().all(|task| keys(y).contains(task))
         }
         _ => false,
     }

@@ -14,11 +14,21 @@ use crate::violation::{Check, Promise, broken, ensure};
 impl Landing<'_> {
     /// Checks the answers to a submit, after its writes were.
     pub(super) fn submitted(&mut self, submit: &Submit, groups: &[GroupReply]) -> Check {
-        ensure!(groups.len() == submit.groups.len(), TruthfulReply, "a submit has {} answers", groups.len());
+        ensure!(
+            groups.len() == submit.groups.len(),
+            TruthfulReply,
+            "a submit has {} answers",
+            groups.len()
+        );
         for (group, reply) in submit.groups.iter().zip(groups) {
             match reply {
                 GroupReply::Done(replies) => {
-                    ensure!(replies.len() == group.entries.len(), TruthfulReply, "a group has {} answers", replies.len());
+                    ensure!(
+                        replies.len() == group.entries.len(),
+                        TruthfulReply,
+                        "a group has {} answers",
+                        replies.len()
+                    );
                     for (entry, reply) in group.entries.iter().zip(replies) {
                         self.done(entry, reply)?;
                     }
@@ -40,14 +50,22 @@ impl Landing<'_> {
     fn done(&mut self, entry: &Entry, reply: &EntryReply) -> Check {
         match (entry, reply) {
             (Entry::Start(start), EntryReply::Started(reply)) => self.start_done(start, *reply),
-            (Entry::Cancel(cancel), EntryReply::Cancelled(reply)) => self.cancel_done(cancel, *reply),
-            (_, reply) => broken(Promise::TruthfulReply, format!("an entry is answered by {reply:?}")),
+            (Entry::Cancel(cancel), EntryReply::Cancelled(reply)) => {
+                self.cancel_done(cancel, *reply)
+            }
+            (_, reply) => broken(
+                Promise::TruthfulReply,
+                format!("an entry is answered by {reply:?}"),
+            ),
         }
     }
 
     fn start_done(&mut self, start: &Start, reply: StartReply) -> Check {
         let Some(run) = self.ghost.runs.get(&start.run) else {
-            return broken(Promise::Acknowledged, format!("the start of run {} is acknowledged, and lost", start.run));
+            return broken(
+                Promise::Acknowledged,
+                format!("the start of run {} is acknowledged, and lost", start.run),
+            );
         };
         let own = run.start.command == start.command;
         ensure!(
@@ -71,7 +89,10 @@ impl Landing<'_> {
 
     fn cancel_done(&mut self, cancel: &Cancel, reply: CancelReply) -> Check {
         let Some(run) = self.ghost.runs.get(&cancel.run) else {
-            return broken(Promise::TruthfulReply, format!("run {} is cancelled, and was never started", cancel.run));
+            return broken(
+                Promise::TruthfulReply,
+                format!("run {} is cancelled, and was never started", cancel.run),
+            );
         };
         ensure!(
             run.cancel == Some((reply.command, reply.seq)),
@@ -88,19 +109,32 @@ impl Landing<'_> {
             "a forced cancel of run {} is acknowledged, and the run goes on",
             cancel.run
         );
+        // A later entry of the same operation may have moved it on since this one was answered.
         let status = run.fold.status();
-        ensure!(reply.status == status, TruthfulReply, "run {} is {status}, and said to be {}", cancel.run, reply.status);
+        let last = self.mentions(cancel.run) == 1;
+        ensure!(
+            !last || reply.status == status,
+            TruthfulReply,
+            "run {} is {status}, and said to be {}",
+            cancel.run,
+            reply.status
+        );
         Ok(())
     }
 
     fn refused(&self, entry: &Entry, rejection: &Rejection) -> Check {
         let run = self.ghost.runs.get(&entry.run());
         let justified = match (rejection, entry) {
-            (Rejection::UnknownRun { .. }, Entry::Cancel(_)) => run.is_none(),
-            (Rejection::UnknownWorkflow { definition }, Entry::Start(_)) => self.tables.definition(definition).is_none(),
-            (Rejection::KeyConflict { .. }, Entry::Start(start)) => {
-                run.is_some_and(|run| run.start.raw_input != start.raw_input && run.start.command != start.command)
+            // What was absent when an operation was decided may have come while that was in doubt.
+            (Rejection::UnknownRun { .. }, Entry::Cancel(_)) => {
+                self.was_in_doubt() || run.is_none()
             }
+            (Rejection::UnknownWorkflow { definition }, Entry::Start(_)) => {
+                self.was_in_doubt() || self.tables.definition(definition).is_none()
+            }
+            (Rejection::KeyConflict { .. }, Entry::Start(start)) => run.is_some_and(|run| {
+                run.start.raw_input != start.raw_input && run.start.command != start.command
+            }),
             (Rejection::Finished { status, .. }, Entry::Cancel(_)) => {
                 run.is_some_and(|run| run.ended == Some(*status) && run.cancel.is_none())
             }
@@ -109,12 +143,22 @@ impl Landing<'_> {
             }
             (Rejection::Unreadable { .. }, _) => {
                 let unreadable = run.is_some_and(|run| run.unreadable);
-                ensure!(unreadable, PoisonIsContained, "a command on run {} is refused: {rejection}", entry.run());
+                ensure!(
+                    unreadable,
+                    PoisonIsContained,
+                    "a command on run {} is refused: {rejection}",
+                    entry.run()
+                );
                 true
             }
             _ => false,
         };
-        ensure!(justified, TruthfulReply, "an entry on run {} is refused without a reason: {rejection}", entry.run());
+        ensure!(
+            justified,
+            TruthfulReply,
+            "an entry on run {} is refused without a reason: {rejection}",
+            entry.run()
+        );
         Ok(())
     }
 
@@ -135,7 +179,14 @@ impl Landing<'_> {
 
     /// How many entries of this operation concern a run.
     fn mentions(&self, run: squid_mesh_core::id::RunId) -> usize {
-        let squid_mesh_core::operation::Operation::Submit(submit) = self.operation else { return 0 };
-        submit.groups.iter().flat_map(|group| &group.entries).filter(|entry| entry.run() == run).count()
+        let squid_mesh_core::operation::Operation::Submit(submit) = self.operation else {
+            return 0;
+        };
+        submit
+            .groups
+            .iter()
+            .flat_map(|group| &group.entries)
+            .filter(|entry| entry.run() == run)
+            .count()
     }
 }

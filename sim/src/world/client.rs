@@ -5,7 +5,9 @@
 use std::rc::Rc;
 
 use squid_mesh_core::id::Shard;
-use squid_mesh_core::operation::{Entry, EntryReply, GroupReply, Operation, Rejection, Reply, Submit};
+use squid_mesh_core::operation::{
+    Entry, EntryReply, GroupReply, Operation, Rejection, Reply, Submit,
+};
 use squid_mesh_core::worker::{Input, SubmitError};
 
 use super::delivery::Answer;
@@ -28,7 +30,12 @@ pub(super) struct CommandState {
 
 impl CommandState {
     pub(super) fn new(command: Command) -> CommandState {
-        CommandState { command, sendings: 0, waits: false, answered: false }
+        CommandState {
+            command,
+            sendings: 0,
+            waits: false,
+            answered: false,
+        }
     }
 }
 
@@ -49,9 +56,15 @@ impl World {
         let via = state.command.via.filter(|_| sending < 3);
         let patience = self.choices.between(Label::Command, 3_000_000, 20_000_000);
         self.push_in(patience, Event::Send { command, sending });
-        let node = via.filter(|node| self.nodes[*node].worker.is_some() && !self.nodes[*node].frozen);
+        let node =
+            via.filter(|node| self.nodes[*node].worker.is_some() && !self.nodes[*node].frozen);
         let process = node.and_then(|node| self.nodes[node].process);
-        self.trace.say(|| format!("a client sends command {command} via {via:?}: {:?}", summary(&group.entries)));
+        self.trace.say(|| {
+            format!(
+                "a client sends command {command} via {via:?}: {:?}",
+                summary(&group.entries)
+            )
+        });
         match (node, process) {
             (Some(node), Some(process)) => {
                 self.trace.event(self.now, 0x800 | (command as u64) << 12);
@@ -59,7 +72,12 @@ impl World {
                 self.input(node, process, Input::Submit { request, group })
             }
             _ => {
-                let submit = Submit { shard: Shard::default(), groups: vec![group], offer: None, wait: waits };
+                let submit = Submit {
+                    shard: Shard::default(),
+                    groups: vec![group],
+                    offer: None,
+                    wait: waits,
+                };
                 let wish = Wish::Perform(Rc::new(Operation::Submit(submit)));
                 self.send(Sender::Client { command, sending }, wish);
                 Ok(())
@@ -90,14 +108,18 @@ impl World {
     }
 
     fn command_answered(&mut self, command: usize, reply: GroupReply) {
-        self.trace.say(|| format!("command {command} is answered: {reply:?}"));
+        self.trace
+            .say(|| format!("command {command} is answered: {reply:?}"));
         match reply {
             GroupReply::Busy => {
                 self.commands[command].waits = true;
                 let sending = self.commands[command].sendings;
                 self.send_again(command, sending);
             }
-            GroupReply::Refused { rejection: Rejection::UnknownWorkflow { .. }, .. } => {
+            GroupReply::Refused {
+                rejection: Rejection::UnknownWorkflow { .. },
+                ..
+            } => {
                 // No worker that declares it has registered yet.
                 let sending = self.commands[command].sendings;
                 self.send_again(command, sending);
@@ -111,7 +133,10 @@ impl World {
                         EntryReply::Cancelled(cancel) => cancel.run,
                     };
                     // The full check at the end finds every run of the ghost in the store; here, that the ghost knows it.
-                    assert!(self.ghost.runs.contains_key(&run), "run {run} was acknowledged and never landed");
+                    assert!(
+                        self.ghost.runs.contains_key(&run),
+                        "run {run} was acknowledged and never landed"
+                    );
                 }
             }
         }
@@ -126,7 +151,11 @@ impl World {
 fn summary(entries: &[Entry]) -> Vec<String> {
     let one = |entry: &Entry| match entry {
         Entry::Start(start) => format!("start {} of {}", start.run, start.definition),
-        Entry::Cancel(cancel) => format!("cancel {}{}", cancel.run, if cancel.force { " --force" } else { "" }),
+        Entry::Cancel(cancel) => format!(
+            "cancel {}{}",
+            cancel.run,
+            if cancel.force { " --force" } else { "" }
+        ),
     };
     entries.iter().map(one).collect()
 }

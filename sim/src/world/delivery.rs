@@ -52,7 +52,14 @@ impl Answer {
 impl World {
     /// Sends an answer on its way.
     pub(super) fn answer(&mut self, sender: Sender, wish: Wish, answer: Answer, span: u64) {
-        self.push_in(span, Event::Deliver(Box::new(Delivery { sender, wish, answer })));
+        self.push_in(
+            span,
+            Event::Deliver(Box::new(Delivery {
+                sender,
+                wish,
+                answer,
+            })),
+        );
     }
 
     /// An answer arrives.
@@ -77,7 +84,11 @@ impl World {
     }
 
     fn process_hears(&mut self, node: usize, process: ProcessId, delivery: Delivery) -> Check {
-        let Delivery { sender, wish, answer } = delivery;
+        let Delivery {
+            sender,
+            wish,
+            answer,
+        } = delivery;
         self.trace.event(self.now, 0x300 | (process.0 as u64) << 12);
         let Sender::Worker(_, number) = sender else {
             return self.registered(node, process, answer);
@@ -90,7 +101,9 @@ impl World {
                 self.note_answer(process, first, &operation, &result);
                 Input::Performed { ticket, result }
             }
-            (Answer::Performed(_), Wish::Fetch(_)) => unreachable!("a fetch is answered by what was fetched"),
+            (Answer::Performed(_), Wish::Fetch(_)) => {
+                unreachable!("a fetch is answered by what was fetched")
+            }
         };
         self.input(node, process, input)
     }
@@ -113,7 +126,8 @@ impl World {
             Ok(_) => {}
             Err(error) => {
                 self.trouble_for(Sender::Worker(process, 0));
-                self.trace.say(|| format!("process {} hears: {error}", process.0));
+                self.trace
+                    .say(|| format!("process {} hears: {error}", process.0));
             }
         }
     }
@@ -124,7 +138,9 @@ fn busy(reply: &Reply) -> bool {
     use squid_mesh_core::operation::{HeldReply, SlotReply};
     match reply {
         Reply::Registered(_) | Reply::Claimed(_) => false,
-        Reply::Submitted { groups, .. } => groups.iter().any(|group| matches!(group, GroupReply::Busy)),
+        Reply::Submitted { groups, .. } => {
+            groups.iter().any(|group| matches!(group, GroupReply::Busy))
+        }
         Reply::Leased(replies) => replies.iter().any(|reply| matches!(reply, HeldReply::Busy)),
         Reply::Settled { slots, .. } => slots.iter().any(|slot| matches!(slot, SlotReply::Busy)),
     }

@@ -52,10 +52,13 @@ impl World {
         if self.choices.happens(Label::Core, 300) {
             self.settings.hints_off = true;
         }
-        let capable: Vec<usize> =
-            (0..self.nodes.len()).filter(|node| self.settings.nodes[*node].is_capable()).collect();
+        let capable: Vec<usize> = (0..self.nodes.len())
+            .filter(|node| self.settings.nodes[*node].is_capable())
+            .collect();
         let core = capable[self.choices.index(Label::Core, capable.len())];
-        self.phase = Phase::Finishing { until: SimTime(u64::MAX) };
+        self.phase = Phase::Finishing {
+            until: SimTime(u64::MAX),
+        };
         for node in (0..self.nodes.len()).filter(|node| *node != core) {
             match self.choices.choose(Label::Core, 3) {
                 0 => {}
@@ -69,7 +72,9 @@ impl World {
             self.nodes[core].booting = true;
             self.push(self.now, Event::Boot(core));
         }
-        self.phase = Phase::Finishing { until: self.now.plus(self.bound()) };
+        self.phase = Phase::Finishing {
+            until: self.now.plus(self.bound()),
+        };
         Ok(())
     }
 
@@ -79,7 +84,8 @@ impl World {
             Phase::Faults => true,
             Phase::Finishing { .. } => {
                 let drained = self.settings.nodes[node].is_capable();
-                let others = (0..self.nodes.len()).any(|other| other != node && self.is_core(other));
+                let others =
+                    (0..self.nodes.len()).any(|other| other != node && self.is_core(other));
                 drained && !others
             }
             Phase::Idle { .. } | Phase::Over => false,
@@ -88,27 +94,49 @@ impl World {
 
     fn is_core(&self, node: usize) -> bool {
         let state = &self.nodes[node];
-        self.settings.nodes[node].is_capable() && !state.frozen && (state.process.is_some() || state.booting)
+        self.settings.nodes[node].is_capable()
+            && !state.frozen
+            && (state.process.is_some() || state.booting)
     }
 
     /// How long it can take at most until every run has ended, whatever the order in which one slot works through it all.
     fn bound(&self) -> Duration {
         let now = self.database_now();
-        let leases = self.tables.tasks().map(|row| row.due_at.since(now).min(limits::SPAN_MAX));
+        let leases = self
+            .tables
+            .tasks()
+            .map(|row| row.due_at.since(now).min(limits::SPAN_MAX));
         let parked = |span: &Duration| *span < Duration::from_secs(86_400);
         let longest = leases.filter(parked).max().unwrap_or_default();
-        let open = self.ghost.runs.values().filter(|run| run.ended.is_none() && !run.unreadable);
+        let open = self
+            .ghost
+            .runs
+            .values()
+            .filter(|run| run.ended.is_none() && !run.unreadable);
         let work: Duration = open.map(|run| self.work_left(run)).sum();
         let unsent = self.commands.iter().filter(|state| !state.answered).count();
         let starts = Duration::from_secs(600) * u32::try_from(unsent).expect("commands are few");
         // What is in flight takes up to a minute; a slow clock doubles everything that a worker waits for.
-        (longest + work + starts + Duration::from_secs(120) + self.settings.poll * 4 + self.settings.lease * 4) * 2
+        (longest
+            + work
+            + starts
+            + Duration::from_secs(120)
+            + self.settings.poll * 4
+            + self.settings.lease * 4)
+            * 2
     }
 
     fn work_left(&self, run: &GhostRun) -> Duration {
-        let steps = run.definition.steps().iter().zip(&run.steps).filter(|(_, state)| !state.progress.is_settled());
+        let steps = run
+            .definition
+            .steps()
+            .iter()
+            .zip(&run.steps)
+            .filter(|(_, state)| !state.progress.is_settled());
         let each = steps.map(|(step, _)| {
-            let StepKind::Handler { .. } = step.kind else { return wait_of(&step.kind) };
+            let StepKind::Handler { .. } = step.kind else {
+                return wait_of(&step.kind);
+            };
             let attempts = step.retry.max_attempts + step.retry.max_lost + 1;
             (ATTEMPT + step.retry.backoff.max + self.settings.lease + self.settings.poll) * attempts
                 + Duration::from_secs(32) * step.retry.max_lost
@@ -128,7 +156,11 @@ impl World {
                     return broken(Promise::EveryRunFinishes, self.standing());
                 }
             }
-            Phase::Idle { since, until, asked } => {
+            Phase::Idle {
+                since,
+                until,
+                asked,
+            } => {
                 if self.now >= until {
                     self.was_idle(since, asked)?;
                     self.phase = Phase::Over;
@@ -144,9 +176,15 @@ impl World {
         self.nothing_forgotten()?;
         if self.choices.happens(Label::Core, 60) {
             // What was in flight has to settle down before silence can be expected.
-            let quiet = self.now.plus(Duration::from_secs(90) + self.settings.lease * 3);
+            let quiet = self
+                .now
+                .plus(Duration::from_secs(90) + self.settings.lease * 3);
             let until = quiet.plus(self.settings.poll * 12);
-            self.phase = Phase::Idle { since: quiet, until, asked: u64::MAX };
+            self.phase = Phase::Idle {
+                since: quiet,
+                until,
+                asked: u64::MAX,
+            };
         } else {
             self.phase = Phase::Over;
         }
@@ -155,11 +193,18 @@ impl World {
 
     /// A result that was handed to a worker which lives on was reported, or has nobody to be reported to.
     fn nothing_forgotten(&self) -> Check {
-        for body in self.ghost.bodies.iter().filter(|body| !body.answered && body.told.is_none()) {
+        for body in self
+            .ghost
+            .bodies
+            .iter()
+            .filter(|body| !body.answered && body.told.is_none())
+        {
             let returned = matches!(body.end, Some(crate::ghost::BodyEnd::Returned(_)));
             let process = self.ghost.process(body.process);
-            let settled_down = self.now.since(body.ended) > Duration::from_secs(30) + self.settings.lease;
-            let in_peace = self.now.since(process.trouble.max(self.trouble)) > Duration::from_secs(30);
+            let settled_down =
+                self.now.since(body.ended) > Duration::from_secs(30) + self.settings.lease;
+            let in_peace =
+                self.now.since(process.trouble.max(self.trouble)) > Duration::from_secs(30);
             ensure!(
                 !(returned && process.is_healthy() && settled_down && in_peace),
                 ReportsArrive,
@@ -174,15 +219,27 @@ impl World {
 
     /// A request was sent: the first of an idle time is counted from.
     pub(super) fn note_idle(&mut self) {
-        if let Phase::Idle { since, until, asked: u64::MAX } = self.phase
+        if let Phase::Idle {
+            since,
+            until,
+            asked: u64::MAX,
+        } = self.phase
             && self.now >= since
         {
-            self.phase = Phase::Idle { since, until, asked: self.asked };
+            self.phase = Phase::Idle {
+                since,
+                until,
+                asked: self.asked,
+            };
         }
     }
 
     fn was_idle(&self, since: SimTime, asked: u64) -> Check {
-        let awake = self.nodes.iter().filter(|node| node.worker.is_some() && !node.frozen).count() as u64;
+        let awake = self
+            .nodes
+            .iter()
+            .filter(|node| node.worker.is_some() && !node.frozen)
+            .count() as u64;
         let polls = micros(self.now.since(since)) / micros(self.settings.poll).max(1) + 2;
         let drift = 2;
         let sent = self.asked.saturating_sub(asked);
@@ -203,9 +260,10 @@ impl World {
                 self.phase = Phase::Over;
                 Ok(())
             }
-            Phase::Faults | Phase::Finishing { .. } => {
-                broken(Promise::EveryRunFinishes, format!("nobody is left to do anything; {}", self.standing()))
-            }
+            Phase::Faults | Phase::Finishing { .. } => broken(
+                Promise::EveryRunFinishes,
+                format!("nobody is left to do anything; {}", self.standing()),
+            ),
         }
     }
 
@@ -214,10 +272,22 @@ impl World {
         let mut text = String::new();
         let now = self.database_now();
         let _ = write!(text, "the database's clock is at {now}");
-        for (id, run) in self.ghost.runs.iter().filter(|(_, run)| run.ended.is_none() && !run.unreadable) {
-            let _ = write!(text, "\n  run {id} of {} is {}", run.definition.key(), run.fold.status());
+        for (id, run) in self
+            .ghost
+            .runs
+            .iter()
+            .filter(|(_, run)| run.ended.is_none() && !run.unreadable)
+        {
+            let _ = write!(
+                text,
+                "\n  run {id} of {} is {}",
+                run.definition.key(),
+                run.fold.status()
+            );
             for row in self.tables.tasks_of(*id) {
-                let owner = row.owner.map_or_else(|| "nobody".into(), |owner| owner.to_string());
+                let owner = row
+                    .owner
+                    .map_or_else(|| "nobody".into(), |owner| owner.to_string());
                 let name = &run.definition.step(row.step).name;
                 let _ = write!(
                     text,
@@ -226,8 +296,17 @@ impl World {
                 );
             }
         }
-        for (number, state) in self.commands.iter().enumerate().filter(|(_, state)| !state.answered) {
-            let _ = write!(text, "\n  command {number} is not answered: {} entries", state.command.group.entries.len());
+        for (number, state) in self
+            .commands
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| !state.answered)
+        {
+            let _ = write!(
+                text,
+                "\n  command {number} is not answered: {} entries",
+                state.command.group.entries.len()
+            );
         }
         for (number, node) in self.nodes.iter().enumerate() {
             let deadline = node.worker.as_ref().and_then(|worker| worker.deadline());

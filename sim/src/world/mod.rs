@@ -7,8 +7,10 @@ mod delivery;
 mod liveness;
 mod node;
 mod outcome;
+mod perform;
 mod process;
 mod request;
+mod story;
 mod strike;
 
 use std::collections::BTreeMap;
@@ -35,7 +37,8 @@ use client::CommandState;
 use delivery::Delivery;
 use liveness::Phase;
 use node::Node;
-use request::{InDoubtRequest, Request, RequestId};
+use perform::InDoubtRequest;
+use request::{Request, RequestId};
 use strike::Strike;
 
 /// More events than any world of bounded work has.
@@ -71,6 +74,8 @@ pub struct World {
     effects: u64,
     /// Requests to the store so far.
     asked: u64,
+    /// For how many microseconds a run was open.
+    open_for: u64,
 }
 
 /// Where an event is in the heap: its time, a drawn tiebreak, and the order of making.
@@ -134,6 +139,7 @@ impl World {
             outage: None,
             effects: 0,
             asked: 0,
+            open_for: 0,
             choices,
             settings,
         };
@@ -148,11 +154,18 @@ impl World {
             self.push(at, Event::Boot(node));
         }
         for command in 0..self.commands.len() {
-            self.push(self.commands[command].command.at, Event::Send { command, sending: 0 });
+            self.push(
+                self.commands[command].command.at,
+                Event::Send {
+                    command,
+                    sending: 0,
+                },
+            );
         }
         self.draw_strikes();
         if self.settings.hints_off {
-            self.sometimes.fired(Fault::HintsOff, crate::fault::Situation::Idle);
+            self.sometimes
+                .fired(Fault::HintsOff, crate::fault::Situation::Idle);
         }
         self.push(self.settings.horizon, Event::Calm);
     }
@@ -170,12 +183,34 @@ impl World {
     }
 
     fn outcome(self, check: Check) -> Outcome {
-        let World { now, trace, choices, sometimes, ghost, settings, .. } = self;
+        let World {
+            now,
+            open_for,
+            trace,
+            choices,
+            sometimes,
+            ghost,
+            settings,
+            ..
+        } = self;
         let violation = check.err().map(|broken| {
             let Broken { promise, detail } = *broken;
-            Violation { promise, detail, at: now, event: trace.events() }
+            Violation {
+                promise,
+                detail,
+                at: now,
+                event: trace.events(),
+            }
         });
-        Outcome::new(now, trace, choices, sometimes, &ghost, &settings, violation)
+        Outcome::new(
+            SimTime(open_for),
+            trace,
+            choices,
+            sometimes,
+            &ghost,
+            &settings,
+            violation,
+        )
     }
 
     fn run_until(&mut self, events: u64) -> Check {
@@ -184,6 +219,9 @@ impl World {
             let Some(((at, ..), event)) = self.heap.pop_first() else {
                 return self.nothing_left();
             };
+            if self.ghost.any_open() {
+                self.open_for += at.0.saturating_sub(self.now.0);
+            }
             self.now = at.max(self.now);
             self.trace.at(self.now);
             self.happen(event)?;
@@ -193,7 +231,10 @@ impl World {
                 oracle::full_check(&self.ghost, &self.tables)?;
             }
             if self.trace.events() > EVENTS {
-                return broken(Promise::Bounded, format!("more than {EVENTS} events; {}", self.standing()));
+                return broken(
+                    Promise::Bounded,
+                    format!("more than {EVENTS} events; {}", self.standing()),
+                );
             }
         }
         oracle::full_check(&self.ghost, &self.tables)

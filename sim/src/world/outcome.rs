@@ -40,7 +40,7 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn new(
-        now: SimTime,
+        simulated: SimTime,
         trace: Trace,
         choices: Choices,
         sometimes: Sometimes,
@@ -48,17 +48,23 @@ impl Outcome {
         settings: &Settings,
         violation: Option<Violation>,
     ) -> Outcome {
-        let mut hash = mix(mix(trace.hash(), choices.digest()), now.0);
+        let mut hash = mix(mix(trace.hash(), choices.digest()), simulated.0);
         for (id, run) in &ghost.runs {
             let words = id.to_bytes();
             for word in words.chunks_exact(8) {
-                hash = mix(hash, u64::from_le_bytes(word.try_into().expect("eight bytes")));
+                hash = mix(
+                    hash,
+                    u64::from_le_bytes(word.try_into().expect("eight bytes")),
+                );
             }
-            hash = mix(hash, u64::from(run.seq.0) << 8 | run.ended.map_or(0, |ended| ended as u64 + 1));
+            hash = mix(
+                hash,
+                u64::from(run.seq.0) << 8 | run.ended.map_or(0, |ended| ended as u64 + 1),
+            );
         }
         Outcome {
             events: trace.events(),
-            simulated: now,
+            simulated,
             hash,
             sometimes,
             story: trace.story().to_vec(),

@@ -33,10 +33,18 @@ impl World {
         }
         let fresh = Incarnation::from_u128(self.choices.bits());
         let reused = self.settings.mutation.is(Mutant::IncarnationReused);
-        let incarnation = self.nodes[node].incarnation.filter(|_| reused).unwrap_or(fresh);
+        let incarnation = self.nodes[node]
+            .incarnation
+            .filter(|_| reused)
+            .unwrap_or(fresh);
         let setup = self.settings.nodes[node].clone();
         let process = ProcessId(self.ghost.processes.len());
-        self.ghost.processes.push(Process::started(node, incarnation, setup.drifts(), self.now));
+        self.ghost.processes.push(Process::started(
+            node,
+            incarnation,
+            setup.drifts(),
+            self.now,
+        ));
         if setup.drifts() {
             self.sometimes.fired(Fault::HostDrift, Situation::Idle);
         }
@@ -48,21 +56,31 @@ impl World {
         state.process = Some(process);
         state.incarnation = Some(incarnation);
         state.clock = HostClock::new(self.now, start, setup.drift);
-        self.trace.say(|| format!("node {node} starts process {} ({incarnation})", process.0));
+        self.trace
+            .say(|| format!("node {node} starts process {} ({incarnation})", process.0));
         self.register(process);
         Ok(())
     }
 
     fn register(&mut self, process: ProcessId) {
-        let Process { node, incarnation, .. } = *self.ghost.process(process);
+        let Process {
+            node, incarnation, ..
+        } = *self.ghost.process(process);
         let setup = &self.settings.nodes[node];
         let worker = Registration {
             incarnation,
             name: format!("node {node}"),
             handlers: Arc::clone(&setup.handlers),
-            queues: setup.queues.iter().map(|queue| queue.name.clone()).collect(),
+            queues: setup
+                .queues
+                .iter()
+                .map(|queue| queue.name.clone())
+                .collect(),
         };
-        let register = Register { worker: Some(worker), definitions: self.settings.workflows.clone() };
+        let register = Register {
+            worker: Some(worker),
+            definitions: self.settings.workflows.clone(),
+        };
         let wish = Wish::Perform(Rc::new(Operation::Register(register)));
         self.send(Sender::Registration(process), wish);
     }
@@ -120,7 +138,9 @@ impl World {
 
     /// Lets a worker take an input in and do what it wants to, until it wants nothing more.
     fn turn(&mut self, node: usize, process: ProcessId, input: Option<Input>) -> Check {
-        let Some(mut worker) = self.nodes[node].worker.take() else { return Ok(()) };
+        let Some(mut worker) = self.nodes[node].worker.take() else {
+            return Ok(());
+        };
         let moment = self.nodes[node].clock.read(self.now);
         if let Some(input) = input {
             worker.handle(input, moment);
@@ -135,7 +155,11 @@ impl World {
                 return Ok(());
             }
             actions += 1;
-            ensure!(actions < 10_000, Bounded, "a worker wants 10,000 things at once");
+            ensure!(
+                actions < 10_000,
+                Bounded,
+                "a worker wants 10,000 things at once"
+            );
         }
         let deadline = worker.deadline();
         self.nodes[node].worker = Some(worker);
@@ -163,10 +187,16 @@ impl World {
                     let state = self.ghost.process_mut(process);
                     state.claims = state.claims.max(claim.number);
                 }
-                self.send(Sender::Worker(process, ticket.0), Wish::Perform(Rc::new(operation)));
+                self.send(
+                    Sender::Worker(process, ticket.0),
+                    Wish::Perform(Rc::new(operation)),
+                );
             }
             Action::Fetch { ticket, wanted } => {
-                self.send(Sender::Worker(process, ticket.0), Wish::Fetch(Rc::new(wanted)));
+                self.send(
+                    Sender::Worker(process, ticket.0),
+                    Wish::Fetch(Rc::new(wanted)),
+                );
             }
             Action::Execute(execution) => return self.execute(node, process, &execution),
             Action::Stop { attempt, reason } => self.stop_body(node, process, &attempt, reason),
@@ -196,7 +226,11 @@ impl World {
         self.trace.say(|| {
             format!(
                 "process {} begins {} {} step {} attempt {}: {script:?}",
-                process.0, execution.attempt.key, execution.attempt.token.fence, execution.step, execution.task.attempt
+                process.0,
+                execution.attempt.key,
+                execution.attempt.token.fence,
+                execution.step,
+                execution.task.attempt
             )
         });
         let lasts = script.lasts;
@@ -229,7 +263,8 @@ impl World {
         self.trace.event(self.now, 0x500 | (id.0 as u64) << 12);
         let ending = self.ghost.bodies[id.0].script.ending;
         if ending == Ending::KillsHost {
-            self.trace.say(|| format!("a handler kills process {}", process.0));
+            self.trace
+                .say(|| format!("a handler kills process {}", process.0));
             self.kill(node);
             return Ok(());
         }
@@ -239,7 +274,8 @@ impl World {
         body.end = Some(BodyEnd::Returned(result.clone()));
         body.ended = self.now;
         let attempt = body.attempt;
-        self.trace.say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
+        self.trace
+            .say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
         self.input(node, process, Input::Finished { attempt, result })
     }
 
@@ -248,10 +284,23 @@ impl World {
         self.nodes[node].running.contains_key(&body).then_some(body)
     }
 
-    fn stop_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId, reason: StopReason) {
+    fn stop_body(
+        &mut self,
+        node: usize,
+        process: ProcessId,
+        attempt: &AttemptId,
+        reason: StopReason,
+    ) {
         self.sometimes.reached(Milestone::Stopped);
-        self.trace.say(|| format!("process {} tells {} to stop: {reason:?}", process.0, attempt.key));
-        let Some(id) = self.running_body(node, process, attempt) else { return };
+        self.trace.say(|| {
+            format!(
+                "process {} tells {} to stop: {reason:?}",
+                process.0, attempt.key
+            )
+        });
+        let Some(id) = self.running_body(node, process, attempt) else {
+            return;
+        };
         let body = &mut self.ghost.bodies[id.0];
         if body.told.replace(self.now).is_some() {
             return;
@@ -270,8 +319,11 @@ impl World {
     }
 
     fn abort_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId) {
-        self.trace.say(|| format!("process {} aborts {}", process.0, attempt.key));
-        let Some(id) = self.running_body(node, process, attempt) else { return };
+        self.trace
+            .say(|| format!("process {} aborts {}", process.0, attempt.key));
+        let Some(id) = self.running_body(node, process, attempt) else {
+            return;
+        };
         self.sometimes.reached(Milestone::Aborted);
         if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
             self.heap.remove(&key);
@@ -282,12 +334,16 @@ impl World {
     }
 
     fn stopped(&mut self, node: usize, process: ProcessId) -> Check {
-        self.trace.say(|| format!("process {} has stopped", process.0));
+        self.trace
+            .say(|| format!("process {} has stopped", process.0));
         if let Some(body) = self.nodes[node].running.keys().next() {
             let attempt = self.ghost.bodies[body.0].attempt;
             return broken(
                 Promise::DrainIsClean,
-                format!("process {} has stopped, and {} still runs in it", process.0, attempt.key),
+                format!(
+                    "process {} has stopped, and {} still runs in it",
+                    process.0, attempt.key
+                ),
             );
         }
         self.sometimes.reached(Milestone::Drained);
@@ -298,8 +354,11 @@ impl World {
 
     /// A process ends, with everything in it. The node starts another one a little later.
     pub(super) fn kill(&mut self, node: usize) {
-        let Some(process) = self.nodes[node].process.take() else { return };
-        self.trace.say(|| format!("process {} of node {node} is gone", process.0));
+        let Some(process) = self.nodes[node].process.take() else {
+            return;
+        };
+        self.trace
+            .say(|| format!("process {} of node {node} is gone", process.0));
         let state = &mut self.nodes[node];
         state.worker = None;
         state.frozen = false;
@@ -330,13 +389,25 @@ impl World {
             return;
         }
         for node in 0..self.nodes.len() {
-            let Some(process) = self.nodes[node].process.filter(|_| self.nodes[node].worker.is_some()) else { continue };
-            let served = self.settings.nodes[node].queues.iter().any(|served| served.name == *queue);
+            let Some(process) = self.nodes[node]
+                .process
+                .filter(|_| self.nodes[node].worker.is_some())
+            else {
+                continue;
+            };
+            let served = self.settings.nodes[node]
+                .queues
+                .iter()
+                .any(|served| served.name == *queue);
             if !served && queue.as_str() != ENGINE_QUEUE {
                 continue;
             }
             let rate = |fault| self.settings.intensities.of(fault);
-            let (lost, twice, late) = (rate(Fault::HintLost), rate(Fault::HintTwice), rate(Fault::HintLate));
+            let (lost, twice, late) = (
+                rate(Fault::HintLost),
+                rate(Fault::HintTwice),
+                rate(Fault::HintLate),
+            );
             if lost > 0 && self.choices.happens(Label::Hint, lost) {
                 self.sometimes.fired(Fault::HintLost, Situation::Idle);
                 continue;

@@ -55,18 +55,39 @@ impl World {
     }
 
     fn draw_strike(&mut self, fault: Fault) {
-        let at = crate::clock::SimTime(self.choices.magnitude(Label::Strike, 200_000, self.settings.horizon.0));
+        let at = crate::clock::SimTime(self.choices.magnitude(
+            Label::Strike,
+            200_000,
+            self.settings.horizon.0,
+        ));
         let node = self.choices.index(Label::Strike, self.nodes.len());
         let lease = micros(self.settings.lease);
         let span = match fault {
-            Fault::Freeze => self.choices.magnitude(Label::Strike, 10_000, (lease * 3).min(60_000_000)),
-            Fault::Outage | Fault::ReadOnly => self.choices.magnitude(Label::Strike, 50_000, (lease * 2).min(30_000_000)),
+            Fault::Freeze => {
+                self.choices
+                    .magnitude(Label::Strike, 10_000, (lease * 3).min(60_000_000))
+            }
+            Fault::Outage | Fault::ReadOnly => {
+                self.choices
+                    .magnitude(Label::Strike, 50_000, (lease * 2).min(30_000_000))
+            }
             Fault::ClockForward | Fault::ClockBack | Fault::HostJump => {
                 self.choices.magnitude(Label::Strike, 1_000, 60_000_000)
             }
-            _ => self.choices.magnitude(Label::Strike, 1_000, micros(self.settings.grace).max(2_000)),
+            _ => {
+                self.choices
+                    .magnitude(Label::Strike, 1_000, micros(self.settings.grace).max(2_000))
+            }
         };
-        self.push(at, Event::Strike(Strike { fault, node, span, aimed: false }));
+        self.push(
+            at,
+            Event::Strike(Strike {
+                fault,
+                node,
+                span,
+                aimed: false,
+            }),
+        );
     }
 
     /// A strike comes.
@@ -74,18 +95,28 @@ impl World {
         if !matches!(self.phase, Phase::Faults) {
             return Ok(());
         }
-        if !strike.aimed && self.choices.happens(Label::Aim, self.settings.intensities.of(Fault::Aimed)) {
+        if !strike.aimed
+            && self
+                .choices
+                .happens(Label::Aim, self.settings.intensities.of(Fault::Aimed))
+        {
             return self.aim(strike);
         }
         match strike.fault {
             Fault::Crash => self.crash(strike.node, Fault::Crash),
-            Fault::CrashAll => (0..self.nodes.len()).for_each(|node| self.crash(node, Fault::CrashAll)),
+            Fault::CrashAll => {
+                (0..self.nodes.len()).for_each(|node| self.crash(node, Fault::CrashAll))
+            }
             Fault::Freeze => self.freeze(strike.node, strike.span, Fault::Freeze),
             Fault::Drain => return self.drain(strike, Fault::Drain),
             Fault::DrainCut => return self.drain(strike, Fault::DrainCut),
             Fault::Outage | Fault::ReadOnly => self.begin_outage(strike.fault, strike.span),
-            Fault::ClockForward => self.step_clock(strike.fault, i64::try_from(strike.span).expect("a minute")),
-            Fault::ClockBack => self.step_clock(strike.fault, -i64::try_from(strike.span).expect("a minute")),
+            Fault::ClockForward => {
+                self.step_clock(strike.fault, i64::try_from(strike.span).expect("a minute"))
+            }
+            Fault::ClockBack => {
+                self.step_clock(strike.fault, -i64::try_from(strike.span).expect("a minute"))
+            }
             Fault::HostJump => self.jump_host(strike.node, strike.span),
             Fault::Unreadable => self.damage_a_run(),
             _ => {}
@@ -96,8 +127,16 @@ impl World {
     /// Moves a strike to a live deadline, or a microsecond before or after it. A freeze begins at once and ends there.
     fn aim(&mut self, strike: Strike) -> Check {
         let now = self.database_now();
-        let dues: Vec<_> = self.tables.tasks().map(|row| row.due_at).filter(|due| *due > now).collect();
-        let aimed = Strike { aimed: true, ..strike };
+        let dues: Vec<_> = self
+            .tables
+            .tasks()
+            .map(|row| row.due_at)
+            .filter(|due| *due > now)
+            .collect();
+        let aimed = Strike {
+            aimed: true,
+            ..strike
+        };
         if dues.is_empty() {
             return self.strike(aimed);
         }
@@ -117,7 +156,8 @@ impl World {
         for situation in self.nodes[node].situations() {
             self.sometimes.fired(fault, situation);
         }
-        self.trace.say(|| format!("FAULT {} of node {node}", fault.name()));
+        self.trace
+            .say(|| format!("FAULT {} of node {node}", fault.name()));
     }
 
     fn crash(&mut self, node: usize, fault: Fault) {
@@ -144,7 +184,9 @@ impl World {
     }
 
     pub(super) fn freeze(&mut self, node: usize, span: u64, fault: Fault) {
-        let Some(process) = self.nodes[node].process else { return };
+        let Some(process) = self.nodes[node].process else {
+            return;
+        };
         if self.nodes[node].frozen {
             return;
         }
@@ -173,7 +215,10 @@ impl World {
     /// The process that has just claimed something stands still until about the end of its lease.
     pub(super) fn maybe_freeze_holder(&mut self, process: ProcessId) {
         let rate = self.settings.intensities.of(Fault::FreezeHolder);
-        if rate == 0 || !matches!(self.phase, Phase::Faults) || !self.choices.happens(Label::Strike, rate) {
+        if rate == 0
+            || !matches!(self.phase, Phase::Faults)
+            || !self.choices.happens(Label::Strike, rate)
+        {
             return;
         }
         let node = self.ghost.process(process).node;
@@ -182,20 +227,36 @@ impl World {
         }
         let lease = micros(self.settings.lease);
         let beside = self.choices.choose(Label::Aim, 3);
-        let span = if self.choices.happens(Label::Aim, 500) { lease + beside - 1 } else { lease + lease / 2 };
+        let span = if self.choices.happens(Label::Aim, 500) {
+            lease + beside - 1
+        } else {
+            lease + lease / 2
+        };
         self.freeze(node, span, Fault::FreezeHolder);
     }
 
     fn drain(&mut self, strike: Strike, fault: Fault) -> Check {
         let Strike { node, span, .. } = strike;
-        let Some(process) = self.nodes[node].process else { return Ok(()) };
-        if self.nodes[node].worker.is_none() || self.nodes[node].frozen || self.ghost.process(process).draining {
+        let Some(process) = self.nodes[node].process else {
+            return Ok(());
+        };
+        if self.nodes[node].worker.is_none()
+            || self.nodes[node].frozen
+            || self.ghost.process(process).draining
+        {
             return Ok(());
         }
         self.fired_at(fault, node);
         self.ghost.process_mut(process).draining = true;
         if fault == Fault::DrainCut {
-            self.push_in(span, Event::Strike(Strike { fault: Fault::Crash, aimed: true, ..strike }));
+            self.push_in(
+                span,
+                Event::Strike(Strike {
+                    fault: Fault::Crash,
+                    aimed: true,
+                    ..strike
+                }),
+            );
         }
         self.trace.event(self.now, 0x700 | (process.0 as u64) << 12);
         self.input(node, process, squid_mesh_core::worker::Input::Drain)
@@ -205,8 +266,15 @@ impl World {
     fn fired_everywhere(&mut self, fault: Fault) {
         let attempts = self.nodes.iter().any(|node| !node.running.is_empty());
         let now = self.database_now();
-        let timer = self.tables.tasks().any(|row| row.owner.is_none() && row.due_at > now && row.kind != TaskKind::Deadline);
-        let situations = [(attempts, Situation::Attempt), (timer, Situation::Timer), (!attempts, Situation::Idle)];
+        let timer = self
+            .tables
+            .tasks()
+            .any(|row| row.owner.is_none() && row.due_at > now && row.kind != TaskKind::Deadline);
+        let situations = [
+            (attempts, Situation::Attempt),
+            (timer, Situation::Timer),
+            (!attempts, Situation::Idle),
+        ];
         for (_, situation) in situations.into_iter().filter(|(holds, _)| *holds) {
             self.sometimes.fired(fault, situation);
         }
@@ -214,7 +282,8 @@ impl World {
 
     fn begin_outage(&mut self, fault: Fault, span: u64) {
         self.fired_everywhere(fault);
-        self.trace.say(|| format!("FAULT {} for {span} us", fault.name()));
+        self.trace
+            .say(|| format!("FAULT {} for {span} us", fault.name()));
         let until = self.now.plus_micros(span);
         self.outage = Some((fault, until));
         self.trouble = self.trouble.max(until);
@@ -222,15 +291,20 @@ impl World {
 
     fn step_clock(&mut self, fault: Fault, by: i64) {
         self.fired_everywhere(fault);
-        self.trace.say(|| format!("FAULT {} by {by} us", fault.name()));
+        self.trace
+            .say(|| format!("FAULT {} by {by} us", fault.name()));
         self.clock.step(by);
         (self.stepped, self.trouble) = (self.now, self.trouble.max(self.now));
     }
 
     fn jump_host(&mut self, node: usize, span: u64) {
-        let Some(process) = self.nodes[node].process else { return };
+        let Some(process) = self.nodes[node].process else {
+            return;
+        };
         self.fired_at(Fault::HostJump, node);
-        self.nodes[node].clock.jump(std::time::Duration::from_micros(span));
+        self.nodes[node]
+            .clock
+            .jump(std::time::Duration::from_micros(span));
         self.trouble_for(super::request::Sender::Worker(process, 0));
         if let Some(key) = self.nodes[node].wake.take() {
             self.heap.remove(&key);
@@ -244,16 +318,25 @@ impl World {
         if !self.in_doubt.is_empty() {
             return;
         }
-        let open = self.ghost.runs.iter().filter(|(_, run)| run.ended.is_none());
+        let open = self
+            .ghost
+            .runs
+            .iter()
+            .filter(|(_, run)| run.ended.is_none());
         let open: Vec<_> = open.map(|(id, _)| *id).collect();
         if open.is_empty() {
             return;
         }
         let run = open[self.choices.index(Label::Strike, open.len())];
-        let state = if self.choices.happens(Label::Strike, 500) { vec![0xff, 1, 2] } else { vec![1, 0xff] };
+        let state = if self.choices.happens(Label::Strike, 500) {
+            vec![0xff, 1, 2]
+        } else {
+            vec![1, 0xff]
+        };
         self.tables.damage(run, state);
         self.ghost.run_mut(run).unreadable = true;
         self.sometimes.fired(Fault::Unreadable, Situation::Idle);
-        self.trace.say(|| format!("FAULT unreadable snapshot of run {run}"));
+        self.trace
+            .say(|| format!("FAULT unreadable snapshot of run {run}"));
     }
 }

@@ -265,3 +265,23 @@ fn a_final_failure_beside_a_claimed_step_reads_all_tasks_and_stops_it() {
         "it was stopped before it could be tried again"
     );
 }
+
+#[test]
+fn a_settle_says_when_what_it_scheduled_falls_due() {
+    let retry = Some(DraftRetry::constant(3, secs(60)));
+    let step = DraftStep {
+        retry,
+        ..DraftStep::handler("a", "work")
+    };
+    let mut desk = Desk::new(Draft {
+        steps: vec![step],
+        ..Draft::new("order", 1)
+    });
+    desk.start();
+    let task = desk.claim_one(1);
+    let settle = desk.settle_operation(1, vec![failure(&task, true)], 1);
+    let Reply::Settled { next_due, .. } = desk.perform(&settle) else {
+        panic!("no settle reply")
+    };
+    assert_eq!(next_due, Some(secs(60)));
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::operation::{Claimed, QueueDemand};
+use crate::operation::{Claimed, QueueDemand, Reply};
 use crate::task::{TaskKey, TaskRow};
 use crate::worker::rig::{LEASE, Rig, config, first, id_of, name, second, text, unavailable};
 use crate::worker::{Action, Config, Input, QueueConfig, Reason};
@@ -263,4 +263,27 @@ fn a17_11_a_store_that_stalls_stops_the_claiming_and_nothing_grows() {
     assert_eq!(claim.offer.queues[0].slots, 4);
     rig.claimed(ticket, Claimed::default());
     assert!(rig.worker.attempts.held.is_empty());
+}
+
+#[test]
+fn a_retry_that_a_settle_scheduled_wakes_the_worker_when_it_falls_due() {
+    let task = first(1);
+    let mut rig = rig(1, std::slice::from_ref(&task));
+    rig.finish(&task);
+    let (ticket, _) = rig.settle();
+    rig.reply(
+        ticket,
+        Reply::Settled {
+            now: crate::time::Timestamp::from_micros(1),
+            slots: vec![SlotReply::Accepted],
+            handed: Vec::new(),
+            ended: Vec::new(),
+            next_due: Some(std::time::Duration::from_millis(50)),
+        },
+    );
+    assert_eq!(rig.actions(), []);
+    let (at, reason) = rig.deadline().unwrap();
+    assert_eq!(reason, Reason::TaskDue);
+    assert!((50..53).contains(&at), "{at}");
+    rig.at(at + 1).claim();
 }

@@ -23,6 +23,7 @@ fn submitted(rig: &mut Rig, ticket: Ticket, groups: Vec<GroupReply>, handed: Vec
             now,
             groups,
             handed,
+            next_due: None,
         },
     );
 }

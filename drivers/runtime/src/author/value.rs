@@ -99,8 +99,8 @@ pub struct Wired {
 
 /// What can be one element of an input of type `T`: a [`Value<T>`] or a [`Constant<T>`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be wired where `{T}` is expected",
-    label = "this is not a value of type `{T}`",
+    message = "`{Self}` cannot be part of a step's input",
+    label = "neither a value of the run nor a constant",
     note = "a step's input is wired from `Value<T>`, `constant(..)`, a tuple of them, or `()`; its type must be the one that the handler takes"
 )]
 pub trait Part<T> {
@@ -126,8 +126,8 @@ impl<T> Part<T> for Constant<T> {
 /// What can be wired to an input of type `T`: a [`Value<T>`], a [`Constant<T>`], a tuple of two to eight of them for a tuple
 /// `T`, or `()` for none.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be wired to an input of type `{T}`",
-    label = "the handler takes `{T}`",
+    message = "`{Self}` cannot be wired to an input",
+    label = "neither a value of the run nor a constant",
     note = "a step's input is wired from `Value<T>`, `constant(..)`, a tuple of them, or `()`; its type must be the one that the handler takes"
 )]
 pub trait Wire<T> {

@@ -275,6 +275,14 @@ impl Client {
         &self.0.lane
     }
 
+    /// Reads, again and again while the store does not answer, for as long as patience lasts.
+    async fn insist<T, F>(&self, read: impl FnMut() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        self.0.lane.patience.insist(read).await
+    }
+
     fn worker(&self) -> Option<&mpsc::Sender<Message>> {
         self.0.lane.worker.as_ref()
     }

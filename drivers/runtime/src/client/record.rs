@@ -28,10 +28,8 @@ pub(super) struct Pinned {
 
 impl Client {
     pub(super) async fn record(&self, id: RunId) -> Result<RunRecord, InspectError> {
-        self.store()
-            .run(id)
-            .await?
-            .ok_or(InspectError::UnknownRun { run: id })
+        let record = self.insist(|| self.store().run(id)).await?;
+        record.ok_or(InspectError::UnknownRun { run: id })
     }
 
     pub(super) async fn pinned(&self, id: RunId) -> Result<Pinned, InspectError> {
@@ -68,13 +66,8 @@ impl Client {
             payloads: refs.clone(),
             ..Fetch::default()
         };
-        let found: BTreeMap<_, _> = self
-            .store()
-            .fetch(wanted)
-            .await?
-            .payloads
-            .into_iter()
-            .collect();
+        let fetched = self.insist(|| self.store().fetch(wanted.clone())).await?;
+        let found: BTreeMap<_, _> = fetched.payloads.into_iter().collect();
         match refs.iter().find(|wanted| !found.contains_key(wanted)) {
             Some(missing) => Err(unreadable(
                 run,
@@ -86,7 +79,7 @@ impl Client {
 
     /// One journal row.
     pub(super) async fn row(&self, run: RunId, seq: Seq) -> Result<JournalRow, InspectError> {
-        let rows = self.store().journal(run, seq, 1).await?;
+        let rows = self.insist(|| self.store().journal(run, seq, 1)).await?;
         let row = rows.into_iter().find(|row| row.seq == seq);
         let row =
             row.ok_or_else(|| unreadable(run, &format!("journal row {} is missing", seq.0)))?;

@@ -63,7 +63,8 @@ impl Patience {
         .await
     }
 
-    async fn insist<T, F>(self, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+    /// Asks again and again while the store says that this may help. Whatever is asked must be harmless to repeat.
+    pub(crate) async fn insist<T, F>(self, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {

@@ -14,7 +14,6 @@ use squid_mesh_core::store::{Fetch, Store, StoreError};
 use squid_mesh_core::worker::{Action, Input, SubmitError, Ticket, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::Instrument as _;
 
 use super::attempts::{Attempts, Finished};
 use super::clock::Clock;
@@ -166,33 +165,27 @@ impl<S: Store + Clone> Driver<S> {
     }
 
     fn perform(&mut self, ticket: Ticket, operation: Operation) {
-        let span = tracing::debug_span!("operation", kind = kind(&operation), ticket = ticket.0);
         let store = self.store.clone();
-        let performing = async move {
+        self.operations.spawn(async move {
             let performed = AssertUnwindSafe(store.perform(operation))
                 .catch_unwind()
                 .await;
-            let result = performed.unwrap_or_else(|_| Err(panicked()));
-            if let Err(error) = &result {
-                tracing::debug!(%error, "not answered");
+            Input::Performed {
+                ticket,
+                result: performed.unwrap_or_else(|_| Err(panicked())),
             }
-            Input::Performed { ticket, result }
-        };
-        self.operations.spawn(performing.instrument(span));
+        });
     }
 
     fn fetch(&mut self, ticket: Ticket, wanted: Fetch) {
-        let span =
-            tracing::debug_span!("fetch", payloads = wanted.payloads.len(), ticket = ticket.0);
         let store = self.store.clone();
-        let fetching = async move {
+        self.operations.spawn(async move {
             let fetched = AssertUnwindSafe(store.fetch(wanted)).catch_unwind().await;
             Input::Fetched {
                 ticket,
                 result: fetched.unwrap_or_else(|_| Err(panicked())),
             }
-        };
-        self.operations.spawn(fetching.instrument(span));
+        });
     }
 }
 
@@ -200,14 +193,4 @@ impl<S: Store + Clone> Driver<S> {
 fn panicked() -> StoreError {
     tracing::error!("the store panicked");
     StoreError::Unavailable("the store panicked".to_owned())
-}
-
-fn kind(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Register(_) => "register",
-        Operation::Submit(_) => "submit",
-        Operation::Claim(_) => "claim",
-        Operation::Lease(_) => "lease",
-        Operation::Settle(_) => "settle",
-    }
 }

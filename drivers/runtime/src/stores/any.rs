@@ -2,6 +2,15 @@
 //!
 //! Invariant: a URL names exactly one kind of store, and no error shows a password.
 
+#![cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(
+        unused_variables,
+        unreachable_code,
+        reason = "a build without stores has no store to hand them to"
+    )
+)]
+
 use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
@@ -65,11 +74,12 @@ pub enum ConnectError {
 /// Calls a method of whichever store it is.
 macro_rules! delegate {
     ($self:ident, $store:ident => $call:expr) => {
-        match $self {
+        // By place, so that it is exhaustive in a build without stores too.
+        match *$self {
             #[cfg(feature = "sqlite")]
-            AnyStore::Sqlite($store) => $call,
+            AnyStore::Sqlite(ref $store) => $call,
             #[cfg(feature = "postgres")]
-            AnyStore::Postgres($store) => $call,
+            AnyStore::Postgres(ref $store) => $call,
         }
     };
 }
@@ -114,7 +124,8 @@ impl AnyStore {
     /// # Errors
     /// If the store does not answer, or its schema is of a newer engine. Trying again is safe.
     pub async fn migrate(&self) -> Result<(), ConnectError> {
-        Ok(delegate!(self, store => store.migrate().await)?)
+        let migrated: Result<(), StoreError> = delegate!(self, store => store.migrate().await);
+        Ok(migrated?)
     }
 }
 

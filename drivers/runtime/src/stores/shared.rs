@@ -1,6 +1,6 @@
 //! Any store behind one type, so that hosts name no type parameter.
 //!
-//! Invariant: adds nothing to the store and keeps nothing of it.
+//! Invariant: adds spans to what the store does, and nothing else.
 
 use std::fmt;
 use std::future::Future;
@@ -14,6 +14,7 @@ use squid_mesh_core::store::{
     Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
+use tracing::Instrument as _;
 
 /// Some store, shared by a runtime and its clients. Cheap to clone.
 #[derive(Clone)]
@@ -34,15 +35,25 @@ impl Store for SharedStore {
         self.0.shards()
     }
 
-    fn perform(
-        &self,
-        operation: Operation,
-    ) -> impl Future<Output = Result<Reply, StoreError>> + Send {
-        self.0.perform(operation)
+    async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
+        let span = tracing::debug_span!(
+            "operation",
+            kind = kind(&operation),
+            shard = operation.shard().as_u16()
+        );
+        let performing = async {
+            let result = self.0.perform(operation).await;
+            if let Err(error) = &result {
+                tracing::debug!(%error, "not performed");
+            }
+            result
+        };
+        performing.instrument(span).await
     }
 
-    fn fetch(&self, wanted: Fetch) -> impl Future<Output = Result<Fetched, StoreError>> + Send {
-        self.0.fetch(wanted)
+    async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
+        let span = tracing::debug_span!("fetch", payloads = wanted.payloads.len());
+        self.0.fetch(wanted).instrument(span).await
     }
 
     fn hint(&self) -> impl Future<Output = Hint> + Send {
@@ -85,6 +96,16 @@ impl Inspect for SharedStore {
 impl fmt::Debug for SharedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedStore")
+    }
+}
+
+fn kind(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Register(_) => "register",
+        Operation::Submit(_) => "submit",
+        Operation::Claim(_) => "claim",
+        Operation::Lease(_) => "lease",
+        Operation::Settle(_) => "settle",
     }
 }
 

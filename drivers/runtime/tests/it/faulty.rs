@@ -25,6 +25,8 @@ pub(crate) struct Faults {
     pub(crate) submissions: AtomicU32,
     /// So many settles are committed without an answer.
     pub(crate) settles: AtomicU32,
+    /// So many looks at a run are not answered.
+    pub(crate) looks: AtomicU32,
 }
 
 /// A store with faults.
@@ -53,11 +55,16 @@ impl Faulty {
             Operation::Settle(_) => &self.faults.settles,
             Operation::Register(_) | Operation::Claim(_) | Operation::Lease(_) => return false,
         };
-        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            left.checked_sub(1)
-        })
-        .is_ok()
+        takes_one(left)
     }
+}
+
+/// Whether there was one left to take.
+fn takes_one(left: &AtomicU32) -> bool {
+    let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+        left.checked_sub(1)
+    });
+    taken.is_ok()
 }
 
 fn lost<T>() -> Result<T, StoreError> {
@@ -92,6 +99,9 @@ impl Store for Faulty {
 
 impl Inspect for Faulty {
     async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+        if takes_one(&self.faults.looks) {
+            return lost();
+        }
         self.store.run(id).await
     }
 

@@ -172,6 +172,7 @@ on_every_store! {
             assert_eq!(faulty.faults.submissions.load(Ordering::SeqCst), 0);
             assert_eq!((runs(client).await, run.existing()), (before + 1, false));
             faulty.faults.settles.store(2, Ordering::SeqCst);
+            faulty.faults.looks.store(3, Ordering::SeqCst);
             assert_eq!(run.result().await.unwrap(), "5 EUR");
             assert_eq!(journal_rows(client, run.id()).await, 2);
         }

@@ -48,8 +48,14 @@ impl GatewayClient {
     /// # Errors
     /// If the system's HTTP client cannot be set up.
     pub fn new(base: impl Into<String>) -> Result<GatewayClient, GatewayError> {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        Ok(GatewayClient { http, base: base.into() })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()?;
+        Ok(GatewayClient {
+            http,
+            base: base.into(),
+        })
     }
 
     /// What the gateway knows about an invoice. Reading changes nothing there; the key lets it recognise a repetition all
@@ -58,7 +64,10 @@ impl GatewayClient {
     /// # Errors
     /// If it gave no payment.
     pub async fn payment(&self, invoice: &str, key: &str) -> Result<Payment, GatewayError> {
-        let request = self.http.get(format!("{}/payments/{invoice}", self.base)).header("idempotency-key", key);
+        let request = self
+            .http
+            .get(format!("{}/payments/{invoice}", self.base))
+            .header("idempotency-key", key);
         let answer = request.send().await?;
         match answer.status() {
             status if status.is_success() => Ok(answer.json().await?),
@@ -76,7 +85,9 @@ impl GatewayError {
     pub fn into_step_error(self) -> StepError {
         match &self {
             GatewayError::Unreachable(_) => self.into(),
-            GatewayError::Unavailable(_) => StepError::retryable(GatewayError::UNAVAILABLE, self.to_string()),
+            GatewayError::Unavailable(_) => {
+                StepError::retryable(GatewayError::UNAVAILABLE, self.to_string())
+            }
             GatewayError::Refused(_) => StepError::permanent("gateway_refused", self.to_string()),
         }
     }

@@ -44,7 +44,10 @@ struct Requests {
 
 impl Default for Weather {
     fn default() -> Weather {
-        Weather { failures: 2, latency: Duration::from_millis(10) }
+        Weather {
+            failures: 2,
+            latency: Duration::from_millis(10),
+        }
     }
 }
 
@@ -56,14 +59,23 @@ impl Gateway {
     pub async fn open(weather: Weather) -> io::Result<Gateway> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Requests { weather, seen: Mutex::default() });
-        let routes = Router::new().route("/payments/{invoice}", get(payment)).with_state(state.clone());
+        let state = Arc::new(Requests {
+            weather,
+            seen: Mutex::default(),
+        });
+        let routes = Router::new()
+            .route("/payments/{invoice}", get(payment))
+            .with_state(state.clone());
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
                 tracing::error!(%error, "the gateway stopped");
             }
         });
-        Ok(Gateway { address, state, serving })
+        Ok(Gateway {
+            address,
+            state,
+            serving,
+        })
     }
 
     /// Where it listens.
@@ -73,7 +85,11 @@ impl Gateway {
 
     /// How many requests it has got about an invoice.
     pub fn requests(&self, invoice: &str) -> u32 {
-        let seen = self.state.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self
+            .state
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         seen.get(invoice).copied().unwrap_or(0)
     }
 }
@@ -97,7 +113,15 @@ impl Requests {
 async fn payment(State(state): State<Arc<Requests>>, Path(invoice): Path<String>) -> Response {
     tokio::time::sleep(state.weather.latency).await;
     if state.count(&invoice) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the gateway is down for maintenance").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the gateway is down for maintenance",
+        )
+            .into_response();
     }
-    Json(Payment { reference: format!("pay_{invoice}"), settled: true }).into_response()
+    Json(Payment {
+        reference: format!("pay_{invoice}"),
+        settled: true,
+    })
+    .into_response()
 }

@@ -6,9 +6,9 @@
 //!
 //! Invariant: rows are only ever added.
 
+use sqlx::Row;
 use squid_mesh::StepContext;
 use squid_mesh::core::id::RunId;
-use sqlx::Row;
 use uuid::Uuid;
 
 use super::Ledger;
@@ -27,14 +27,14 @@ pub struct Effect {
 }
 
 /// By `app_effects`' primary key.
-const INSERT: &str = "insert into app_effects (token, key, run, step, attempt) values ($1, $2, $3, $4, $5)";
+const INSERT: &str =
+    "insert into app_effects (token, key, run, step, attempt) values ($1, $2, $3, $4, $5)";
 
 /// By `app_effects_by_key`.
 const COUNT: &str = "select count(*) from app_effects where key = $1";
 
 /// By `app_effects_by_run`.
-const OF_RUN: &str =
-    "select key, step, attempt, token from app_effects where run = $1 order by step, attempt, token";
+const OF_RUN: &str = "select key, step, attempt, token from app_effects where run = $1 order by step, attempt, token";
 
 impl Ledger {
     /// Records that the body of this attempt is being executed, and says how many executions of the step there have been,
@@ -64,13 +64,17 @@ impl Ledger {
     /// # Errors
     /// If the database does not answer.
     pub async fn effects(&self, run: RunId) -> Result<Vec<Effect>, sqlx::Error> {
-        let rows = sqlx::query(OF_RUN).bind(run.to_string()).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(OF_RUN)
+            .bind(run.to_string())
+            .fetch_all(&self.pool)
+            .await?;
         let effects = rows.iter().map(|row| {
             let attempt: i64 = row.try_get(2)?;
             Ok(Effect {
                 key: row.try_get(0)?,
                 step: row.try_get(1)?,
-                attempt: u32::try_from(attempt).map_err(|error| sqlx::Error::Decode(error.into()))?,
+                attempt: u32::try_from(attempt)
+                    .map_err(|error| sqlx::Error::Decode(error.into()))?,
                 token: row.try_get(3)?,
             })
         });

@@ -16,8 +16,16 @@ impl Ledger {
     ///
     /// # Errors
     /// If the database does not take it; trying again is safe.
-    pub async fn write_figure(&self, subject: &str, name: &str, value: i64) -> Result<(), sqlx::Error> {
-        let upsert = sqlx::query(UPSERT).bind(subject.to_owned()).bind(name.to_owned()).bind(value);
+    pub async fn write_figure(
+        &self,
+        subject: &str,
+        name: &str,
+        value: i64,
+    ) -> Result<(), sqlx::Error> {
+        let upsert = sqlx::query(UPSERT)
+            .bind(subject.to_owned())
+            .bind(name.to_owned())
+            .bind(value);
         upsert.execute(&self.pool).await?;
         Ok(())
     }
@@ -27,7 +35,9 @@ impl Ledger {
     /// # Errors
     /// If the database does not answer.
     pub async fn figure(&self, subject: &str, name: &str) -> Result<Option<i64>, sqlx::Error> {
-        let select = sqlx::query(SELECT).bind(subject.to_owned()).bind(name.to_owned());
+        let select = sqlx::query(SELECT)
+            .bind(subject.to_owned())
+            .bind(name.to_owned());
         let row = select.fetch_optional(&self.pool).await?;
         row.map(|row| row.try_get(0)).transpose()
     }

@@ -34,15 +34,24 @@ const INSERT: &str = "insert into app_invoices (id, customer, cents, status) val
 
 const SELECT: &str = "select id, customer, cents, status, payment from app_invoices where id = $1";
 
-const PAY: &str = "update app_invoices set status = 'paid', payment = $2 where id = $1 and status = 'open'";
+const PAY: &str =
+    "update app_invoices set status = 'paid', payment = $2 where id = $1 and status = 'open'";
 
 impl Ledger {
     /// Writes an invoice. One that exists stays as it is.
     ///
     /// # Errors
     /// If the database does not take it; trying again is safe.
-    pub async fn add_invoice(&self, id: &str, customer: &str, cents: i64) -> Result<(), sqlx::Error> {
-        let insert = sqlx::query(INSERT).bind(id.to_owned()).bind(customer.to_owned()).bind(cents);
+    pub async fn add_invoice(
+        &self,
+        id: &str,
+        customer: &str,
+        cents: i64,
+    ) -> Result<(), sqlx::Error> {
+        let insert = sqlx::query(INSERT)
+            .bind(id.to_owned())
+            .bind(customer.to_owned())
+            .bind(cents);
         insert.execute(&self.pool).await?;
         Ok(())
     }
@@ -52,7 +61,10 @@ impl Ledger {
     /// # Errors
     /// If the database does not answer.
     pub async fn invoice(&self, id: &str) -> Result<Option<Invoice>, sqlx::Error> {
-        let row = sqlx::query(SELECT).bind(id.to_owned()).fetch_optional(&self.pool).await?;
+        let row = sqlx::query(SELECT)
+            .bind(id.to_owned())
+            .fetch_optional(&self.pool)
+            .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Invoice {
             id: row.try_get(0)?,
@@ -68,7 +80,9 @@ impl Ledger {
     /// # Errors
     /// If the database does not take it; trying again is safe.
     pub async fn pay_invoice(&self, id: &str, payment: &str) -> Result<(), sqlx::Error> {
-        let pay = sqlx::query(PAY).bind(id.to_owned()).bind(payment.to_owned());
+        let pay = sqlx::query(PAY)
+            .bind(id.to_owned())
+            .bind(payment.to_owned());
         pay.execute(&self.pool).await?;
         Ok(())
     }

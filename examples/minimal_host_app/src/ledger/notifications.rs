@@ -17,7 +17,10 @@ impl Ledger {
     /// # Errors
     /// If the database does not take it; trying again is safe.
     pub async fn notify(&self, key: &str, invoice: &str, body: &str) -> Result<(), sqlx::Error> {
-        let insert = sqlx::query(INSERT).bind(key.to_owned()).bind(invoice.to_owned()).bind(body.to_owned());
+        let insert = sqlx::query(INSERT)
+            .bind(key.to_owned())
+            .bind(invoice.to_owned())
+            .bind(body.to_owned());
         insert.execute(&self.pool).await?;
         Ok(())
     }
@@ -27,7 +30,10 @@ impl Ledger {
     /// # Errors
     /// If the database does not answer.
     pub async fn notifications(&self, invoice: &str) -> Result<Vec<String>, sqlx::Error> {
-        let rows = sqlx::query(BODIES).bind(invoice.to_owned()).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(BODIES)
+            .bind(invoice.to_owned())
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 }

@@ -83,11 +83,17 @@ impl Check {
         self.run = Some(inspection.run);
         self.status = Some(inspection.status);
         self.steps = inspection.steps.len();
-        self.attempts = inspection.steps.iter().map(|step| step.executed + step.lost).sum();
+        self.attempts = inspection
+            .steps
+            .iter()
+            .map(|step| step.executed + step.lost)
+            .sum();
         self.duration = inspection.updated.since(inspection.created);
         self.equal("status", inspection.status, status);
         let executed = inspection.steps.iter().filter(|step| step.executed > 0);
-        let executed: BTreeMap<&str, u32> = executed.map(|step| (step.name.as_str(), step.executed)).collect();
+        let executed: BTreeMap<&str, u32> = executed
+            .map(|step| (step.name.as_str(), step.executed))
+            .collect();
         self.equal("attempts", executed, expected.iter().copied().collect());
         let lost: u32 = inspection.steps.iter().map(|step| step.lost).sum();
         self.equal("lost attempts", lost, 0);
@@ -98,21 +104,75 @@ impl Check {
     fn effects(&mut self, effects: &[Effect], expected: &[(&str, u32)]) {
         let mut attempts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
         for effect in effects {
-            attempts.entry(&effect.step).or_default().push(effect.attempt);
+            attempts
+                .entry(&effect.step)
+                .or_default()
+                .push(effect.attempt);
         }
-        let expected = expected.iter().map(|(step, executed)| (*step, (1..=*executed).collect())).collect();
+        let expected = expected
+            .iter()
+            .map(|(step, executed)| (*step, (1..=*executed).collect()))
+            .collect();
         self.equal("attempts that had an effect", attempts, expected);
     }
 
     /// Compares the failures of a step that the journal has, in order: their code, and how many.
     pub fn failures(&mut self, history: &[HistoryEntry], step: &str, code: &str, expected: usize) {
-        let failed = history.iter().filter(|entry| entry.event == "failed" && entry.step.as_deref() == Some(step));
+        let failed = history
+            .iter()
+            .filter(|entry| entry.event == "failed" && entry.step.as_deref() == Some(step));
         let failed: Vec<&str> = failed.map(|entry| entry.summary.as_str()).collect();
-        self.equal(&format!("recorded failures of {step}"), failed.len(), expected);
+        self.equal(
+            &format!("recorded failures of {step}"),
+            failed.len(),
+            expected,
+        );
         for summary in failed {
             if !summary.contains(&format!("failed with {code}:")) {
-                self.deviate(format!("recorded failure of {step}: {summary:?} has another code than {code}"));
+                self.deviate(format!(
+                    "recorded failure of {step}: {summary:?} has another code than {code}"
+                ));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_as_expected_is_no_deviation_and_everything_else_is_told() {
+        let mut check = Check::new("lunch");
+        check.equal("seats", 2, 2);
+        assert_eq!(check.deviations, [""; 0]);
+        check.equal("seats", 2, 3);
+        check.failures(&[], "cook", "burnt", 1);
+        assert_eq!(
+            check.deviations,
+            [
+                "seats: found 2, expected 3",
+                "recorded failures of cook: found 0, expected 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_attempt_without_an_effect_and_an_effect_without_an_attempt_deviate() {
+        let effect = |step: &str, attempt: u32| Effect {
+            key: step.to_owned(),
+            step: step.to_owned(),
+            attempt,
+            token: format!("{step} {attempt}"),
+        };
+        let deviations = |effects: &[Effect]| {
+            let mut check = Check::new("lunch");
+            check.effects(effects, &[("cook", 2), ("serve", 1)]);
+            check.deviations.len()
+        };
+        let all = [effect("cook", 1), effect("cook", 2), effect("serve", 1)];
+        assert_eq!(deviations(&all), 0);
+        assert_eq!(deviations(&all[..2]), 1);
+        assert_eq!(deviations(&[all.as_slice(), &all[2..]].concat()), 1);
     }
 }

@@ -40,14 +40,27 @@ impl Scene {
         let reaching = async {
             loop {
                 let inspection = run.inspect().await?;
-                if inspection.step(step).is_some_and(|step| step.status == status) {
+                if inspection
+                    .step(step)
+                    .is_some_and(|step| step.status == status)
+                {
                     return anyhow::Ok(());
                 }
-                anyhow::ensure!(!inspection.status.is_terminal(), "run {} ended as {}", run.id(), inspection.status);
+                anyhow::ensure!(
+                    !inspection.status.is_terminal(),
+                    "run {} ended as {}",
+                    run.id(),
+                    inspection.status
+                );
                 tokio::time::sleep(LOOK).await;
             }
         };
         let reached = tokio::time::timeout(PATIENCE, reaching).await;
-        reached.map_err(|_| anyhow::anyhow!("step {step} of run {} is not {status:?} within {PATIENCE:?}", run.id()))?
+        reached.map_err(|_| {
+            anyhow::anyhow!(
+                "step {step} of run {} is not {status:?} within {PATIENCE:?}",
+                run.id()
+            )
+        })?
     }
 }

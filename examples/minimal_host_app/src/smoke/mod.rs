@@ -52,12 +52,24 @@ pub async fn run(args: SmokeArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let mut place = args.database.place()?;
     let (store, ledger) = place.open().await?;
-    let gateway = Gateway::open(Weather::default()).await.context("cannot open the gateway")?;
+    let gateway = Gateway::open(Weather::default())
+        .await
+        .context("cannot open the gateway")?;
     let app = App::new(ledger, GatewayClient::new(gateway.url())?);
     let workflows = Workflows::new(&app)?;
-    let runtime = workflows.register(Runtime::builder(&store)).start().await.context("cannot start the runtime")?;
+    let runtime = workflows
+        .register(Runtime::builder(&store))
+        .start()
+        .await
+        .context("cannot start the runtime")?;
     let mark = Uuid::new_v4().simple().to_string();
-    let scene = Scene { app, gateway, workflows, client: runtime.client().clone(), mark };
+    let scene = Scene {
+        app,
+        gateway,
+        workflows,
+        client: runtime.client().clone(),
+        mark,
+    };
     let checks = perform(scenarios::all(&Arc::new(scene))).await;
     runtime.shutdown().await;
 
@@ -94,7 +106,8 @@ async fn perform(scenarios: Vec<Scenario>) -> Vec<Check> {
 
 /// Shows how far it is, on terminals only.
 fn progress(scenarios: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {pos}/{len} workflows have ended ({elapsed})");
+    let style =
+        ProgressStyle::with_template("{spinner} {pos}/{len} workflows have ended ({elapsed})");
     let bar = ProgressBar::new(u64::try_from(scenarios).unwrap_or(u64::MAX));
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(100));

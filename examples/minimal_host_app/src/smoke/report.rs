@@ -49,7 +49,11 @@ impl Report {
     pub fn new(store: &str, checks: Vec<Check>, wall: Duration) -> Report {
         let told = |check: &Check| {
             let name = check.name.clone();
-            check.deviations.iter().map(move |what| format!("{name}: {what}")).collect::<Vec<_>>()
+            check
+                .deviations
+                .iter()
+                .map(move |what| format!("{name}: {what}"))
+                .collect::<Vec<_>>()
         };
         let deviations: Vec<String> = checks.iter().flat_map(told).collect();
         Report {
@@ -97,8 +101,12 @@ impl Report {
     fn verdict(&self) -> String {
         let (runs, store, seconds) = (self.workflows.len(), &self.store, self.wall_seconds);
         match self.deviations.len() {
-            0 => format!("ok: {runs} workflows ended as they should, on {store}, in {seconds:.1} s"),
-            found => format!("NOT ok: {found} deviations among {runs} workflows, on {store}, in {seconds:.1} s"),
+            0 => {
+                format!("ok: {runs} workflows ended as they should, on {store}, in {seconds:.1} s")
+            }
+            found => format!(
+                "NOT ok: {found} deviations among {runs} workflows, on {store}, in {seconds:.1} s"
+            ),
         }
     }
 }
@@ -108,10 +116,41 @@ impl From<Check> for WorkflowReport {
         WorkflowReport {
             name: check.name,
             run: check.run.map(|run| run.to_string()).unwrap_or_default(),
-            status: check.status.map_or_else(|| "unknown".to_owned(), |status| status.to_string()),
+            status: check
+                .status
+                .map_or_else(|| "unknown".to_owned(), |status| status.to_string()),
             steps: check.steps,
             attempts: check.attempts,
             ms: u64::try_from(check.duration.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_deviation_makes_the_whole_report_not_ok() {
+        let good = Report::new(
+            "sqlite",
+            vec![Check::new("a")],
+            Duration::from_millis(1_500),
+        );
+        assert!(good.ok && good.verdict().starts_with("ok: 1 workflows"));
+        let json = serde_json::to_value(&good).expect("a report is JSON");
+        assert_eq!(json["wall_seconds"], 1.5);
+        assert!(json.get("deviations").is_none());
+
+        let mut deviating = Check::new("b");
+        deviating.deviate("the soup is cold");
+        let bad = Report::new("sqlite", vec![Check::new("a"), deviating], Duration::ZERO);
+        assert!(
+            !bad.ok
+                && bad
+                    .verdict()
+                    .starts_with("NOT ok: 1 deviations among 2 workflows")
+        );
+        assert_eq!(bad.deviations, ["b: the soup is cold"]);
     }
 }

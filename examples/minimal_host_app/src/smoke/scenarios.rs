@@ -39,7 +39,11 @@ where
     Fut: Future<Output = anyhow::Result<Check>> + Send + 'static,
 {
     let performing = body(scene.clone(), Check::new(name));
-    Box::pin(async move { performing.await.unwrap_or_else(|error| Check::broken(name, error.as_ref())) })
+    Box::pin(async move {
+        performing
+            .await
+            .unwrap_or_else(|error| Check::broken(name, error.as_ref()))
+    })
 }
 
 async fn payment_recovery(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
@@ -47,96 +51,230 @@ async fn payment_recovery(scene: Arc<Scene>, mut check: Check) -> anyhow::Result
     let invoice = format!("invoice-{}", scene.mark);
     ledger.add_invoice(&invoice, "Ada", 4_200).await?;
     let workflow = scene.workflows.payment_recovery.reference();
-    let run = scene.client.start(&workflow, UnpaidInvoice { invoice: invoice.clone() }).key(&invoice).await?;
-    let again = scene.client.start(&workflow, UnpaidInvoice { invoice: invoice.clone() }).key(&invoice).await?;
-    check.equal("a second start under the same key", (again.id(), again.existing()), (run.id(), true));
+    let run = scene
+        .client
+        .start(
+            &workflow,
+            UnpaidInvoice {
+                invoice: invoice.clone(),
+            },
+        )
+        .key(&invoice)
+        .await?;
+    let again = scene
+        .client
+        .start(
+            &workflow,
+            UnpaidInvoice {
+                invoice: invoice.clone(),
+            },
+        )
+        .key(&invoice)
+        .await?;
+    check.equal(
+        "a second start under the same key",
+        (again.id(), again.existing()),
+        (run.id(), true),
+    );
 
     let ended = scene.ended(&run).await?;
     let failures = Weather::default().failures;
-    let attempts = [("load_invoice", 1), ("check_gateway", failures + 1), ("notify_customer", 1)];
+    let attempts = [
+        ("load_invoice", 1),
+        ("check_gateway", failures + 1),
+        ("notify_customer", 1),
+    ];
     check.ended(&ended, Status::Completed, &attempts);
-    check.failures(&ended.history, "check_gateway", GatewayError::UNAVAILABLE, failures as usize);
-    check.equal("requests at the gateway", scene.gateway.requests(&invoice), failures + 1);
+    check.failures(
+        &ended.history,
+        "check_gateway",
+        GatewayError::UNAVAILABLE,
+        failures as usize,
+    );
+    check.equal(
+        "requests at the gateway",
+        scene.gateway.requests(&invoice),
+        failures + 1,
+    );
     if check.duration < payment_recovery::SETTLEMENT {
-        check.deviate(format!("the settlement was waited for less than {:?}", payment_recovery::SETTLEMENT));
+        check.deviate(format!(
+            "the settlement was waited for less than {:?}",
+            payment_recovery::SETTLEMENT
+        ));
     }
     let payment = format!("pay_{invoice}");
-    let receipt = Receipt { invoice: invoice.clone(), payment: payment.clone(), cents: 4_200 };
+    let receipt = Receipt {
+        invoice: invoice.clone(),
+        payment: payment.clone(),
+        cents: 4_200,
+    };
     check.equal("result", run.result().await.ok(), Some(receipt));
-    let row = ledger.invoice(&invoice).await?.map(|row| (row.status, row.payment));
+    let row = ledger
+        .invoice(&invoice)
+        .await?
+        .map(|row| (row.status, row.payment));
     check.equal("invoice", row, Some((PAID.to_owned(), Some(payment))));
-    check.equal("messages to the customer", ledger.notifications(&invoice).await?.len(), 1);
+    check.equal(
+        "messages to the customer",
+        ledger.notifications(&invoice).await?.len(),
+        1,
+    );
     Ok(check)
 }
 
 async fn dependency_recovery(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
     let shop = format!("shop-{}", scene.mark);
-    let outage = Outage { shop: shop.clone(), products: 120, prices: 340 };
-    let run = scene.client.start(&scene.workflows.dependency_recovery.reference(), outage).await?;
+    let outage = Outage {
+        shop: shop.clone(),
+        products: 120,
+        prices: 340,
+    };
+    let run = scene
+        .client
+        .start(&scene.workflows.dependency_recovery.reference(), outage)
+        .await?;
     let ended = scene.ended(&run).await?;
-    let attempts = [("rebuild_catalogue", 1), ("rebuild_prices", 1), ("reopen_shop", 1)];
+    let attempts = [
+        ("rebuild_catalogue", 1),
+        ("rebuild_prices", 1),
+        ("reopen_shop", 1),
+    ];
     check.ended(&ended, Status::Completed, &attempts);
     let last = ended.history.last().and_then(|entry| entry.step.as_deref());
     check.equal("the last step to succeed", last, Some("reopen_shop"));
     check.equal("result", run.result().await.ok(), Some(460));
-    let total = scene.app.ledger.figure(&shop, dependency_recovery::TOTAL).await?;
+    let total = scene
+        .app
+        .ledger
+        .figure(&shop, dependency_recovery::TOTAL)
+        .await?;
     check.equal("total", total, Some(460));
     Ok(check)
 }
 
 async fn cancellable_wait(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
     let name = format!("reservation-{}", scene.mark);
-    let reservation = Reservation { name: name.clone(), seats: 2 };
-    let run = scene.client.start(&scene.workflows.cancellable_wait.reference(), reservation).await?;
+    let reservation = Reservation {
+        name: name.clone(),
+        seats: 2,
+    };
+    let run = scene
+        .client
+        .start(&scene.workflows.cancellable_wait.reference(), reservation)
+        .await?;
     scene.reached(&run, "hold", StepStatus::Waiting).await?;
-    let cancelled = run.cancel().actor("smoke").reason("the guests do not come").await?;
+    let cancelled = run
+        .cancel()
+        .actor("smoke")
+        .reason("the guests do not come")
+        .await?;
     check.equal("answer to the cancel", cancelled.status, Status::Cancelled);
 
     let ended = scene.ended(&run).await?;
     check.ended(&ended, Status::Cancelled, &[("hold_seats", 1)]);
-    let cancel = ended.inspection.cancel.as_ref().and_then(|cancel| cancel.actor.as_deref());
+    let cancel = ended
+        .inspection
+        .cancel
+        .as_ref()
+        .and_then(|cancel| cancel.actor.as_deref());
     check.equal("who cancelled", cancel, Some("smoke"));
-    let statuses: Vec<StepStatus> = ended.inspection.steps.iter().map(|step| step.status).collect();
-    check.equal("steps", statuses, vec![StepStatus::Succeeded, StepStatus::Cancelled, StepStatus::Cancelled]);
-    let held = scene.app.ledger.figure(&name, cancellable_wait::HELD).await?;
+    let statuses: Vec<StepStatus> = ended
+        .inspection
+        .steps
+        .iter()
+        .map(|step| step.status)
+        .collect();
+    check.equal(
+        "steps",
+        statuses,
+        vec![
+            StepStatus::Succeeded,
+            StepStatus::Cancelled,
+            StepStatus::Cancelled,
+        ],
+    );
+    let held = scene
+        .app
+        .ledger
+        .figure(&name, cancellable_wait::HELD)
+        .await?;
     check.equal("seats held", held, Some(2));
     Ok(check)
 }
 
 async fn retry_verification(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
     let name = format!("flaky-{}", scene.mark);
-    let flaky = Flaky { name: name.clone(), failures: 3 };
-    let run = scene.client.start(&scene.workflows.retry_verification.reference(), flaky).await?;
+    let flaky = Flaky {
+        name: name.clone(),
+        failures: 3,
+    };
+    let run = scene
+        .client
+        .start(&scene.workflows.retry_verification.reference(), flaky)
+        .await?;
     let ended = scene.ended(&run).await?;
-    check.ended(&ended, Status::Completed, &[("flaky_step", 4), ("note_executions", 1)]);
+    check.ended(
+        &ended,
+        Status::Completed,
+        &[("flaky_step", 4), ("note_executions", 1)],
+    );
     check.failures(&ended.history, "flaky_step", retry_verification::FLAKY, 3);
     check.equal("result", run.result().await.ok(), Some(4));
-    let noted = scene.app.ledger.figure(&name, retry_verification::EXECUTIONS).await?;
+    let noted = scene
+        .app
+        .ledger
+        .figure(&name, retry_verification::EXECUTIONS)
+        .await?;
     check.equal("noted executions", noted, Some(4));
     Ok(check)
 }
 
 async fn timeout_recovery(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
     let name = format!("report-{}", scene.mark);
-    let report = SlowReport { name: name.clone(), pages: 7 };
-    let run = scene.client.start(&scene.workflows.timeout_recovery.reference(), report).await?;
+    let report = SlowReport {
+        name: name.clone(),
+        pages: 7,
+    };
+    let run = scene
+        .client
+        .start(&scene.workflows.timeout_recovery.reference(), report)
+        .await?;
     let ended = scene.ended(&run).await?;
     check.ended(&ended, Status::Completed, &[("render_report", 2)]);
     check.failures(&ended.history, "render_report", code::TIMEOUT, 1);
     check.equal("result", run.result().await.ok(), Some(7));
-    check.equal("pages", scene.app.ledger.figure(&name, timeout_recovery::PAGES).await?, Some(7));
+    check.equal(
+        "pages",
+        scene
+            .app
+            .ledger
+            .figure(&name, timeout_recovery::PAGES)
+            .await?,
+        Some(7),
+    );
     Ok(check)
 }
 
 async fn run_deadline(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
     let offer = format!("offer-{}", scene.mark);
-    let run = scene.client.start(&scene.workflows.run_deadline.reference(), Overdue { offer }).await?;
+    let run = scene
+        .client
+        .start(&scene.workflows.run_deadline.reference(), Overdue { offer })
+        .await?;
     let ended = scene.ended(&run).await?;
     check.ended(&ended, Status::Failed, &[]);
-    let failure = ended.inspection.failure.as_ref().map(|failure| failure.code.as_str());
+    let failure = ended
+        .inspection
+        .failure
+        .as_ref()
+        .map(|failure| failure.code.as_str());
     check.equal("failure", failure, Some(code::DEADLINE_EXCEEDED));
     if check.duration < run_deadline::DEADLINE || check.duration > run_deadline::DEADLINE + LATE {
-        check.deviate(format!("the run failed after {:?}, its deadline is {:?}", check.duration, run_deadline::DEADLINE));
+        check.deviate(format!(
+            "the run failed after {:?}, its deadline is {:?}",
+            check.duration,
+            run_deadline::DEADLINE
+        ));
     }
     Ok(check)
 }

@@ -23,6 +23,7 @@ pub const HELD: &str = "held";
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Reservation {
     /// Its name.
     pub name: String,
@@ -39,17 +40,31 @@ pub fn workflow(app: &Arc<App>) -> Result<Workflow<Reservation, ()>, BuildError>
     wf.label("Cancellable wait");
     let held = wf.step("hold_seats", reservation, app_step(app, hold_seats));
     let hold = wf.wait("hold", HOLD, held);
-    let released = wf.step("release_seats", reservation, app_step(app, release_seats).after(&hold));
+    let released = wf.step(
+        "release_seats",
+        reservation,
+        app_step(app, release_seats).after(&hold),
+    );
     wf.finish(released)
 }
 
-async fn hold_seats(app: Arc<App>, cx: StepContext, reservation: Reservation) -> Result<(), StepError> {
+async fn hold_seats(
+    app: Arc<App>,
+    cx: StepContext,
+    reservation: Reservation,
+) -> Result<(), StepError> {
     app.ledger.record_effect(&cx).await?;
-    app.ledger.write_figure(&reservation.name, HELD, reservation.seats).await?;
+    app.ledger
+        .write_figure(&reservation.name, HELD, reservation.seats)
+        .await?;
     Ok(())
 }
 
-async fn release_seats(app: Arc<App>, cx: StepContext, reservation: Reservation) -> Result<(), StepError> {
+async fn release_seats(
+    app: Arc<App>,
+    cx: StepContext,
+    reservation: Reservation,
+) -> Result<(), StepError> {
     app.ledger.record_effect(&cx).await?;
     app.ledger.write_figure(&reservation.name, HELD, 0).await?;
     Ok(())

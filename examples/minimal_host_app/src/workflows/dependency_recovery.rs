@@ -18,6 +18,7 @@ pub const NAME: &str = "dependency_recovery";
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Outage {
     /// The shop.
     pub shop: String,
@@ -43,21 +44,37 @@ pub const TOTAL: &str = "total";
 pub fn workflow(app: &Arc<App>) -> Result<Workflow<Outage, i64>, BuildError> {
     let (mut wf, outage) = Workflow::builder::<Outage>(NAME, 1);
     wf.label("Dependency recovery");
-    let catalogue = wf.step("rebuild_catalogue", outage, app_step(app, rebuild_catalogue));
+    let catalogue = wf.step(
+        "rebuild_catalogue",
+        outage,
+        app_step(app, rebuild_catalogue),
+    );
     let prices = wf.step("rebuild_prices", outage, app_step(app, rebuild_prices));
-    let total = wf.step("reopen_shop", (outage, catalogue, prices), app_step(app, reopen_shop));
+    let total = wf.step(
+        "reopen_shop",
+        (outage, catalogue, prices),
+        app_step(app, reopen_shop),
+    );
     wf.finish(total)
 }
 
-async fn rebuild_catalogue(app: Arc<App>, cx: StepContext, outage: Outage) -> Result<i64, StepError> {
+async fn rebuild_catalogue(
+    app: Arc<App>,
+    cx: StepContext,
+    outage: Outage,
+) -> Result<i64, StepError> {
     app.ledger.record_effect(&cx).await?;
-    app.ledger.write_figure(&outage.shop, CATALOGUE, outage.products).await?;
+    app.ledger
+        .write_figure(&outage.shop, CATALOGUE, outage.products)
+        .await?;
     Ok(outage.products)
 }
 
 async fn rebuild_prices(app: Arc<App>, cx: StepContext, outage: Outage) -> Result<i64, StepError> {
     app.ledger.record_effect(&cx).await?;
-    app.ledger.write_figure(&outage.shop, PRICES, outage.prices).await?;
+    app.ledger
+        .write_figure(&outage.shop, PRICES, outage.prices)
+        .await?;
     Ok(outage.prices)
 }
 
@@ -67,9 +84,13 @@ async fn reopen_shop(
     (outage, catalogue, prices): (Outage, i64, i64),
 ) -> Result<i64, StepError> {
     app.ledger.record_effect(&cx).await?;
-    let written = (app.ledger.figure(&outage.shop, CATALOGUE).await?, app.ledger.figure(&outage.shop, PRICES).await?);
+    let written = (
+        app.ledger.figure(&outage.shop, CATALOGUE).await?,
+        app.ledger.figure(&outage.shop, PRICES).await?,
+    );
     if written != (Some(catalogue), Some(prices)) {
-        let message = format!("the roots gave {catalogue} and {prices}, the tables hold {written:?}");
+        let message =
+            format!("the roots gave {catalogue} and {prices}, the tables hold {written:?}");
         return Err(StepError::permanent("not_rebuilt", message));
     }
     let total = catalogue.saturating_add(prices);

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use squid_mesh::{BuildError, Retry, RuntimeBuilder, StepContext, StepError, StepSpec, Workflow, step};
+use squid_mesh::{
+    BuildError, Retry, RuntimeBuilder, StepContext, StepError, StepSpec, Workflow, step,
+};
 
 use crate::app::App;
 use cancellable_wait::Reservation;

@@ -27,6 +27,7 @@ pub const SETTLEMENT: Duration = Duration::from_millis(300);
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct UnpaidInvoice {
     /// The invoice's id.
     pub invoice: String,
@@ -61,24 +62,46 @@ pub fn workflow(app: &Arc<App>) -> Result<Workflow<UnpaidInvoice, Receipt>, Buil
             .queue(QUEUE)
             .after(&settlement),
     );
-    let receipt = wf.step("notify_customer", (invoice, payment), app_step(app, notify_customer));
+    let receipt = wf.step(
+        "notify_customer",
+        (invoice, payment),
+        app_step(app, notify_customer),
+    );
     wf.finish(receipt)
 }
 
-async fn load_invoice(app: Arc<App>, cx: StepContext, request: UnpaidInvoice) -> Result<Invoice, StepError> {
+async fn load_invoice(
+    app: Arc<App>,
+    cx: StepContext,
+    request: UnpaidInvoice,
+) -> Result<Invoice, StepError> {
     app.ledger.record_effect(&cx).await?;
     let invoice = app.ledger.invoice(&request.invoice).await?;
-    invoice.ok_or_else(|| StepError::permanent("unknown_invoice", format!("there is no invoice {}", request.invoice)))
+    invoice.ok_or_else(|| {
+        StepError::permanent(
+            "unknown_invoice",
+            format!("there is no invoice {}", request.invoice),
+        )
+    })
 }
 
-async fn check_gateway(app: Arc<App>, cx: StepContext, invoice: Invoice) -> Result<Payment, StepError> {
+async fn check_gateway(
+    app: Arc<App>,
+    cx: StepContext,
+    invoice: Invoice,
+) -> Result<Payment, StepError> {
     app.ledger.record_effect(&cx).await?;
     let asked = app.gateway.payment(&invoice.id, cx.idempotency_key()).await;
     let payment = asked.map_err(|error| error.into_step_error())?;
     if !payment.settled {
-        return Err(StepError::retryable("unsettled", format!("payment {} is not settled", payment.reference)));
+        return Err(StepError::retryable(
+            "unsettled",
+            format!("payment {} is not settled", payment.reference),
+        ));
     }
-    app.ledger.pay_invoice(&invoice.id, &payment.reference).await?;
+    app.ledger
+        .pay_invoice(&invoice.id, &payment.reference)
+        .await?;
     Ok(payment)
 }
 
@@ -88,8 +111,17 @@ async fn notify_customer(
     (invoice, payment): (Invoice, Payment),
 ) -> Result<Receipt, StepError> {
     app.ledger.record_effect(&cx).await?;
-    let body = format!("Dear {}, we have received {} cents. Thank you.", invoice.customer, invoice.cents);
+    let body = format!(
+        "Dear {}, we have received {} cents. Thank you.",
+        invoice.customer, invoice.cents
+    );
     // The key is the same for every attempt of this step: a repetition sends nothing.
-    app.ledger.notify(cx.idempotency_key(), &invoice.id, &body).await?;
-    Ok(Receipt { invoice: invoice.id, payment: payment.reference, cents: invoice.cents })
+    app.ledger
+        .notify(cx.idempotency_key(), &invoice.id, &body)
+        .await?;
+    Ok(Receipt {
+        invoice: invoice.id,
+        payment: payment.reference,
+        cents: invoice.cents,
+    })
 }

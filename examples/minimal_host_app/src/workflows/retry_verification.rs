@@ -22,6 +22,7 @@ pub const EXECUTIONS: &str = "executions";
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Flaky {
     /// Its name.
     pub name: String,
@@ -36,16 +37,28 @@ pub struct Flaky {
 pub fn workflow(app: &Arc<App>) -> Result<Workflow<Flaky, u32>, BuildError> {
     let (mut wf, flaky) = Workflow::builder::<Flaky>(NAME, 1);
     wf.label("Retry verification");
-    let executions = wf.step("flaky_step", flaky, app_step(app, flaky_step).retry(attempts(6)));
-    let noted = wf.step("note_executions", (flaky, executions), app_step(app, note_executions).priority(5));
+    let executions = wf.step(
+        "flaky_step",
+        flaky,
+        app_step(app, flaky_step).retry(attempts(6)),
+    );
+    let noted = wf.step(
+        "note_executions",
+        (flaky, executions),
+        app_step(app, note_executions).priority(5),
+    );
     wf.finish(noted)
 }
 
 async fn flaky_step(app: Arc<App>, cx: StepContext, flaky: Flaky) -> Result<u32, StepError> {
     let executions = app.ledger.record_effect(&cx).await?;
     if executions <= flaky.failures {
-        let message = format!("execution {executions} fails, as {} are told to", flaky.failures);
-        return Err(StepError::retryable(FLAKY, message).details(serde_json::json!({ "execution": executions })));
+        let message = format!(
+            "execution {executions} fails, as {} are told to",
+            flaky.failures
+        );
+        return Err(StepError::retryable(FLAKY, message)
+            .details(serde_json::json!({ "execution": executions })));
     }
     Ok(executions)
 }
@@ -56,6 +69,8 @@ async fn note_executions(
     (flaky, executions): (Flaky, u32),
 ) -> Result<u32, StepError> {
     app.ledger.record_effect(&cx).await?;
-    app.ledger.write_figure(&flaky.name, EXECUTIONS, i64::from(executions)).await?;
+    app.ledger
+        .write_figure(&flaky.name, EXECUTIONS, i64::from(executions))
+        .await?;
     Ok(executions)
 }

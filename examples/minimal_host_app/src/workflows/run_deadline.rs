@@ -23,6 +23,7 @@ const WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Overdue {
     /// The offer's name.
     pub offer: String,
@@ -36,7 +37,11 @@ pub fn workflow(app: &Arc<App>) -> Result<Workflow<Overdue, ()>, BuildError> {
     let (mut wf, overdue) = Workflow::builder::<Overdue>(NAME, 1);
     wf.label("Run deadline").deadline(DEADLINE);
     let answer = wf.wait("wait_for_answer", WAIT, ());
-    let taken = wf.step("take_offer", overdue, app_step(app, take_offer).after(&answer));
+    let taken = wf.step(
+        "take_offer",
+        overdue,
+        app_step(app, take_offer).after(&answer),
+    );
     wf.finish(taken)
 }
 

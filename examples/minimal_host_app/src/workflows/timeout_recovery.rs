@@ -23,6 +23,7 @@ pub const PAGES: &str = "pages";
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SlowReport {
     /// Its name.
     pub name: String,
@@ -37,7 +38,11 @@ pub struct SlowReport {
 pub fn workflow(app: &Arc<App>) -> Result<Workflow<SlowReport, u32>, BuildError> {
     let (mut wf, report) = Workflow::builder::<SlowReport>(NAME, 1);
     wf.label("Timeout recovery");
-    let rendered = wf.step("render_report", report, app_step(app, render).retry(attempts(5)).timeout(TIMEOUT));
+    let rendered = wf.step(
+        "render_report",
+        report,
+        app_step(app, render).retry(attempts(5)).timeout(TIMEOUT),
+    );
     wf.finish(rendered)
 }
 
@@ -46,6 +51,8 @@ async fn render(app: Arc<App>, cx: StepContext, report: SlowReport) -> Result<u3
         // A renderer that never answers.
         std::future::pending::<()>().await;
     }
-    app.ledger.write_figure(&report.name, PAGES, i64::from(report.pages)).await?;
+    app.ledger
+        .write_figure(&report.name, PAGES, i64::from(report.pages))
+        .await?;
     Ok(report.pages)
 }

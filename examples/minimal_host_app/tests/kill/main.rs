@@ -43,7 +43,9 @@ async fn every_run_ends_as_it_should_on_sqlite_however_often_its_worker_is_kille
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_run_ends_as_it_should_on_postgres_however_often_its_worker_is_killed() {
-    let database = tokio::task::spawn_blocking(TestDatabase::fresh).await.expect("a database");
+    let database = tokio::task::spawn_blocking(TestDatabase::fresh)
+        .await
+        .expect("a database");
     survive(database.url()).await;
 }
 
@@ -60,23 +62,33 @@ struct World {
 async fn survive(url: &str) {
     let began = Instant::now();
     let seed = seed();
-    println!("seed: {seed} (set KILL_SEED to repeat its choices)");
+    eprintln!("seed: {seed} (set KILL_SEED to repeat its choices)");
     let world = World::open(url).await;
     // Definitions are stored by the first worker that gets to work; runs can be started from then on.
-    let first = Worker::start(&world.url, &world.gateway.url()).ready().await;
+    let first = Worker::start(&world.url, &world.gateway.url())
+        .ready()
+        .await;
     let mix = Mix::new(seed, RUNS);
-    let (kills, runs) = tokio::join!(kill_workers(first, &world, seed), mix.start(&world, KILLING));
+    let (kills, runs) = tokio::join!(
+        kill_workers(first, &world, seed),
+        mix.start(&world, KILLING)
+    );
     let killing = began.elapsed();
 
-    let last = Worker::start(&world.url, &world.gateway.url()).ready().await;
+    let last = Worker::start(&world.url, &world.gateway.url())
+        .ready()
+        .await;
     mix::wait_until_all_ended(&world, FINISHING).await;
     last.terminate().await;
     let finished = began.elapsed();
 
     let totals = verdict::judge_all(&world, &runs).await;
-    println!("{kills} kills in {killing:.1?}, all ended after {finished:.1?}; {totals:?}");
+    eprintln!("{kills} kills in {killing:.1?}, all ended after {finished:.1?}; {totals:?}");
     assert_eq!(runs.len(), RUNS as usize);
-    assert!(totals.lost > 0, "no attempt was lost: the kills hit nothing");
+    assert!(
+        totals.lost > 0,
+        "no attempt was lost: the kills hit nothing"
+    );
 }
 
 /// Kills workers at random until the time is over: most while they work, some while they start.
@@ -103,19 +115,38 @@ impl World {
     async fn open(url: &str) -> World {
         let place = Place::find(Some(url.to_owned()), None).expect("a place");
         let (store, ledger) = place.open().await.expect("the database opens");
-        let weather = Weather { failures: 2, latency: Duration::from_millis(50) };
-        let gateway = Gateway::open(weather).await.expect("a port for the gateway");
-        let app = App::new(ledger, GatewayClient::new(gateway.url()).expect("an HTTP client"));
+        let weather = Weather {
+            failures: 2,
+            latency: Duration::from_millis(50),
+        };
+        let gateway = Gateway::open(weather)
+            .await
+            .expect("a port for the gateway");
+        let app = App::new(
+            ledger,
+            GatewayClient::new(gateway.url()).expect("an HTTP client"),
+        );
         let workflows = Workflows::new(&app).expect("the workflows are valid");
         let client = Client::connect(&store).await.expect("the database is open");
-        World { url: url.to_owned(), store, client, app, workflows, gateway }
+        World {
+            url: url.to_owned(),
+            store,
+            client,
+            app,
+            workflows,
+            gateway,
+        }
     }
 }
 
 fn seed() -> u64 {
-    let set = std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok());
+    let set = std::env::var("KILL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     set.unwrap_or_else(|| {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("it is after 1970");
         u64::from(since.subsec_nanos()) ^ since.as_secs()
     })
 }

@@ -19,24 +19,28 @@ use tokio::task::JoinSet;
 use super::World;
 
 /// The runs of one test.
-pub struct Mix(Vec<Plan>);
+pub(crate) struct Mix(Vec<Plan>);
 
 /// One run that was started.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// The run.
-    pub run: RunId,
+    pub(crate) run: RunId,
     /// What it was started for.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 /// What a run is started for.
 #[derive(Debug, Clone)]
-pub enum Plan {
+pub(crate) enum Plan {
     /// Completes; the invoice is paid.
     Payment { invoice: String, cents: i64 },
     /// Completes; the total is the sum.
-    Dependency { shop: String, products: i64, prices: i64 },
+    Dependency {
+        shop: String,
+        products: i64,
+        prices: i64,
+    },
     /// Completes; the flaky step is executed at least once more than it fails.
     Retry { name: String, failures: u32 },
     /// Completes; the first execution never ends by itself.
@@ -47,20 +51,27 @@ pub enum Plan {
 
 impl Mix {
     /// Chooses the runs.
-    pub fn new(seed: u64, runs: u32) -> Mix {
+    pub(crate) fn new(seed: u64, runs: u32) -> Mix {
         let mut choices = ChaCha8Rng::seed_from_u64(seed);
         choices.set_stream(1);
         let plans = (0..runs).map(|number| match number % 10 {
-            0..=3 => Plan::Payment { invoice: format!("invoice-{number}"), cents: choices.random_range(1..100_000) },
+            0..=3 => Plan::Payment {
+                invoice: format!("invoice-{number}"),
+                cents: choices.random_range(1..100_000),
+            },
             4..=6 => Plan::Dependency {
                 shop: format!("shop-{number}"),
                 products: choices.random_range(0..1_000),
                 prices: choices.random_range(0..1_000),
             },
-            7 | 8 => Plan::Retry { name: format!("flaky-{number}"), failures: choices.random_range(0..4) },
-            _ if number % 20 == 9 => {
-                Plan::Timeout { name: format!("report-{number}"), pages: choices.random_range(1..50) }
-            }
+            7 | 8 => Plan::Retry {
+                name: format!("flaky-{number}"),
+                failures: choices.random_range(0..4),
+            },
+            _ if number % 20 == 9 => Plan::Timeout {
+                name: format!("report-{number}"),
+                pages: choices.random_range(1..50),
+            },
             _ => Plan::Cancel {
                 name: format!("reservation-{number}"),
                 after: Duration::from_millis(choices.random_range(0..2_000)),
@@ -70,7 +81,7 @@ impl Mix {
     }
 
     /// Starts all runs, spread over that time, and cancels those that are to be cancelled.
-    pub async fn start(self, world: &World, span: Duration) -> Vec<Planned> {
+    pub(crate) async fn start(self, world: &World, span: Duration) -> Vec<Planned> {
         let began = Instant::now();
         let count = u32::try_from(self.0.len()).expect("few runs");
         let mut runs = Vec::new();
@@ -83,7 +94,11 @@ impl Mix {
                 let client = world.client.clone();
                 cancels.spawn(async move {
                     tokio::time::sleep(after).await;
-                    client.cancel(run).actor("test").await.expect("a waiting run can be cancelled");
+                    client
+                        .cancel(run)
+                        .actor("test")
+                        .await
+                        .expect("a waiting run can be cancelled");
                 });
             }
             runs.push(Planned { run, plan });
@@ -102,25 +117,50 @@ impl Plan {
         let key = self.key();
         let started = match self.clone() {
             Plan::Payment { invoice, cents } => {
-                world.app.ledger.add_invoice(&invoice, "Ada", cents).await.expect("the invoice is written");
-                let start = client.start(&workflows.payment_recovery.reference(), UnpaidInvoice { invoice });
+                world
+                    .app
+                    .ledger
+                    .add_invoice(&invoice, "Ada", cents)
+                    .await
+                    .expect("the invoice is written");
+                let start = client.start(
+                    &workflows.payment_recovery.reference(),
+                    UnpaidInvoice { invoice },
+                );
                 start.key(key).await.map(|run| run.id())
             }
-            Plan::Dependency { shop, products, prices } => {
-                let outage = Outage { shop, products, prices };
+            Plan::Dependency {
+                shop,
+                products,
+                prices,
+            } => {
+                let outage = Outage {
+                    shop,
+                    products,
+                    prices,
+                };
                 let start = client.start(&workflows.dependency_recovery.reference(), outage);
                 start.key(key).await.map(|run| run.id())
             }
             Plan::Retry { name, failures } => {
-                let start = client.start(&workflows.retry_verification.reference(), Flaky { name, failures });
+                let start = client.start(
+                    &workflows.retry_verification.reference(),
+                    Flaky { name, failures },
+                );
                 start.key(key).await.map(|run| run.id())
             }
             Plan::Timeout { name, pages } => {
-                let start = client.start(&workflows.timeout_recovery.reference(), SlowReport { name, pages });
+                let start = client.start(
+                    &workflows.timeout_recovery.reference(),
+                    SlowReport { name, pages },
+                );
                 start.key(key).await.map(|run| run.id())
             }
             Plan::Cancel { name, .. } => {
-                let start = client.start(&workflows.cancellable_wait.reference(), Reservation { name, seats: 1 });
+                let start = client.start(
+                    &workflows.cancellable_wait.reference(),
+                    Reservation { name, seats: 1 },
+                );
                 start.key(key).await.map(|run| run.id())
             }
         };
@@ -131,26 +171,42 @@ impl Plan {
         match self {
             Plan::Payment { invoice, .. } => invoice,
             Plan::Dependency { shop, .. } => shop,
-            Plan::Retry { name, .. } | Plan::Timeout { name, .. } | Plan::Cancel { name, .. } => name,
+            Plan::Retry { name, .. } | Plan::Timeout { name, .. } | Plan::Cancel { name, .. } => {
+                name
+            }
         }
     }
 }
 
 /// Waits until no run is open; if that takes too long, says why.
-pub async fn wait_until_all_ended(world: &World, patience: Duration) {
+pub(crate) async fn wait_until_all_ended(world: &World, patience: Duration) {
     let began = Instant::now();
     let mut open = RunFilter::default();
-    open.statuses = Status::ALL.into_iter().filter(|status| !status.is_terminal()).collect();
+    open.statuses = Status::ALL
+        .into_iter()
+        .filter(|status| !status.is_terminal())
+        .collect();
     loop {
-        let page = world.client.list(&open, None, 5).await.expect("runs can be listed");
+        let page = world
+            .client
+            .list(&open, None, 5)
+            .await
+            .expect("runs can be listed");
         if page.runs.is_empty() {
             return;
         }
         if began.elapsed() > patience {
             for run in &page.runs {
-                let why = world.client.explain(run.run).await.map(|explanation| explanation.summary);
+                let why = world
+                    .client
+                    .explain(run.run)
+                    .await
+                    .map(|explanation| explanation.summary);
                 let history = world.client.history(run.run).await;
-                eprintln!("{} {} is {}: {why:?}\n{history:#?}", run.workflow, run.run, run.status);
+                eprintln!(
+                    "{} {} is {}: {why:?}\n{history:#?}",
+                    run.workflow, run.run, run.status
+                );
             }
             panic!("runs are still open after {patience:?}");
         }

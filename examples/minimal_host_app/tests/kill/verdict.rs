@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minimal_host_app::ledger::{Effect, PAID};
-use minimal_host_app::workflows::{cancellable_wait, dependency_recovery, retry_verification, timeout_recovery};
+use minimal_host_app::workflows::{
+    cancellable_wait, dependency_recovery, retry_verification, timeout_recovery,
+};
 use squid_mesh_core::change::Change;
 use squid_mesh_core::definition::{Definition, StepIndex};
 use squid_mesh_core::event::Event;
@@ -21,17 +23,17 @@ use super::mix::{Plan, Planned};
 
 /// What all runs came to.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Attempts that succeeded.
-    pub succeeded: usize,
+    pub(crate) succeeded: usize,
     /// Attempts that failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Attempts that were lost.
-    pub lost: usize,
+    pub(crate) lost: usize,
     /// Executions of handlers.
-    pub effects: usize,
+    pub(crate) effects: usize,
     /// Executions beyond the first of their step.
-    pub repeated: usize,
+    pub(crate) repeated: usize,
 }
 
 /// What the journal says of one step.
@@ -44,17 +46,27 @@ struct Tally {
 }
 
 /// Compares every run.
-pub async fn judge_all(world: &World, runs: &[Planned]) -> Totals {
+pub(crate) async fn judge_all(world: &World, runs: &[Planned]) -> Totals {
     let mut totals = Totals::default();
     for planned in runs {
-        let record = world.store.run(planned.run).await.expect("the store answers").expect("the run exists");
+        let record = world
+            .store
+            .run(planned.run)
+            .await
+            .expect("the store answers")
+            .expect("the run exists");
         let definition = definition(world, &record).await;
         let journal = journal(world, planned.run).await;
         let discrepancies = verify::run(&definition, &record.row, &journal, &record.tasks);
         assert_eq!(discrepancies, [], "{planned:?}: {journal:#?}");
         assert_eq!(record.tasks, [], "{planned:?} has ended, and has tasks");
 
-        let effects = world.app.ledger.effects(planned.run).await.expect("the ledger answers");
+        let effects = world
+            .app
+            .ledger
+            .effects(planned.run)
+            .await
+            .expect("the ledger answers");
         judge_steps(planned, &definition, &journal, &effects, &mut totals);
         let status = record.row.status;
         judge_end(world, planned, status, &effects).await;
@@ -76,17 +88,43 @@ fn judge_steps(
     totals.effects += effects.len();
     for index in definition.indexes() {
         let step = &definition.step(index).name;
-        let Tally { succeeded, failed, lost, settled } = tallies.get(&index).copied().unwrap_or_default();
-        let told = || format!("step {step} of {planned:?}: {:?}\n{effects:?}\n{journal:#?}", tallies.get(&index));
+        let Tally {
+            succeeded,
+            failed,
+            lost,
+            settled,
+        } = tallies.get(&index).copied().unwrap_or_default();
+        let told = || {
+            format!(
+                "step {step} of {planned:?}: {:?}\n{effects:?}\n{journal:#?}",
+                tallies.get(&index)
+            )
+        };
         assert_eq!(settled, 1, "a step settles once: {}", told());
         assert!(succeeded <= 1, "a step succeeds at most once: {}", told());
 
-        let executed: Vec<u32> =
-            effects.iter().filter(|effect| effect.step == step.as_str()).map(|effect| effect.attempt).collect();
+        let executed: Vec<u32> = effects
+            .iter()
+            .filter(|effect| effect.step == step.as_str())
+            .map(|effect| effect.attempt)
+            .collect();
         let attempts: BTreeSet<u32> = executed.iter().copied().collect();
-        assert_eq!(attempts.len(), executed.len(), "an attempt is executed once: {}", told());
-        assert!(executed.len() >= succeeded, "a success had an effect: {}", told());
-        assert!(executed.len() <= succeeded + failed + lost, "an effect has its attempt: {}", told());
+        assert_eq!(
+            attempts.len(),
+            executed.len(),
+            "an attempt is executed once: {}",
+            told()
+        );
+        assert!(
+            executed.len() >= succeeded,
+            "a success had an effect: {}",
+            told()
+        );
+        assert!(
+            executed.len() <= succeeded + failed + lost,
+            "an effect has its attempt: {}",
+            told()
+        );
         totals.succeeded += succeeded;
         totals.failed += failed;
         totals.lost += lost;
@@ -102,7 +140,10 @@ fn tally(journal: &[Transition]) -> BTreeMap<StepIndex, Tally> {
             Event::Succeeded { step, .. } => tallies.entry(*step).or_default().succeeded += 1,
             Event::Failed { step, .. } => tallies.entry(*step).or_default().failed += 1,
             Event::Lost { step, .. } => tallies.entry(*step).or_default().lost += 1,
-            Event::Started(_) | Event::Due { .. } | Event::DeadlineReached | Event::CancelRequested(_) => {}
+            Event::Started(_)
+            | Event::Due { .. }
+            | Event::DeadlineReached
+            | Event::CancelRequested(_) => {}
         }
         for change in &transition.changes {
             if let Change::Settle { step, .. } = change {
@@ -116,49 +157,107 @@ fn tally(journal: &[Transition]) -> BTreeMap<StepIndex, Tally> {
 /// The run ended as planned, and the application's tables hold what it was for.
 async fn judge_end(world: &World, planned: &Planned, status: Status, effects: &[Effect]) {
     let ledger = &world.app.ledger;
-    let figure = async |subject: &str, name: &str| ledger.figure(subject, name).await.expect("the ledger answers");
+    let figure = async |subject: &str, name: &str| {
+        ledger
+            .figure(subject, name)
+            .await
+            .expect("the ledger answers")
+    };
     let expected = match &planned.plan {
         Plan::Cancel { .. } => Status::Cancelled,
         _ => Status::Completed,
     };
-    assert_eq!(status, expected, "{planned:?}: {:#?}", world.client.history(planned.run).await);
+    assert_eq!(
+        status,
+        expected,
+        "{planned:?}: {:#?}",
+        world.client.history(planned.run).await
+    );
     match &planned.plan {
         Plan::Payment { invoice, cents } => {
-            let row = ledger.invoice(invoice).await.expect("the ledger answers").expect("the invoice exists");
+            let row = ledger
+                .invoice(invoice)
+                .await
+                .expect("the ledger answers")
+                .expect("the invoice exists");
             let payment = Some(format!("pay_{invoice}"));
-            assert_eq!((row.status.as_str(), row.payment, row.cents), (PAID, payment, *cents), "{planned:?}");
-            let messages = ledger.notifications(invoice).await.expect("the ledger answers");
-            assert_eq!(messages.len(), 1, "a customer gets one message: {planned:?}");
+            assert_eq!(
+                (row.status.as_str(), row.payment, row.cents),
+                (PAID, payment, *cents),
+                "{planned:?}"
+            );
+            let messages = ledger
+                .notifications(invoice)
+                .await
+                .expect("the ledger answers");
+            assert_eq!(
+                messages.len(),
+                1,
+                "a customer gets one message: {planned:?}"
+            );
         }
-        Plan::Dependency { shop, products, prices } => {
+        Plan::Dependency {
+            shop,
+            products,
+            prices,
+        } => {
             let total = figure(shop, dependency_recovery::TOTAL).await;
             assert_eq!(total, Some(products + prices), "{planned:?}");
         }
         Plan::Retry { name, failures } => {
             let executions = figure(name, retry_verification::EXECUTIONS).await;
-            assert!(executions > Some(i64::from(*failures)), "{planned:?}: {executions:?}");
+            assert!(
+                executions > Some(i64::from(*failures)),
+                "{planned:?}: {executions:?}"
+            );
         }
         Plan::Timeout { name, pages } => {
-            assert_eq!(figure(name, timeout_recovery::PAGES).await, Some(i64::from(*pages)), "{planned:?}");
+            assert_eq!(
+                figure(name, timeout_recovery::PAGES).await,
+                Some(i64::from(*pages)),
+                "{planned:?}"
+            );
         }
         Plan::Cancel { name, .. } => {
-            let released = effects.iter().filter(|effect| effect.step == "release_seats").count();
+            let released = effects
+                .iter()
+                .filter(|effect| effect.step == "release_seats")
+                .count();
             assert_eq!(released, 0, "nothing runs after a cancel: {planned:?}");
-            assert_ne!(figure(name, cancellable_wait::HELD).await, Some(0), "{planned:?}");
+            assert_ne!(
+                figure(name, cancellable_wait::HELD).await,
+                Some(0),
+                "{planned:?}"
+            );
         }
     }
 }
 
 async fn definition(world: &World, record: &RunRecord) -> Arc<Definition> {
-    let wanted = Fetch { definitions: BTreeSet::from([record.row.definition.clone()]), ..Fetch::default() };
+    let wanted = Fetch {
+        definitions: BTreeSet::from([record.row.definition.clone()]),
+        ..Fetch::default()
+    };
     let mut fetched = world.store.fetch(wanted).await.expect("the store answers");
-    fetched.definitions.pop().expect("a run's definition is stored")
+    fetched
+        .definitions
+        .pop()
+        .expect("a run's definition is stored")
 }
 
 /// The whole journal of a run.
 async fn journal(world: &World, run: RunId) -> Vec<Transition> {
     const PAGE: u32 = 500;
-    let rows = world.store.journal(run, Seq::FIRST, PAGE).await.expect("the store answers");
-    assert!(rows.len() < PAGE as usize, "run {run} has a longer journal than its plan can make");
-    rows.into_iter().map(|row| row.row.expect("every row can be read").transition).collect()
+    let rows = world
+        .store
+        .journal(run, Seq::FIRST, PAGE)
+        .await
+        .expect("the store answers");
+    assert!(
+        rows.len() < PAGE as usize,
+        "run {run} has a longer journal than its plan can make"
+    );
+    rows.into_iter()
+        .map(|row| row.row.expect("every row can be read").transition)
+        .collect()
 }

@@ -1,7 +1,5 @@
 //! Stores on throw-away databases, and the operations that tests perform on them.
 
-#![expect(dead_code, reason = "each test binary uses a part")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +24,10 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) fn fresh() -> Room {
-        Room { database: TestDatabase::fresh(), stores: AtomicU32::new(0) }
+        Room {
+            database: TestDatabase::fresh(),
+            stores: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -41,7 +42,8 @@ impl Room {
 
     /// A migrated, empty store.
     pub(crate) async fn store(&self, shards: Shards) -> PostgresStore {
-        self.store_with(self.options().shards(shards).connections(4)).await
+        self.store_with(self.options().shards(shards).connections(4))
+            .await
     }
 
     pub(crate) async fn store_with(&self, options: Options) -> PostgresStore {
@@ -58,13 +60,18 @@ impl Room {
 
 /// Executes something on a connection of somebody else.
 pub(crate) async fn execute(connection: &mut PgConnection, statement: &str) {
-    let result = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(connection).await;
+    let result = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+        .execute(connection)
+        .await;
     result.unwrap_or_else(|error| panic!("{error}: {statement}"));
 }
 
 /// Declares the workflows of the conformance suite, without a worker.
 pub(crate) fn register() -> Operation {
-    Operation::Register(Register { worker: None, definitions: workflows() })
+    Operation::Register(Register {
+        worker: None,
+        definitions: workflows(),
+    })
 }
 
 /// Starts a run of `chain`, whose first step is due at once in the queue `default` for the handler `echo`.
@@ -97,13 +104,26 @@ fn entry(number: u32) -> Start {
 
 pub(crate) fn cancel(number: u32, wait: bool) -> Operation {
     let command = CommandId::from_u128(1_000 + u128::from(number));
-    let cancel = Cancel { run: run_id(number), command, actor: None, reason: None, force: false };
+    let cancel = Cancel {
+        run: run_id(number),
+        command,
+        actor: None,
+        reason: None,
+        force: false,
+    };
     submit(Entry::Cancel(cancel), wait)
 }
 
 fn submit(entry: Entry, wait: bool) -> Operation {
-    let groups = vec![Group { entries: vec![entry] }];
-    Operation::Submit(Submit { shard: Shard::default(), groups, offer: None, wait })
+    let groups = vec![Group {
+        entries: vec![entry],
+    }];
+    Operation::Submit(Submit {
+        shard: Shard::default(),
+        groups,
+        offer: None,
+        wait,
+    })
 }
 
 /// Claims what is due for the handler `echo` in the queue `default`.
@@ -113,9 +133,17 @@ pub(crate) fn claim(worker: u128, number: u64, slots: u32) -> Operation {
     let offer = Offer {
         worker: Incarnation::from_u128(worker),
         handlers: Arc::new(handlers),
-        queues: vec![QueueDemand { queue, slots, floor: None }],
+        queues: vec![QueueDemand {
+            queue,
+            slots,
+            floor: None,
+        }],
         engine: 0,
         lease: Duration::from_secs(3_600),
     };
-    Operation::Claim(Claim { shard: Shard::default(), number, offer })
+    Operation::Claim(Claim {
+        shard: Shard::default(),
+        number,
+        offer,
+    })
 }

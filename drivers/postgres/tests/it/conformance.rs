@@ -1,15 +1,19 @@
 //! The suite that every store must pass, with one shard and with eight.
 
-mod common;
-
-use common::Room;
+use crate::room::Room;
 use squid_mesh_core::id::Shards;
 use squid_mesh_sim::conformance::Suite;
 
 async fn conforms(shards: Shards) {
     let room = Room::fresh();
-    let suite = Suite { scripts: 8, ..Suite::of(shards) };
-    suite.run(async |shards| room.store(shards).await).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let suite = Suite {
+        scripts: 8,
+        ..Suite::of(shards)
+    };
+    suite
+        .run(async |shards| room.store(shards).await)
+        .await
+        .unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[tokio::test]

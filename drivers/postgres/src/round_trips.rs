@@ -1,0 +1,229 @@
+//! Rows written and read back.
+//!
+//! Invariant: every value that the engine's types can hold comes back as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use squid_mesh_core::definition::{DefinitionKey, StepIndex};
+use squid_mesh_core::id::{Incarnation, Life, RunId, Shard, Shards};
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::{
+    Found, QueueScan, ReadSet, RunRow, RunUpdate, Scan, TaskUpdate, WorkerRow, Writes,
+};
+use squid_mesh_core::payload::{OutputRef, PayloadDigest};
+use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow};
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_test_support::TestDatabase;
+
+use crate::definitions::Definitions;
+use crate::options::Options;
+use crate::read::Reader;
+use crate::write::{NotWritten, write};
+use crate::{inspect, ledger};
+
+const SHARD: Shard = Shard::from_u16(1_023);
+
+fn id() -> RunId {
+    RunId::from_u128(u128::MAX).with_slot(1_023)
+}
+
+fn key() -> DefinitionKey {
+    DefinitionKey {
+        name: Name::new("order").unwrap(),
+        version: u32::MAX,
+    }
+}
+
+/// A run with the largest numbers there are.
+fn run() -> RunRow {
+    RunRow {
+        id: id(),
+        life: Life(u64::MAX),
+        definition: key(),
+        seq: Seq(u32::MAX),
+        status: Status::Cancelled,
+        state: vec![0, 255],
+        labels: BTreeMap::from([("a \"key\"".to_owned(), "ü\n".to_owned())]),
+        created: Timestamp::MIN,
+        updated: Timestamp::MAX,
+    }
+}
+
+/// A task with the largest numbers there are.
+fn task() -> TaskRow {
+    let output = OutputRef {
+        seq: Seq(u32::MAX),
+        digest: PayloadDigest([255; 8]),
+    };
+    TaskRow {
+        key: TaskKey {
+            run: id(),
+            lane: Lane(u16::MAX),
+        },
+        life: Life(u64::MAX),
+        kind: TaskKind::Stopping,
+        step: StepIndex(u16::MAX),
+        queue: Name::stored("$engine"),
+        priority: i16::MIN,
+        handler: Name::new("ship").unwrap(),
+        due_at: Timestamp::MIN,
+        attempt: u32::MAX,
+        fence: Fence {
+            seq: Seq(u32::MAX),
+            claims: u32::MAX,
+        },
+        owner: Some(Incarnation::from_u128(u128::MAX)),
+        begun: true,
+        expired: true,
+        hand_offs: u32::MAX,
+        format: 1,
+        renew_until: Some(Timestamp::MAX),
+        brief: Brief {
+            definition: key(),
+            handler: Name::new("ship").unwrap(),
+            timeout: Some(Duration::from_micros(u64::MAX)),
+            sources: vec![None, Some(output)],
+            trace: Some("trace".to_owned()),
+        },
+    }
+}
+
+fn worker() -> WorkerRow {
+    WorkerRow {
+        incarnation: Incarnation::from_u128(u128::MAX),
+        name: "a worker".to_owned(),
+        handlers: Arc::new([Name::new("a").unwrap(), Name::new("b").unwrap()].into()),
+        queues: vec![Name::new("q").unwrap()],
+        started: Timestamp::MIN,
+        seen: Timestamp::MAX,
+        claim: u64::MAX,
+        claim_shard: SHARD,
+        claimed: vec![(task().key, task().fence)],
+    }
+}
+
+async fn migrated(database: &TestDatabase) -> PgConnection {
+    let options = Options::default().connect_options(database.url()).unwrap();
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    ledger::migrate(&mut connection, Shards::new(1_024).unwrap())
+        .await
+        .unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn the_largest_and_smallest_values_come_back() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    let writes = Writes {
+        runs_inserted: vec![run()],
+        tasks_inserted: vec![task()],
+        worker: Some(worker()),
+        ..Writes::default()
+    };
+    write(&mut connection, SHARD, &writes).await.unwrap();
+
+    let shards = Shards::new(1_024).unwrap();
+    let seen = inspect::run(&mut connection, shards, id())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((&seen.row, seen.tasks), (&run(), vec![task()]));
+
+    let queue = QueueScan {
+        queue: Name::stored("$engine"),
+        handlers: Arc::new([Name::new("ship").unwrap()].into()),
+        limit: u32::MAX,
+    };
+    let set = ReadSet {
+        shard: SHARD,
+        worker: Some(worker().incarnation),
+        runs: BTreeSet::from([id()]),
+        tasks: BTreeSet::from([task().key]),
+        tasks_of: BTreeSet::from([id()]),
+        scan: Some(Scan {
+            queues: vec![queue],
+            format: u16::MAX >> 1,
+        }),
+        ..ReadSet::default()
+    };
+    let definitions = Definitions::default();
+    let mut reader = Reader::new(&definitions);
+    reader.read(&mut connection, &set).await.unwrap();
+    let view = reader.view();
+    assert_eq!(view.worker, Some(worker()));
+    assert_eq!(view.runs[&id()], Found::Row(run()));
+    assert_eq!(view.tasks[&task().key], Found::Row(task()));
+    assert_eq!(view.due, [task()]);
+    assert!(view.now > Timestamp::from_micros(1_700_000_000_000_000));
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_as_it_was_read_is_not_written() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    let there = Writes {
+        runs_inserted: vec![run()],
+        tasks_inserted: vec![task()],
+        ..Writes::default()
+    };
+    write(&mut connection, SHARD, &there).await.unwrap();
+
+    let (was, other) = (
+        task().fence,
+        Fence {
+            claims: 7,
+            ..task().fence
+        },
+    );
+    let update = |was| TaskUpdate {
+        row: task(),
+        was,
+        indexed: false,
+    };
+    let moved = |was| RunUpdate { row: run(), was };
+    let none = Writes::default;
+    for guarded in [
+        Writes {
+            runs_updated: vec![moved(Seq(1))],
+            ..none()
+        },
+        Writes {
+            tasks_updated: vec![update(other)],
+            ..none()
+        },
+        Writes {
+            tasks_updated: vec![update(other)],
+            worker: Some(worker()),
+            ..none()
+        },
+        Writes {
+            tasks_deleted: vec![(task().key, other)],
+            ..none()
+        },
+        Writes {
+            runs_updated: vec![moved(run().seq)],
+            tasks_updated: vec![update(other)],
+            ..none()
+        },
+        Writes {
+            runs_updated: vec![moved(run().seq)],
+            tasks_deleted: vec![(task().key, other)],
+            ..none()
+        },
+    ] {
+        let refused = write(&mut connection, SHARD, &guarded).await;
+        assert!(matches!(refused, Err(NotWritten::Guarded)), "{guarded:?}");
+    }
+    let held = Writes {
+        runs_updated: vec![moved(run().seq)],
+        tasks_deleted: vec![(task().key, was)],
+        ..none()
+    };
+    write(&mut connection, SHARD, &held).await.unwrap();
+}

@@ -1,0 +1,11 @@
+//! The store against real servers.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod conformance;
+mod faults;
+mod room;
+mod schema;

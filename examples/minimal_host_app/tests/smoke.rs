@@ -1,0 +1,105 @@
+//! `smoke` as somebody runs it who has just cloned the repository.
+//!
+//! Invariant: the program is run as it is built, on a database of its own.
+
+use std::process::{Command, Output};
+
+use minimal_host_app::smoke::Report;
+use squid_mesh_test_support::{TestDatabase, sqlite_url};
+
+/// Every workflow with the end it should come to, its steps and its attempts.
+const EXPECTED: [(&str, &str, usize, u32); 6] = [
+    ("payment_recovery", "completed", 4, 5),
+    ("dependency_recovery", "completed", 3, 3),
+    ("cancellable_wait", "cancelled", 3, 1),
+    ("retry_verification", "completed", 2, 5),
+    ("timeout_recovery", "completed", 1, 2),
+    ("run_deadline", "failed", 2, 0),
+];
+
+#[test]
+fn smoke_runs_every_workflow_to_its_end_on_an_sqlite_file_of_its_own() {
+    check(&smoke(&["--json"]), "sqlite");
+}
+
+#[test]
+fn smoke_runs_every_workflow_to_its_end_on_postgres() {
+    let database = TestDatabase::fresh();
+    check(
+        &smoke(&["--json", "--database-url", database.url()]),
+        "postgres",
+    );
+}
+
+#[test]
+fn smoke_can_be_repeated_in_one_place_and_prints_a_table_for_people() {
+    let file = sqlite_url().expect("a temporary directory");
+    let directory = file
+        .path()
+        .parent()
+        .expect("a file is in a directory")
+        .display()
+        .to_string();
+    for _ in 0..2 {
+        let output = smoke(&["--data-dir", &directory]);
+        let text = String::from_utf8(output.stdout).expect("stdout is text");
+        assert!(output.status.success(), "{text}");
+        for (name, status, ..) in EXPECTED {
+            let row = text
+                .lines()
+                .find(|line| line.contains(name))
+                .expect("each workflow has a row");
+            assert!(row.contains(status) && row.contains(" ms"), "{row}");
+        }
+        let verdict = text.lines().last().unwrap_or_default();
+        assert!(
+            verdict.starts_with("ok: 6 workflows") && verdict.contains("sqlite"),
+            "{verdict}"
+        );
+        assert!(
+            !text.contains('\u{1b}'),
+            "colours and progress are for terminals: {text:?}"
+        );
+    }
+}
+
+fn smoke(options: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_minimal-host-app"))
+        .arg("smoke")
+        .args(options)
+        .env_remove("DATABASE_URL")
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the program starts")
+}
+
+fn check(output: &Output, store: &str) {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    let report: Report = serde_json::from_str(stdout.lines().last().unwrap_or_default())
+        .expect("the last line is JSON");
+    assert!(report.ok && report.deviations.is_empty(), "{report:#?}");
+    assert_eq!(report.store, store);
+    assert!(report.wall_seconds > 0.0);
+    let found: Vec<(&str, &str, usize, u32)> = report
+        .workflows
+        .iter()
+        .map(|run| {
+            (
+                run.name.as_str(),
+                run.status.as_str(),
+                run.steps,
+                run.attempts,
+            )
+        })
+        .collect();
+    assert_eq!(found, EXPECTED);
+    assert!(
+        report
+            .workflows
+            .iter()
+            .all(|run| !run.run.is_empty() && run.ms > 0),
+        "{report:#?}"
+    );
+}

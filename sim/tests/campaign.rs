@@ -1,0 +1,163 @@
+//! Short campaigns as plain tests: the acceptance behaviours of a world under faults.
+
+use squid_mesh_core::mutant::Mutation;
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::HandlerSet;
+use squid_mesh_core::worker::QueueConfig;
+use squid_mesh_sim::campaign::{Campaign, tell};
+use squid_mesh_sim::choice::Choices;
+use squid_mesh_sim::fault::Fault;
+use squid_mesh_sim::fault::intensity::{Intensities, Portfolio};
+use squid_mesh_sim::fault::sometimes::Milestone;
+use squid_mesh_sim::library::{self, HANDLERS, QUEUES};
+use squid_mesh_sim::settings::{NodeSetup, Profile, Settings};
+use squid_mesh_sim::trace::Trace;
+use squid_mesh_sim::world::{Outcome, World};
+
+use std::sync::Arc;
+
+/// A calm world of one node, with the first fixed workflows.
+fn calm(seed: u64) -> Settings {
+    let mut settings = Settings::drawn(
+        &mut Choices::replayed(&[]),
+        Profile::PullRequest,
+        Mutation::NONE,
+    );
+    let handlers: HandlerSet = HANDLERS
+        .iter()
+        .map(|name| Name::new(name).expect("a proper name"))
+        .collect();
+    let queues = QUEUES.iter().map(|name| QueueConfig {
+        name: Name::new(name).expect("a proper name"),
+        slots: 4,
+    });
+    settings.nodes = vec![NodeSetup {
+        handlers: Arc::new(handlers),
+        queues: queues.collect(),
+        drift: 0,
+    }];
+    let index = usize::try_from(seed).expect("a small seed") % library::fixed_shapes();
+    settings.workflows = vec![Arc::clone(&library::workflows()[index])];
+    settings
+}
+
+fn passed(outcome: &Outcome) {
+    if let Some(violation) = &outcome.violation {
+        panic!("{violation}\n{}", outcome.story.join("\n"));
+    }
+}
+
+#[test]
+fn a_short_campaign_passes_and_the_same_seeds_give_the_same_traces() {
+    let campaign = Campaign {
+        twice_one_in: 1,
+        ..Campaign::over(0, 100)
+    };
+    let summary = campaign.run(&|_| {});
+    assert_eq!(summary.failed, 0, "{:#?}", summary.failures);
+    assert_eq!(summary.seeds, 100);
+    assert!(
+        summary.events >= 200 * summary.seeds,
+        "{} events",
+        summary.events
+    );
+}
+
+#[test]
+fn a_log_of_choices_repeats_its_seed_and_an_empty_one_is_calm() {
+    let run = |choices| {
+        World::new(
+            choices,
+            Profile::PullRequest,
+            Mutation::NONE,
+            Trace::default(),
+        )
+        .run()
+    };
+    let first = run(Choices::seeded(11).logged());
+    let again = run(Choices::replayed(&first.log));
+    assert_eq!((first.hash, first.events), (again.hash, again.events));
+    let calm = run(Choices::replayed(&[]));
+    passed(&calm);
+    assert_eq!(
+        (calm.portfolio, calm.sometimes.faults()),
+        (Portfolio::Calm, 0)
+    );
+    assert!(calm.sometimes.count(Milestone::Completed) > 0);
+}
+
+#[test]
+fn a20_1_a_crash_at_any_point_of_a_run_leads_to_the_same_result() {
+    for seed in 0..4 {
+        let settings = calm(seed);
+        let undisturbed = World::with(settings.clone(), Choices::seeded(seed), Trace::told()).run();
+        passed(&undisturbed);
+        let completed = undisturbed.sometimes.count(Milestone::Completed);
+        let cancelled = undisturbed.sometimes.count(Milestone::Cancelled);
+        for effect in 1..45 {
+            let mut settings = settings.clone();
+            settings.intensities = Intensities::sweep(effect);
+            let outcome = World::with(settings, Choices::seeded(seed), Trace::told()).run();
+            passed(&outcome);
+            let ended = outcome.sometimes.count(Milestone::Completed)
+                + outcome.sometimes.count(Milestone::Cancelled);
+            assert_eq!(
+                ended,
+                completed + cancelled,
+                "seed {seed}, crash at effect {effect}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a20_3_every_run_finishes_although_every_hint_is_lost() {
+    for seed in 0..20 {
+        let mut settings = calm(seed);
+        settings.hints_off = true;
+        passed(&World::with(settings, Choices::seeded(seed), Trace::told()).run());
+    }
+}
+
+#[test]
+fn a20_4_clocks_that_are_far_off_make_nothing_early_and_nothing_twice() {
+    for seed in 0..20 {
+        let mut settings = calm(seed);
+        let slow = NodeSetup {
+            drift: -500_000,
+            ..settings.nodes[0].clone()
+        };
+        let fast = NodeSetup {
+            drift: 900_000,
+            ..settings.nodes[0].clone()
+        };
+        settings.nodes.extend([slow, fast]);
+        settings.intensities = Intensities::CALM
+            .with(Fault::HostJump, 900)
+            .with(Fault::HandlerFails, 200);
+        passed(&World::with(settings, Choices::seeded(seed), Trace::told()).run());
+    }
+}
+
+#[test]
+fn a17_11_a_store_that_is_out_for_a_while_loses_no_run() {
+    for seed in 0..20 {
+        let mut settings = calm(seed);
+        settings.intensities = Intensities::CALM
+            .with(Fault::Outage, 1_000)
+            .with(Fault::Stall, 50);
+        passed(&World::with(settings, Choices::seeded(seed), Trace::told()).run());
+    }
+}
+
+#[test]
+fn a_story_tells_what_happened_up_to_the_event_asked_for() {
+    let outcome = tell(Choices::seeded(5), Profile::PullRequest, Mutation::NONE, 50);
+    assert_eq!(outcome.events, 50);
+    assert!(
+        outcome
+            .story
+            .iter()
+            .any(|line| line.contains("a client sends command"))
+    );
+}
