@@ -2,8 +2,6 @@
 //!
 //! Invariant: the summary of a range of seeds does not depend on how many threads ran it, nor in which order.
 
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +10,6 @@ use serde::Serialize;
 use squid_mesh_core::mutant::Mutation;
 
 use crate::choice::{Choices, mix};
-use crate::clock::SimTime;
 use crate::fault::sometimes::Sometimes;
 use crate::settings::Profile;
 use crate::trace::Trace;
@@ -134,59 +131,12 @@ impl Campaign {
 
 /// Runs one seed without a story. A panic in it is a violation like any other.
 pub fn run_seed(seed: u64, profile: Profile, mutation: Mutation) -> Outcome {
-    quiet_panics();
-    caught(|| World::new(Choices::seeded(seed), profile, mutation, Trace::default()).run())
+    World::new(Choices::seeded(seed), profile, mutation, Trace::default()).run()
 }
 
 /// Runs one seed, or the choices of one, and tells its story.
 pub fn tell(choices: Choices, profile: Profile, mutation: Mutation, events: u64) -> Outcome {
-    quiet_panics();
-    caught(|| World::new(choices, profile, mutation, Trace::told()).run_for(events))
-}
-
-fn caught(run: impl FnOnce() -> Outcome) -> Outcome {
-    PANIC.with_borrow_mut(|message| *message = None);
-    let outcome = catch_unwind(AssertUnwindSafe(run));
-    let panicked = PANIC.with_borrow_mut(Option::take);
-    match outcome {
-        Ok(mut outcome) => {
-            // The engine contains panics of single slots; in a simulation even those are bugs.
-            if let Some(message) = panicked.filter(|_| outcome.violation.is_none()) {
-                outcome.violation =
-                    Some(panic_violation(message, outcome.simulated, outcome.events));
-            }
-            outcome
-        }
-        Err(_) => {
-            let message = panicked.unwrap_or_else(|| "a panic without a message".into());
-            Outcome::panicked(panic_violation(message, SimTime(0), 0))
-        }
-    }
-}
-
-fn panic_violation(detail: String, at: SimTime, event: u64) -> Violation {
-    Violation {
-        promise: Promise::NoPanic,
-        detail,
-        at,
-        event,
-    }
-}
-
-thread_local! {
-    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Panics are kept, not printed: they are reported as violations.
-fn quiet_panics() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        std::panic::set_hook(Box::new(|info| {
-            PANIC.with_borrow_mut(|message| {
-                message.get_or_insert_with(|| info.to_string());
-            });
-        }));
-    });
+    World::new(choices, profile, mutation, Trace::told()).run_for(events)
 }
 
 /// Which choice of two runs of one seed is the first that differs.

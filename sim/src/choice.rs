@@ -87,6 +87,7 @@ pub struct Choices {
     log: Option<Vec<Choice>>,
     digest: u64,
     drawn: u64,
+    ids: u64,
 }
 
 #[derive(Debug)]
@@ -122,6 +123,7 @@ impl Choices {
             log: None,
             digest: 0,
             drawn: 0,
+            ids: 0,
         }
     }
 
@@ -201,10 +203,12 @@ impl Choices {
             .max(low)
     }
 
-    /// 128 bits of an id.
+    /// 128 bits of an id: different from those of every other one, whatever is drawn.
     pub fn bits(&mut self) -> u128 {
+        self.ids += 1;
         let high = self.choose(Label::Identity, u64::MAX);
-        u128::from(high) << 64 | u128::from(self.choose(Label::Identity, u64::MAX))
+        let low = self.choose(Label::Identity, u64::MAX);
+        (u128::from(high) << 64 | u128::from(low)) ^ u128::from(self.ids)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod library;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod oracle;
+mod panics;
 pub mod plan;
 pub mod script;
 pub mod settings;

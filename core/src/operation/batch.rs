@@ -9,6 +9,7 @@ use super::{Found, JournalRow, Offer, RunRow, RunUpdate, TaskUpdate, View, Write
 use crate::change::Change;
 use crate::definition::Definition;
 use crate::id::{Incarnation, RunId};
+use crate::mutant::Mutant;
 use crate::operation::Ended;
 use crate::payload::Payload;
 use crate::run::{Decided, Run};
@@ -94,7 +95,11 @@ impl<'v> Batch<'v> {
                 Lookup::Here
             }
             Ok(_) => Lookup::Unreadable(DecodeError::Corrupt),
-            Err(error) => Lookup::Unreadable(error),
+            Err(error) => {
+                let spreads = self.view.mutation.is(Mutant::PoisonSpreads);
+                assert!(!spreads, "run {id} cannot be read: {error}");
+                Lookup::Unreadable(error)
+            }
         }
     }
 

@@ -124,6 +124,8 @@ impl<'a> Deciding<'a> {
                     self.push(Change::Stop { step })
                 }
                 Stage::Waiting(_) if self.mutation.is(Mutant::CancelLeavesTimer) => {}
+                // What is left blocked can become ready, once nothing checks whether the run is ending.
+                Stage::Blocked if self.mutation.is(Mutant::CancelNotRechecked) => {}
                 Stage::Blocked | Stage::Scheduled(_) | Stage::Waiting(_) => {
                     self.push(Change::Settle {
                         step,

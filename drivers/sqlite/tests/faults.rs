@@ -6,9 +6,10 @@ mod common;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
-use squid_mesh_core::id::Shard;
+use squid_mesh_core::id::{RunId, Shard};
 use squid_mesh_core::operation::{Claim, HandlerSet, Offer, Operation};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::{Seq, Status};
@@ -66,22 +67,26 @@ async fn an_operation_that_cannot_be_performed_leaves_those_beside_it_alone() {
     let (_file, store, process, mut other) = setting(Options::default()).await;
     process.start(&store, [7]).await.unwrap();
     vandalise(&mut other, "UPDATE squid_mesh_runs SET labels = 'no json'").await;
-    let neighbours = |from: u128| {
-        futures_util::future::join_all((from..from + 5).map(|run| process.start(&store, [run])))
-    };
-    let (before, corrupt, after) =
-        tokio::join!(neighbours(10), process.cancel(&store, 7), neighbours(20));
-    assert!(before.into_iter().chain(after).all(|reply| reply.is_ok()));
-    assert!(
-        matches!(&corrupt, Err(StoreError::Corrupt { detail }) if detail.contains("runs")),
-        "{corrupt:?}"
-    );
+    let starts =
+        |runs: std::ops::Range<u128>| join_all(runs.map(|run| process.start(&store, [run])));
+    for (round, before) in [(1_u128, 0_u128), (2, 1), (3, 5)] {
+        let first = round * 100;
+        let (earlier, corrupt, later) = tokio::join!(
+            starts(first..first + before),
+            process.cancel(&store, 7),
+            starts(first + before..first + 6),
+        );
+        assert!(earlier.into_iter().chain(later).all(|reply| reply.is_ok()));
+        let told =
+            matches!(&corrupt, Err(StoreError::Corrupt { detail }) if detail.contains("runs"));
+        assert!(told, "{corrupt:?}");
+    }
     vandalise(
         &mut other,
         "UPDATE squid_mesh_runs SET labels = '{}' WHERE labels = 'no json'",
     )
     .await;
-    assert_eq!(tally(&store).await.get(&Status::Pending), Some(&11));
+    assert_eq!(tally(&store).await.get(&Status::Pending), Some(&19));
 }
 
 #[tokio::test]
@@ -109,7 +114,7 @@ async fn a_journal_row_that_cannot_be_read_is_shown_as_such() {
         "UPDATE squid_mesh_journal SET transition = x'ff00'",
     )
     .await;
-    let id = squid_mesh_core::id::RunId::from_u128(7);
+    let id = RunId::from_u128(7);
     let journal = store.journal(id, Seq::FIRST, 10).await.unwrap();
     assert!(
         matches!(journal[0].row, Err(DecodeError::Newer { format: 255, .. })),
@@ -122,7 +127,7 @@ async fn a_payload_that_is_another_is_corrupt() {
     let (_file, store, process, mut other) = setting(Options::default()).await;
     process.start(&store, [7]).await.unwrap();
     let input = Payload::new(*b"{\"order\":\"o-4711\",\"amount\":12}");
-    let run = squid_mesh_core::id::RunId::from_u128(7);
+    let run = RunId::from_u128(7);
     let reference = PayloadRef {
         run,
         seq: Seq::FIRST,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use squid_mesh_core::run::Status;
 use squid_mesh_core::store::{Store as _, StoreError};
 use squid_mesh_core::time::Timestamp;
@@ -84,7 +85,7 @@ async fn operations_that_share_a_transaction_are_answered_each_for_itself() {
     Process::new(1, 4).register(&store).await.unwrap();
     let process = Process::new(1, 4);
     let starts: Vec<_> = (1..=200).map(|run| process.start(&store, [run])).collect();
-    for reply in futures_util::future::join_all(starts).await {
+    for reply in join_all(starts).await {
         reply.unwrap();
     }
     assert_eq!(
@@ -215,7 +216,7 @@ async fn closing_performs_what_is_queued() {
     let store = opened(file.url()).await;
     let process = Process::new(1, 4);
     process.register(&store).await.unwrap();
-    drop(futures_util::future::join_all((1..=20).map(|run| process.start(&store, [run]))).await);
+    drop(join_all((1..=20).map(|run| process.start(&store, [run]))).await);
     store.close().await;
     assert_eq!(
         tally(&opened(file.url()).await).await,

@@ -16,7 +16,7 @@ mod strike;
 use std::collections::BTreeMap;
 
 use squid_mesh_core::id::Shards;
-use squid_mesh_core::mutant::Mutation;
+use squid_mesh_core::mutant::{Mutant, Mutation};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::time::Timestamp;
 
@@ -26,6 +26,7 @@ use crate::fault::Fault;
 use crate::fault::sometimes::Sometimes;
 use crate::ghost::{BodyId, Ghost, ProcessId};
 use crate::oracle;
+use crate::panics;
 use crate::settings::{Profile, Settings};
 use crate::store::Tables;
 use crate::trace::Trace;
@@ -171,15 +172,22 @@ impl World {
     }
 
     /// Runs it to its end.
-    pub fn run(mut self) -> Outcome {
-        let broken = self.run_until(u64::MAX);
-        self.outcome(broken)
+    pub fn run(self) -> Outcome {
+        self.run_for(u64::MAX)
     }
 
-    /// Runs it until so many events have happened, or to its end.
+    /// Runs it until so many events have happened, or to its end. A panic is a violation like any other, even one that the
+    /// engine contains.
     pub fn run_for(mut self, events: u64) -> Outcome {
-        let broken = self.run_until(events);
-        self.outcome(broken)
+        let (check, panicked) = panics::caught(|| self.run_until(events));
+        // This seeded bug is a panic: what is measured is whether it spreads.
+        let seeded = self.settings.mutation.is(Mutant::PoisonSpreads);
+        let check = match (check, panicked) {
+            (Some(Ok(())), Some(message)) if !seeded => broken(Promise::NoPanic, message),
+            (Some(check), _) => check,
+            (None, message) => broken(Promise::NoPanic, message.unwrap_or_default()),
+        };
+        self.outcome(check)
     }
 
     fn outcome(self, check: Check) -> Outcome {

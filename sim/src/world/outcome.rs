@@ -76,21 +76,4 @@ impl Outcome {
             violation,
         }
     }
-
-    /// A world that was not survived.
-    pub(crate) fn panicked(violation: Violation) -> Outcome {
-        Outcome {
-            events: 0,
-            simulated: SimTime(0),
-            hash: 0,
-            sometimes: Sometimes::default(),
-            story: Vec::new(),
-            log: Vec::new(),
-            choices: 0,
-            portfolio: Portfolio::Calm,
-            nodes: 0,
-            runs: 0,
-            violation: Some(violation),
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use squid_mesh_core::operation::{Operation, Reply};
 use squid_mesh_core::store::{Fetch, StoreError};
-use squid_mesh_core::task::TaskRow;
+use squid_mesh_core::task::{Item, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
 use super::delivery::Answer;
@@ -328,6 +328,10 @@ impl World {
             && !claimed.tasks.is_empty()
         {
             self.maybe_freeze_holder(process);
+            let timed = |row: &TaskRow| matches!(row.item(), Item::Wait | Item::Deadline);
+            if claimed.tasks.iter().any(timed) {
+                self.maybe_step_back();
+            }
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Strike {
 }
 
 /// Strikes, with how many of them a seed may draw.
-const STRIKES: [(Fault, u32); 10] = [
+const STRIKES: [(Fault, u32); 11] = [
     (Fault::Crash, 4),
     (Fault::CrashAll, 1),
     (Fault::Freeze, 3),
@@ -35,6 +35,7 @@ const STRIKES: [(Fault, u32); 10] = [
     (Fault::ClockForward, 2),
     (Fault::ClockBack, 2),
     (Fault::HostJump, 1),
+    (Fault::Unreadable, 2),
 ];
 
 impl World {
@@ -48,9 +49,18 @@ impl World {
                 }
             }
         }
-        let rate = self.settings.intensities.of(Fault::Unreadable);
-        if rate > 0 && self.choices.happens(Label::Strike, rate) {
-            self.draw_strike(Fault::Unreadable);
+    }
+
+    /// The database's clock steps back just after somebody has claimed what was due by it.
+    pub(super) fn maybe_step_back(&mut self) {
+        let rate = self.settings.intensities.of(Fault::ClockBack) / 10;
+        let strikes = matches!(self.phase, Phase::Faults);
+        if rate > 0 && strikes && self.choices.happens(Label::Strike, rate) {
+            let span = self.choices.magnitude(Label::Strike, 1_000, 30_000_000);
+            self.step_clock(
+                Fault::ClockBack,
+                -i64::try_from(span).expect("half a minute"),
+            );
         }
     }
 

@@ -126,7 +126,7 @@ impl<S: Store + Clone> Driver<S> {
                 Action::Abort { attempt } => self.attempts.abort(attempt),
                 Action::Answer { request, result } => {
                     if let Some(answer) = self.answers.remove(&request) {
-                        // A client that no longer waits has dropped its end.
+                        // A client that has stopped waiting has dropped its end.
                         let _ = answer.send(result);
                     }
                 }
@@ -156,7 +156,7 @@ impl<S: Store + Clone> Driver<S> {
                 })
             }
             Message::Watch { run, kept } => {
-                // A client that no longer waits has dropped its end, and with it the watch.
+                // A client that has stopped waiting has dropped its end, and with it the watch.
                 let _ = kept.send(self.watches.keep(run));
                 None
             }

@@ -1,20 +1,18 @@
 //! One task at a time, on the host's call: for tests, serverless hosts and loops that the host owns.
 //!
-//! Each call runs the same worker in the same loop as a runtime does, over a store that lets it have one task.
+//! Each call runs the same worker in the same loop as a runtime does, over a store that lets it have one task: an errand.
 //!
 //! Invariant: a call performs one task at most, and holds none once it has returned.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::event::Failure;
-use squid_mesh_core::id::{RunId, Shard, Shards};
+use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{
-    Claim, Claimed, Held, HeldReply, Leases, Offer, Operation, Outcome, QueueDemand, Rejection,
-    Reply, Settle, SlotReply,
-};
-use squid_mesh_core::store::{Fetch, Fetched, Hint, Store, StoreError};
+use squid_mesh_core::operation::{Outcome, Rejection};
+use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::{Item, TaskRow};
 use squid_mesh_core::worker::{Config, Worker};
 use tokio::sync::mpsc;
@@ -22,9 +20,10 @@ use tokio::sync::mpsc;
 use super::attempts::Attempts;
 use super::builder::Launch;
 use super::clock::Clock;
-use super::driver::{Driver, MESSAGES, Message};
+use super::driver::{Driver, MESSAGES};
+use super::errand::{Errand, OneTask, Source};
 use super::{LaunchError, RuntimeBuilder};
-use crate::client::{Client, Patience};
+use crate::client::Client;
 use crate::handler::Registry;
 use crate::stores::SharedStore;
 
@@ -55,8 +54,8 @@ pub struct Stepper {
     store: SharedStore,
     config: Config,
     registry: Arc<Registry>,
-    /// Counts claims.
-    claims: u64,
+    /// Counts claims, those of calls that were dropped too: a number that comes again is answered with what it got.
+    claims: Arc<AtomicU64>,
     /// Which source of work is looked at first: each gets its turn.
     turn: usize,
 }
@@ -116,7 +115,7 @@ impl RuntimeBuilder {
             store,
             config,
             registry,
-            claims: 0,
+            claims: Arc::default(),
             turn: 0,
         })
     }
@@ -141,10 +140,8 @@ impl Stepper {
             store: self.store.clone(),
             messages,
             sources: self.sources(),
-            progress: Mutex::new(Progress {
-                claims: self.claims,
-                ..Progress::default()
-            }),
+            claims: self.claims.clone(),
+            progress: Mutex::default(),
         });
         let clock = Clock::new();
         let worker = Worker::new(self.config.clone(), clock.now());
@@ -153,7 +150,6 @@ impl Stepper {
             .run()
             .await;
         let progress = std::mem::take(&mut *errand.progress());
-        self.claims = progress.claims;
         let Some(task) = progress.task else {
             return progress.error.map_or(Ok(None), Err);
         };
@@ -205,181 +201,5 @@ impl Stepper {
             Item::Wait => Performed::Wait { run },
             Item::Deadline => Performed::Deadline { run },
         })
-    }
-}
-
-/// One place that work may come from.
-#[derive(Debug, Clone)]
-struct Source {
-    shard: Shard,
-    queue: Name,
-}
-
-/// The store of one call: the first claim takes one task at most, later ones nothing, and nothing is handed off.
-#[derive(Clone)]
-struct OneTask(Arc<Errand>);
-
-struct Errand {
-    store: SharedStore,
-    messages: mpsc::Sender<Message>,
-    sources: Vec<Source>,
-    progress: Mutex<Progress>,
-}
-
-#[derive(Default)]
-struct Progress {
-    claims: u64,
-    claimed: bool,
-    task: Option<TaskRow>,
-    /// How far the source of the task was from the first.
-    source: usize,
-    outcome: Option<Outcome>,
-    rejection: Option<Rejection>,
-    error: Option<StoreError>,
-}
-
-impl Errand {
-    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// There is nothing further to do for the worker: it ends as soon as nothing is in flight.
-    fn end(&self) {
-        // A full channel holds such a message already, for there is no other kind here; a closed one has no worker.
-        let _ = self.messages.try_send(Message::Drain);
-    }
-
-    async fn claim(&self, wanted: Claim) -> Result<Reply, StoreError> {
-        if std::mem::replace(&mut self.progress().claimed, true) {
-            return Ok(Reply::Claimed(Claimed::default()));
-        }
-        for (at, source) in self.sources.iter().enumerate() {
-            match self.claim_from(source, &wanted.offer).await {
-                Ok(claimed) if claimed.tasks.is_empty() => {}
-                Ok(claimed) => {
-                    let mut progress = self.progress();
-                    (progress.task, progress.source) = (claimed.tasks.first().cloned(), at);
-                    return Ok(Reply::Claimed(claimed));
-                }
-                Err(error) => {
-                    self.progress().error = Some(error);
-                    break;
-                }
-            }
-        }
-        self.end();
-        Ok(Reply::Claimed(Claimed::default()))
-    }
-
-    /// Takes one task at most. A claim has a slot for an attempt and one for an engine item, since a lost attempt is found
-    /// in its queue too; of two tasks the second is handed back before anything is done with the first.
-    async fn claim_from(&self, source: &Source, all: &Offer) -> Result<Claimed, StoreError> {
-        let number = {
-            let mut progress = self.progress();
-            progress.claims += 1;
-            progress.claims
-        };
-        let demand = QueueDemand {
-            queue: source.queue.clone(),
-            slots: 1,
-            floor: None,
-        };
-        let offer = Offer {
-            queues: vec![demand],
-            engine: 1,
-            ..all.clone()
-        };
-        let shard = source.shard;
-        let claim = Operation::Claim(Claim {
-            shard,
-            number,
-            offer,
-        });
-        let reply = Patience::default().perform(&self.store, claim).await?;
-        let Reply::Claimed(mut claimed) = reply else {
-            unreachable!("a claim is answered by {reply:?}")
-        };
-        if claimed.tasks.len() > 1 {
-            let held = |task: TaskRow| {
-                task.token().map(|token| Held {
-                    key: task.key,
-                    token,
-                })
-            };
-            let hand_back: Vec<Held> = claimed.tasks.drain(1..).filter_map(held).collect();
-            let lease = all.lease;
-            let leases = Leases {
-                shard,
-                lease,
-                renew: Vec::new(),
-                begun: Vec::new(),
-                hand_back,
-            };
-            Patience::default()
-                .perform(&self.store, Operation::Lease(leases))
-                .await?;
-        }
-        Ok(claimed)
-    }
-
-    /// A lease that is handed back or lost is never settled: nothing else would end the call.
-    async fn lease(&self, leases: Leases) -> Result<Reply, StoreError> {
-        let back = !leases.hand_back.is_empty();
-        let reply = self.store.perform(Operation::Lease(leases)).await?;
-        let lost = matches!(&reply, Reply::Leased(replies) if replies.contains(&HeldReply::Lost));
-        if back {
-            self.progress().task = None;
-        }
-        if back || lost {
-            self.end();
-        }
-        Ok(reply)
-    }
-
-    async fn settle(&self, settle: Settle) -> Result<Reply, StoreError> {
-        let outcome = settle.reports.first().map(|report| report.outcome.clone());
-        let offer = Offer {
-            queues: Vec::new(),
-            engine: 0,
-            ..settle.offer
-        };
-        let reply = self
-            .store
-            .perform(Operation::Settle(Settle { offer, ..settle }))
-            .await?;
-        if let Reply::Settled { slots, .. } = &reply {
-            let rejection = match slots.first() {
-                Some(SlotReply::Busy) => return Ok(reply),
-                Some(SlotReply::Rejected(rejection)) => Some(rejection.clone()),
-                Some(SlotReply::Accepted) | None => None,
-            };
-            let mut progress = self.progress();
-            (progress.outcome, progress.rejection) = (outcome, rejection);
-        }
-        self.end();
-        Ok(reply)
-    }
-}
-
-impl Store for OneTask {
-    fn shards(&self) -> Shards {
-        self.0.store.shards()
-    }
-
-    async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
-        match operation {
-            Operation::Claim(claim) => self.0.claim(claim).await,
-            Operation::Settle(settle) => self.0.settle(settle).await,
-            Operation::Lease(leases) => self.0.lease(leases).await,
-            Operation::Submit(_) | Operation::Register(_) => self.0.store.perform(operation).await,
-        }
-    }
-
-    async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
-        self.0.store.fetch(wanted).await
-    }
-
-    async fn hint(&self) -> Hint {
-        std::future::pending().await
     }
 }

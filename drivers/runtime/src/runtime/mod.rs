@@ -6,6 +6,7 @@ mod attempts;
 mod builder;
 mod clock;
 mod driver;
+mod errand;
 mod error;
 mod manual;
 mod watches;

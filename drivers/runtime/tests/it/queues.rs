@@ -180,6 +180,30 @@ on_every_store! {
         assert_eq!(run.result().await.unwrap(), 1);
     }
 
+    async fn execute_next_that_is_dropped_leaves_its_lease_to_run_out(place) {
+        let (mut wf, input) = Workflow::builder::<u32>("dropped", 1);
+        let output = wf.step("work", input, step(async |cx: StepContext, n: u32| {
+            if cx.attempt() == 1 { std::future::pending().await } else { Ok(n) }
+        }));
+        let wf = wf.finish(output).unwrap();
+        let builder = place.runtime().await.workflow(&wf).lease(Duration::from_millis(200));
+        let mut stepper = builder.manual().await.unwrap();
+        let run = stepper.client().start(&wf.reference(), 1).await.unwrap();
+        let begun = async || run.inspect().await.unwrap().steps[0].status == StepStatus::Running;
+        tokio::select! {
+            performed = stepper.execute_next() => panic!("{performed:?}"),
+            () = until(begun) => {}
+        }
+        let performed = loop {
+            if let Some(performed) = stepper.execute_next().await.unwrap() {
+                break performed;
+            }
+        };
+        assert_eq!(performed, Performed::Loss { run: run.id() });
+        assert!(matches!(stepper.execute_next().await.unwrap(), Some(Performed::Attempt { attempt: 2, .. })));
+        assert_eq!(run.result().await.unwrap(), 1);
+    }
+
     async fn a17_10_a_worker_without_the_handler_leaves_the_step_to_others(place) {
         let notes = Arc::default();
         let wf = noting(&notes);

@@ -1,0 +1,226 @@
+//! Bugs that the simulator found, each as the shortest sequence of operations that shows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squid_mesh_core::definition::{Definition, Draft, DraftSpan, DraftStep};
+use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::{
+    Cancel, Claim, Claimed, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand,
+    Register, Registration, Reply, Report, Settle, Start, Submit,
+};
+use squid_mesh_core::payload::Payload;
+use squid_mesh_core::run::Status;
+use squid_mesh_core::task::TaskRow;
+use squid_mesh_core::time::Timestamp;
+use squid_mesh_sim::store::{Conditions, Tables};
+
+const WORKER: Incarnation = Incarnation::from_u128(9);
+const RUN: RunId = RunId::from_u128(77);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a proper name")
+}
+
+fn offer() -> Offer {
+    let handlers: HandlerSet = [name("work")].into();
+    Offer {
+        worker: WORKER,
+        handlers: Arc::new(handlers),
+        queues: vec![QueueDemand {
+            queue: name("default"),
+            slots: 4,
+            floor: None,
+        }],
+        engine: 4,
+        lease: Duration::from_secs(30),
+    }
+}
+
+/// Tables with this workflow and the worker, and the time.
+struct Shop {
+    tables: Tables,
+    now: Timestamp,
+}
+
+impl Shop {
+    fn open(draft: Draft) -> Shop {
+        let definition = Arc::new(Definition::validate(draft).expect("a valid draft"));
+        let worker = Registration {
+            incarnation: WORKER,
+            name: "worker".into(),
+            handlers: offer().handlers,
+            queues: vec![name("default")],
+        };
+        let mut shop = Shop {
+            tables: Tables::new(Shards::ONE),
+            now: Timestamp::from_micros(1_000_000),
+        };
+        shop.perform(&Operation::Register(Register {
+            worker: Some(worker),
+            definitions: vec![definition],
+        }));
+        shop
+    }
+
+    fn perform(&mut self, operation: &Operation) -> Reply {
+        let landed = self.tables.perform(operation, Conditions::at(self.now));
+        landed.expect("nothing is in the way").done().reply
+    }
+
+    fn claim(&mut self, number: u64) -> Claimed {
+        let claim = Claim {
+            shard: Shard::default(),
+            number,
+            offer: offer(),
+        };
+        match self.perform(&Operation::Claim(claim)) {
+            Reply::Claimed(claimed) => claimed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn status(&self) -> Status {
+        self.tables.run(RUN).expect("the run was started").status
+    }
+}
+
+fn start(definition: &str) -> Entry {
+    Entry::Start(Box::new(Start {
+        run: RUN,
+        life: Life(1),
+        command: CommandId::from_u128(1),
+        definition: squid_mesh_core::definition::DefinitionKey {
+            name: name(definition),
+            version: 1,
+        },
+        input: Payload::null(),
+        raw_input: Payload::null().digest(),
+        key: None,
+        labels: BTreeMap::new(),
+        queue: None,
+        priority: None,
+        delay: None,
+        deadline: None,
+        trace: None,
+    }))
+}
+
+fn submit(entries: Vec<Entry>, offer: Option<Offer>) -> Operation {
+    let groups = entries.into_iter().map(|entry| Group {
+        entries: vec![entry],
+    });
+    Operation::Submit(Submit {
+        shard: Shard::default(),
+        groups: groups.collect(),
+        offer,
+        wait: false,
+    })
+}
+
+fn engine_report(row: &TaskRow) -> Report {
+    Report {
+        key: row.key,
+        step: row.step,
+        token: row.token().expect("a claimed task has a token"),
+        outcome: Outcome::Engine(row.item()),
+    }
+}
+
+#[test]
+fn a_step_handed_off_in_the_settle_that_ends_its_run_is_taken_back() {
+    let rest = DraftStep::wait("rest", SECOND);
+    let work = DraftStep {
+        needs: vec!["rest".into()],
+        ..DraftStep::handler("work", "work")
+    };
+    let mut shop = Shop::open(Draft {
+        steps: vec![rest, work],
+        deadline: Some(DraftSpan::from(SECOND)),
+        ..Draft::new("timed", 1)
+    });
+    shop.perform(&submit(vec![start("timed")], None));
+    shop.now = shop.now.plus(SECOND);
+    let mut due = shop.claim(1).tasks;
+    due.sort_by_key(|row| row.kind);
+    let reports: Vec<Report> = due.iter().map(engine_report).collect();
+    assert_eq!(
+        reports.len(),
+        2,
+        "the wait and the deadline are due at once"
+    );
+    let settle = Settle {
+        shard: Shard::default(),
+        reports,
+        offer: offer(),
+        wait: false,
+    };
+    let Reply::Settled { handed, .. } = shop.perform(&Operation::Settle(settle)) else {
+        panic!("a settle is answered as a settle");
+    };
+    assert_eq!(handed, []);
+    assert_eq!(shop.status(), Status::Failed);
+    assert_eq!(shop.tables.tasks_of(RUN).count(), 0);
+}
+
+#[test]
+fn a_repeated_submit_hands_out_again_what_was_told_to_stop_since() {
+    let mut shop = Shop::open(Draft {
+        steps: vec![DraftStep::handler("work", "work")],
+        ..Draft::new("plain", 1)
+    });
+    let cancel = Entry::Cancel(Cancel {
+        run: RUN,
+        command: CommandId::from_u128(2),
+        actor: None,
+        reason: None,
+        force: false,
+    });
+    shop.perform(&submit(vec![start("plain")], Some(offer())));
+    let both = submit(vec![start("plain"), cancel], Some(offer()));
+    let mut handed = Vec::new();
+    for _ in 0..2 {
+        let Reply::Submitted { handed: rows, .. } = shop.perform(&both) else {
+            panic!("a submit is answered as a submit");
+        };
+        handed.push(rows);
+    }
+    assert_eq!(handed[0].len(), 1);
+    assert_eq!(handed[0], handed[1]);
+    assert_eq!(shop.status(), Status::Cancelling);
+}
+
+#[test]
+fn a_claim_that_was_overtaken_by_a_later_one_takes_nothing_and_hides_nothing() {
+    let mut shop = Shop::open(Draft {
+        steps: ["a", "b"]
+            .map(|step| DraftStep::handler(step, "work"))
+            .into(),
+        ..Draft::new("wide", 1)
+    });
+    assert_eq!(shop.claim(1).tasks.len(), 0);
+    shop.perform(&submit(vec![start("wide")], None));
+    let second = shop.claim(2).tasks;
+    assert_eq!(second.len(), 2);
+    let another = Entry::Start(Box::new(match start("wide") {
+        Entry::Start(start) => Start {
+            run: RunId::from_u128(78),
+            ..*start
+        },
+        Entry::Cancel(_) => unreachable!("a start is a start"),
+    }));
+    shop.perform(&submit(vec![another], None));
+    assert_eq!(
+        shop.claim(1).tasks.len(),
+        0,
+        "sent long before, landing late"
+    );
+    assert_eq!(
+        shop.claim(2).tasks,
+        second,
+        "and the last one is still known"
+    );
+}
