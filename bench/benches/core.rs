@@ -1,8 +1,4 @@
 //! What one decision costs, without any store: decide and apply, snapshots, a claim, a settle.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -114,9 +114,9 @@ pub fn agenda(run: &Run, definition: &Definition, tasks: &[TaskRow]) -> Vec<Disc
 fn task_columns(implied: &TaskRow, task: &TaskRow) -> Vec<Discrepancy> {
     let parked = task.due_at == Timestamp::MAX || task.format > TASK_FORMAT;
     let free = task.owner.is_none();
-    // A row that was claimed and handed back is due from then on; one that is claimed is due when its lease ends, and may
-    // still be found where its lane was found before.
-    let handed_back = task.fence.claims > 0 && task.due_at >= implied.due_at;
+    // A row that was claimed and handed back is due from then on, even if the clock went back in between; one that is
+    // claimed is due when its lease ends, and may still be found where its lane was found before.
+    let handed_back = task.fence.claims > 0;
     let columns = [
         ("life", task.life == implied.life),
         ("kind", task.kind == implied.kind),

@@ -93,7 +93,7 @@ impl Campaign {
             }
             let mut summary = Summary::default();
             for seed in first..(first + BATCH).min(end) {
-                summary.add_seed(seed, self.seed(seed));
+                summary.add_seed(seed, self.profile, self.seed(seed));
                 if self.stop_at_failure && summary.failed > 0 {
                     stop.store(true, Ordering::Relaxed);
                     break;
@@ -205,7 +205,7 @@ pub struct SeedFailure {
 }
 
 impl Summary {
-    fn add_seed(&mut self, seed: u64, outcome: Outcome) {
+    fn add_seed(&mut self, seed: u64, profile: Profile, outcome: Outcome) {
         self.seeds += 1;
         self.events += outcome.events;
         self.simulated += outcome.simulated.0;
@@ -224,7 +224,10 @@ impl Summary {
                 promise: violation.promise.text().to_owned(),
                 detail: violation.detail,
                 event: violation.event,
-                reproduce: format!("squid-mesh-sim replay --seed {seed} --trace"),
+                reproduce: format!(
+                    "squid-mesh-sim replay --seed {seed} --profile {} --trace",
+                    profile.name()
+                ),
             });
         }
     }

@@ -272,7 +272,11 @@ mod tests {
         let words: Vec<u64> = (0..3)
             .map(|_| choices.choose(Label::Command, 1_000_000))
             .collect();
-        assert_eq!(words, [315_011, 357_728, 243_738], "regression artefacts depend on these");
+        assert_eq!(
+            words,
+            [315_011, 357_728, 243_738],
+            "regression artefacts depend on these"
+        );
     }
 
     #[test]

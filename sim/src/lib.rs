@@ -1,5 +1,16 @@
 //! The simulator of Squid Mesh: a memory store, worlds with faults in virtual time, and the suite every store must pass.
 //!
+//! A [`world::World`] is an event heap with a store, nodes that each own a `Worker`, clients and faults. Every random
+//! decision goes through [`choice::Choices`], so a seed, or a log of choices, is a world. [`ghost::Ghost`] keeps what really
+//! happened, and the [`oracle`]s compare every operation that lands with it. A [`campaign::Campaign`] runs many seeds:
+//!
+//! ```
+//! use squid_mesh_sim::campaign::Campaign;
+//!
+//! let summary = Campaign::over(0, 20).run(&|_| {});
+//! assert_eq!(summary.failed, 0, "{:#?}", summary.failures);
+//! ```
+//!
 //! Invariant: everything here drives the same `Worker`, `Operation` and `Run` code as production; nothing is modelled twice.
 
 pub mod campaign;

@@ -28,6 +28,16 @@ pub enum Profile {
     Nightly,
 }
 
+impl Profile {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Profile::PullRequest => "pr",
+            Profile::Nightly => "nightly",
+        }
+    }
+}
+
 /// The set-up of one world.
 #[derive(Debug, Clone)]
 pub struct Settings {

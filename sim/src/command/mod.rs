@@ -63,10 +63,7 @@ impl ProfileName {
     }
 
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            ProfileName::Pr => "pr",
-            ProfileName::Nightly => "nightly",
-        }
+        self.profile().name()
     }
 }
 

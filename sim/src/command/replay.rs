@@ -5,8 +5,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "mutants")]
+use squid_mesh_core::mutant::Mutant;
 use squid_mesh_core::mutant::Mutation;
 use squid_mesh_sim::campaign;
 use squid_mesh_sim::choice::{Choice, Choices};
@@ -34,6 +36,10 @@ pub(super) struct Replay {
     /// Writes the choices to a file.
     #[arg(long)]
     save: Option<PathBuf>,
+    /// With this seeded bug.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    mutant: Option<String>,
 }
 
 /// A file of choices.
@@ -45,14 +51,14 @@ struct Artefact {
 
 impl Replay {
     pub(super) fn run(self) -> ExitCode {
-        let choices = match self.choices() {
-            Ok(choices) => choices.logged(),
+        let (choices, profile) = match self.choices() {
+            Ok((choices, profile)) => (choices.logged(), profile),
             Err(error) => {
                 eprintln!("{error}");
                 return ExitCode::from(2);
             }
         };
-        let outcome = campaign::tell(choices, self.profile.profile(), Mutation::NONE, self.until);
+        let outcome = campaign::tell(choices, profile.profile(), self.mutation(), self.until);
         if self.trace {
             for line in &outcome.story {
                 println!("{line}");
@@ -60,7 +66,7 @@ impl Replay {
         }
         if let Some(path) = &self.save {
             let artefact = Artefact {
-                profile: self.profile.name().to_owned(),
+                profile: profile.name().to_owned(),
                 choices: outcome.log.clone(),
             };
             let text = serde_json::to_string(&artefact).expect("choices are serialisable");
@@ -88,16 +94,28 @@ impl Replay {
         }
     }
 
-    fn choices(&self) -> Result<Choices, String> {
+    fn choices(&self) -> Result<(Choices, ProfileName), String> {
         let Some(path) = &self.file else {
-            return Ok(Choices::seeded(
-                self.seed.expect("the arguments have a seed or a file"),
-            ));
+            let seed = self.seed.expect("the arguments have a seed or a file");
+            return Ok((Choices::seeded(seed), self.profile));
         };
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let artefact: Artefact = serde_json::from_str(&text)
             .map_err(|error| format!("{} holds no choices: {error}", path.display()))?;
-        Ok(Choices::replayed(&artefact.choices))
+        let profile = ProfileName::from_str(&artefact.profile, false)?;
+        Ok((Choices::replayed(&artefact.choices), profile))
+    }
+
+    #[cfg(feature = "mutants")]
+    fn mutation(&self) -> Mutation {
+        let named = |mutant: &Mutant| Some(format!("{mutant:?}")) == self.mutant;
+        let mutant = Mutant::ALL.into_iter().find(named);
+        mutant.map_or(Mutation::NONE, Mutation::of)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    fn mutation(&self) -> Mutation {
+        Mutation::NONE
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use squid_mesh_sim::campaign::{Campaign, SeedFailure, Summary};
+use squid_mesh_core::mutant::Mutation;
+use squid_mesh_sim::campaign::{self, Campaign, SeedFailure, Summary};
+use squid_mesh_sim::choice::Choices;
 
 use super::progress::Progress;
 use super::{ProfileName, span};
@@ -108,6 +110,18 @@ impl Run {
         serde_json::to_string(&report).expect("a report is serialisable")
     }
 
+    /// How the first failure came about: the last lines of its story.
+    fn tell_story(&self, failure: &SeedFailure) {
+        const LINES: usize = 30;
+        let choices = Choices::seeded(failure.seed);
+        let outcome = campaign::tell(choices, self.profile.profile(), Mutation::NONE, u64::MAX);
+        let skipped = outcome.story.len().saturating_sub(LINES);
+        eprintln!("\nthe end of the story of seed {}:", failure.seed);
+        for line in &outcome.story[skipped..] {
+            eprintln!("{line}");
+        }
+    }
+
     fn tell(&self, summary: &Summary, missing: &[String]) {
         let wall = summary.wall.as_secs_f64().max(1e-9);
         let rate = |count: u64| count as f64 / wall;
@@ -129,6 +143,9 @@ impl Run {
             for (name, count) in summary.sometimes.counts() {
                 eprintln!("{count:>10}  {name}");
             }
+        }
+        if let Some(first) = summary.failures.first() {
+            self.tell_story(first);
         }
         for failure in &summary.failures {
             eprintln!(

@@ -15,7 +15,6 @@ use crate::fault::sometimes::Milestone;
 use crate::ghost::{GhostRun, GhostStep};
 use crate::violation::{Check, Promise, broken, ensure};
 
-
 impl Landing<'_> {
     /// Checks the journal rows of a run that this operation appended.
     pub(super) fn history(&mut self, id: RunId) -> Check {

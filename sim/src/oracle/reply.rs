@@ -2,8 +2,11 @@
 //!
 //! Invariant: every answer is true of the ghost state at the instant at which the operation landed.
 
+use std::collections::BTreeSet;
+
+use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{
-    Claim, Claimed, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply,
+    Claim, Claimed, Entry, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply, Submit,
 };
 use squid_mesh_core::task::{Item, TaskRow};
 
@@ -96,6 +99,12 @@ impl Landing<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether this is a submit that its sender has given up: he is told of what it handed to him only if all of the group
+    /// can still be read when he repeats it.
+    pub(super) fn was_given_up_at_start(&self) -> bool {
+        self.late && matches!(self.operation, Operation::Submit(_))
     }
 
     fn claims_in_turn(&mut self, claim: &Claim) -> Check {
@@ -336,54 +345,57 @@ pub fn delivered(ghost: &mut Ghost, process: ProcessId, operation: &Operation, r
 pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool {
     let keys =
         |rows: &[TaskRow]| -> Vec<_> { rows.iter().map(|row| (row.key, row.fence)).collect() };
-    match (first, second) {
-        (Reply::Registered(a), Reply::Registered(b)) => a == b,
+    let handed_again = |first: &[TaskRow], second: &[TaskRow]| {
+        let again = keys(second);
+        keys(first).iter().all(|task| again.contains(task))
+    };
+    match (operation, first, second) {
+        (_, Reply::Registered(a), Reply::Registered(b)) => a == b,
         (
+            Operation::Submit(submit),
+            Reply::Submitted { groups, handed, .. },
             Reply::Submitted {
-                groups: a,
-                handed: x,
+                groups: groups_again,
+                handed: again,
                 ..
             },
-            Reply::Submitted {
-                groups: b,
-                handed: y,
-                ..
-            },
-        ) => a == b && keys(x).iter().all(|task| keys(y).contains(task)),
-        (Reply::Claimed(a), Reply::Claimed(b)) => {
+        ) => {
+            let answered = !is_apart(submit) || groups == groups_again;
+            answered && handed_again(handed, again)
+        }
+        (_, Reply::Claimed(a), Reply::Claimed(b)) => {
             a.tasks.is_empty() || keys(&a.tasks) == keys(&b.tasks)
         }
-        (Reply::Leased(a), Reply::Leased(b)) => {
-            let Operation::Lease(leases) = operation else {
-                return false;
-            };
+        (Operation::Lease(leases), Reply::Leased(a), Reply::Leased(b)) => {
             let kept = leases.renew.len() + leases.begun.len();
             a[..kept] == b[..kept]
         }
         (
+            Operation::Settle(settle),
+            Reply::Settled { slots, handed, .. },
             Reply::Settled {
-                slots: a,
-                handed: x,
-                ..
-            },
-            Reply::Settled {
-                slots: b,
-                handed: y,
+                slots: slots_again,
+                handed: again,
                 ..
             },
         ) => {
-            let Operation::Settle(settle) = operation else {
-                return false;
-            };
-            let handler = |report: &Report| !matches!(report.outcome, Outcome::Engine(_));
-            let pairs = settle
-                .reports
-                .iter()
-                .zip(a.iter().zip(b))
-                .filter(|(report, _)| handler(report));
-            pairs.into_iter().all(|(_, (a, b))| a == b)
-                && keys(x).iter().all(|task| keys(y).contains(task))
+            let mut slots = settle.reports.iter().zip(slots.iter().zip(slots_again));
+            slots.all(|(report, (a, b))| same_slot(report, a, b)) && handed_again(handed, again)
         }
         _ => false,
     }
+}
+
+/// Whether no two entries concern the same run: otherwise an earlier one finds, the second time, what a later one did.
+fn is_apart(submit: &Submit) -> bool {
+    let entries = || submit.groups.iter().flat_map(|group| &group.entries);
+    let runs: BTreeSet<RunId> = entries().map(Entry::run).collect();
+    runs.len() == entries().count()
+}
+
+/// A late report may be refused as stale first and because its run has ended then: a later slot ended it.
+fn same_slot(report: &Report, first: &SlotReply, second: &SlotReply) -> bool {
+    let refused = |slot: &SlotReply| matches!(slot, SlotReply::Rejected(_));
+    let engine = matches!(report.outcome, Outcome::Engine(_));
+    engine || first == second || refused(first) && refused(second)
 }

@@ -126,8 +126,8 @@ impl Landing<'_> {
         let run = self.ghost.runs.get(&entry.run());
         let justified = match (rejection, entry) {
             // What was absent when an operation was decided may have come while that was in doubt.
-            (Rejection::UnknownRun { .. }, Entry::Cancel(_)) => {
-                self.was_in_doubt() || run.is_none()
+            (Rejection::UnknownRun { .. }, Entry::Cancel(cancel)) => {
+                self.was_in_doubt() || run.is_none() || self.mentions(cancel.run) > 1
             }
             (Rejection::UnknownWorkflow { definition }, Entry::Start(_)) => {
                 self.was_in_doubt() || self.tables.definition(definition).is_none()

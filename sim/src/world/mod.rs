@@ -4,6 +4,8 @@
 
 mod client;
 mod delivery;
+mod handler;
+mod hint;
 mod liveness;
 mod node;
 mod outcome;
@@ -86,6 +88,8 @@ type HeapKey = (SimTime, u64, u64);
 enum Event {
     /// A node's process starts.
     Boot(usize),
+    /// A process registers once more.
+    Register(ProcessId),
     /// A client sends a command, for the n-th time.
     Send { command: usize, sending: u32 },
     /// A request reaches the store.
@@ -251,6 +255,10 @@ impl World {
     fn happen(&mut self, event: Event) -> Check {
         match event {
             Event::Boot(node) => self.boot(node),
+            Event::Register(process) => {
+                self.register(process);
+                Ok(())
+            }
             Event::Send { command, sending } => self.send_command(command, sending),
             Event::Arrive(id) => self.arrive(id),
             Event::LockTimeout(id) => {

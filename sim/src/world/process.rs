@@ -1,4 +1,4 @@
-//! Processes: how they start, what they take in, what their workers do, how their handlers end.
+//! Processes: how they start, what they take in, what their workers do, how they end.
 //!
 //! Invariant: a worker is called as a driver calls it: an input, then every action until there is none, then its deadline.
 
@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use squid_mesh_core::id::{Incarnation, Shards};
 use squid_mesh_core::mutant::Mutant;
-use squid_mesh_core::name::{ENGINE_QUEUE, Name};
 use squid_mesh_core::operation::{Operation, Register, Registration, Reply};
-use squid_mesh_core::store::Hint;
-use squid_mesh_core::worker::{Action, AttemptId, Config, Execution, Input, StopReason, Worker};
+use squid_mesh_core::worker::{Action, Config, Input, Worker};
 
 use super::delivery::Answer;
 use super::request::{Sender, Wish};
@@ -19,9 +17,7 @@ use crate::choice::Label;
 use crate::clock::HostClock;
 use crate::fault::sometimes::Milestone;
 use crate::fault::{Fault, Situation};
-use crate::ghost::{BodyEnd, BodyId, Process, ProcessId};
-use crate::oracle::{self, Beginning};
-use crate::script::{Ending, OnStop, Script};
+use crate::ghost::{BodyEnd, Process, ProcessId};
 use crate::violation::{Check, Promise, broken, ensure};
 
 impl World {
@@ -62,7 +58,10 @@ impl World {
         Ok(())
     }
 
-    fn register(&mut self, process: ProcessId) {
+    pub(super) fn register(&mut self, process: ProcessId) {
+        if !self.ghost.process(process).alive {
+            return;
+        }
         let Process {
             node, incarnation, ..
         } = *self.ghost.process(process);
@@ -91,7 +90,8 @@ impl World {
             return Ok(());
         }
         if !matches!(answer, Answer::Performed(Ok(Reply::Registered(_)))) {
-            self.register(process);
+            let span = self.choices.magnitude(Label::Latency, 10_000, 500_000);
+            self.push_in(span, Event::Register(process));
             return Ok(());
         }
         let setup = &self.settings.nodes[node];
@@ -218,121 +218,6 @@ impl World {
         Ok(())
     }
 
-    fn execute(&mut self, node: usize, process: ProcessId, execution: &Execution) -> Check {
-        let (script, faults) = Script::drawn(&self.settings, execution.timeout, &mut self.choices);
-        for fault in faults {
-            self.sometimes.fired(fault, Situation::Attempt);
-        }
-        self.trace.say(|| {
-            format!(
-                "process {} begins {} {} step {} attempt {}: {script:?}",
-                process.0,
-                execution.attempt.key,
-                execution.attempt.token.fence,
-                execution.step,
-                execution.task.attempt
-            )
-        });
-        let lasts = script.lasts;
-        let beginning = Beginning {
-            process,
-            execution,
-            script,
-            now: self.now,
-            clock: self.clock.read(self.now),
-            stepped: self.stepped,
-            ghost: &mut self.ghost,
-        };
-        let body = oracle::begin(beginning, &mut self.sometimes)?;
-        let key = lasts.map(|span| self.push(self.now.plus(span), Event::Finish(body)));
-        self.nodes[node].running.insert(body, key);
-        Ok(())
-    }
-
-    /// A body ends by itself.
-    pub(super) fn finish(&mut self, id: BodyId) -> Check {
-        let process = self.ghost.bodies[id.0].process;
-        let node = self.ghost.process(process).node;
-        if self.nodes[node].process != Some(process) || !self.ghost.bodies[id.0].is_running() {
-            return Ok(());
-        }
-        if self.nodes[node].frozen {
-            self.nodes[node].backlog.push(Event::Finish(id));
-            return Ok(());
-        }
-        self.trace.event(self.now, 0x500 | (id.0 as u64) << 12);
-        let ending = self.ghost.bodies[id.0].script.ending;
-        if ending == Ending::KillsHost {
-            self.trace
-                .say(|| format!("a handler kills process {}", process.0));
-            self.kill(node);
-            return Ok(());
-        }
-        self.nodes[node].running.remove(&id);
-        let body = &mut self.ghost.bodies[id.0];
-        let result = Script::result(ending, id.0, self.settings.payload_limit);
-        body.end = Some(BodyEnd::Returned(result.clone()));
-        body.ended = self.now;
-        let attempt = body.attempt;
-        self.trace
-            .say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
-        self.input(node, process, Input::Finished { attempt, result })
-    }
-
-    fn running_body(&self, node: usize, process: ProcessId, attempt: &AttemptId) -> Option<BodyId> {
-        let body = self.ghost.body_of(process, &attempt.key, &attempt.token)?;
-        self.nodes[node].running.contains_key(&body).then_some(body)
-    }
-
-    fn stop_body(
-        &mut self,
-        node: usize,
-        process: ProcessId,
-        attempt: &AttemptId,
-        reason: StopReason,
-    ) {
-        self.sometimes.reached(Milestone::Stopped);
-        self.trace.say(|| {
-            format!(
-                "process {} tells {} to stop: {reason:?}",
-                process.0, attempt.key
-            )
-        });
-        let Some(id) = self.running_body(node, process, attempt) else {
-            return;
-        };
-        let body = &mut self.ghost.bodies[id.0];
-        if body.told.replace(self.now).is_some() {
-            return;
-        }
-        let ending = match body.script.on_stop {
-            OnStop::Ignores => return,
-            OnStop::GivesUp => Ending::Failure { retry_after: None },
-            OnStop::Hurries => Ending::Success,
-        };
-        body.script.ending = ending;
-        let span = self.choices.magnitude(Label::Duration, 10, 5_000);
-        let key = self.push_in(span, Event::Finish(id));
-        if let Some(Some(before)) = self.nodes[node].running.insert(id, Some(key)) {
-            self.heap.remove(&before);
-        }
-    }
-
-    fn abort_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId) {
-        self.trace
-            .say(|| format!("process {} aborts {}", process.0, attempt.key));
-        let Some(id) = self.running_body(node, process, attempt) else {
-            return;
-        };
-        self.sometimes.reached(Milestone::Aborted);
-        if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
-            self.heap.remove(&key);
-        }
-        let body = &mut self.ghost.bodies[id.0];
-        body.end = Some(BodyEnd::Aborted);
-        body.ended = self.now;
-    }
-
     fn stopped(&mut self, node: usize, process: ProcessId) -> Check {
         self.trace
             .say(|| format!("process {} has stopped", process.0));
@@ -381,61 +266,5 @@ impl World {
             self.nodes[node].booting = true;
             self.push_in(span, Event::Boot(node));
         }
-    }
-
-    /// A hint goes out to every process that serves a queue.
-    pub(super) fn hint_nodes(&mut self, queue: &Name) {
-        if self.settings.hints_off {
-            return;
-        }
-        for node in 0..self.nodes.len() {
-            let Some(process) = self.nodes[node]
-                .process
-                .filter(|_| self.nodes[node].worker.is_some())
-            else {
-                continue;
-            };
-            let served = self.settings.nodes[node]
-                .queues
-                .iter()
-                .any(|served| served.name == *queue);
-            if !served && queue.as_str() != ENGINE_QUEUE {
-                continue;
-            }
-            let rate = |fault| self.settings.intensities.of(fault);
-            let (lost, twice, late) = (
-                rate(Fault::HintLost),
-                rate(Fault::HintTwice),
-                rate(Fault::HintLate),
-            );
-            if lost > 0 && self.choices.happens(Label::Hint, lost) {
-                self.sometimes.fired(Fault::HintLost, Situation::Idle);
-                continue;
-            }
-            let mut span = self.latency();
-            if late > 0 && self.choices.happens(Label::Hint, late) {
-                self.sometimes.fired(Fault::HintLate, Situation::Idle);
-                span += self.choices.magnitude(Label::Hint, 1_000, 10_000_000);
-            }
-            self.push_in(span, Event::Hint(process, queue.clone()));
-            if twice > 0 && self.choices.happens(Label::Hint, twice) {
-                self.sometimes.fired(Fault::HintTwice, Situation::Idle);
-                self.push_in(span + 1, Event::Hint(process, queue.clone()));
-            }
-        }
-    }
-
-    /// A hint arrives.
-    pub(super) fn hint(&mut self, process: ProcessId, queue: Name) -> Check {
-        let node = self.ghost.process(process).node;
-        if self.nodes[node].process != Some(process) {
-            return Ok(());
-        }
-        if self.nodes[node].frozen {
-            self.nodes[node].backlog.push(Event::Hint(process, queue));
-            return Ok(());
-        }
-        self.trace.event(self.now, 0x600 | (process.0 as u64) << 12);
-        self.input(node, process, Input::Hint(Hint { queue: Some(queue) }))
     }
 }

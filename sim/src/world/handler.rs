@@ -1,0 +1,136 @@
+//! Handlers: bodies that begin, are told to stop, are dropped, or end by themselves.
+//!
+//! Invariant: a body's end reaches its worker once, or its process is gone.
+
+use squid_mesh_core::worker::{AttemptId, Execution, Input, StopReason};
+
+use super::{Event, World};
+use crate::choice::Label;
+use crate::fault::Situation;
+use crate::fault::sometimes::Milestone;
+use crate::ghost::{BodyEnd, BodyId, ProcessId};
+use crate::oracle::{self, Beginning};
+use crate::script::{Ending, OnStop, Script};
+use crate::violation::Check;
+
+impl World {
+    pub(super) fn execute(
+        &mut self,
+        node: usize,
+        process: ProcessId,
+        execution: &Execution,
+    ) -> Check {
+        let (script, faults) = Script::drawn(&self.settings, execution.timeout, &mut self.choices);
+        for fault in faults {
+            self.sometimes.fired(fault, Situation::Attempt);
+        }
+        self.trace.say(|| {
+            format!(
+                "process {} begins {} {} step {} attempt {}: {script:?}",
+                process.0,
+                execution.attempt.key,
+                execution.attempt.token.fence,
+                execution.step,
+                execution.task.attempt
+            )
+        });
+        let lasts = script.lasts;
+        let beginning = Beginning {
+            process,
+            execution,
+            script,
+            now: self.now,
+            clock: self.clock.read(self.now),
+            stepped: self.stepped,
+            ghost: &mut self.ghost,
+        };
+        let body = oracle::begin(beginning, &mut self.sometimes)?;
+        let key = lasts.map(|span| self.push(self.now.plus(span), Event::Finish(body)));
+        self.nodes[node].running.insert(body, key);
+        Ok(())
+    }
+
+    /// A body ends by itself.
+    pub(super) fn finish(&mut self, id: BodyId) -> Check {
+        let process = self.ghost.bodies[id.0].process;
+        let node = self.ghost.process(process).node;
+        if self.nodes[node].process != Some(process) || !self.ghost.bodies[id.0].is_running() {
+            return Ok(());
+        }
+        if self.nodes[node].frozen {
+            self.nodes[node].backlog.push(Event::Finish(id));
+            return Ok(());
+        }
+        self.trace.event(self.now, 0x500 | (id.0 as u64) << 12);
+        let ending = self.ghost.bodies[id.0].script.ending;
+        if ending == Ending::KillsHost {
+            self.trace
+                .say(|| format!("a handler kills process {}", process.0));
+            self.kill(node);
+            return Ok(());
+        }
+        self.nodes[node].running.remove(&id);
+        let body = &mut self.ghost.bodies[id.0];
+        let result = Script::result(ending, id.0, self.settings.payload_limit);
+        body.end = Some(BodyEnd::Returned(result.clone()));
+        body.ended = self.now;
+        let attempt = body.attempt;
+        self.trace
+            .say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
+        self.input(node, process, Input::Finished { attempt, result })
+    }
+
+    fn running_body(&self, node: usize, process: ProcessId, attempt: &AttemptId) -> Option<BodyId> {
+        let body = self.ghost.body_of(process, &attempt.key, &attempt.token)?;
+        self.nodes[node].running.contains_key(&body).then_some(body)
+    }
+
+    pub(super) fn stop_body(
+        &mut self,
+        node: usize,
+        process: ProcessId,
+        attempt: &AttemptId,
+        reason: StopReason,
+    ) {
+        self.sometimes.reached(Milestone::Stopped);
+        self.trace.say(|| {
+            format!(
+                "process {} tells {} to stop: {reason:?}",
+                process.0, attempt.key
+            )
+        });
+        let Some(id) = self.running_body(node, process, attempt) else {
+            return;
+        };
+        let body = &mut self.ghost.bodies[id.0];
+        if body.told.replace(self.now).is_some() {
+            return;
+        }
+        let ending = match body.script.on_stop {
+            OnStop::Ignores => return,
+            OnStop::GivesUp => Ending::Failure { retry_after: None },
+            OnStop::Hurries => Ending::Success,
+        };
+        body.script.ending = ending;
+        let span = self.choices.magnitude(Label::Duration, 10, 5_000);
+        let key = self.push_in(span, Event::Finish(id));
+        if let Some(Some(before)) = self.nodes[node].running.insert(id, Some(key)) {
+            self.heap.remove(&before);
+        }
+    }
+
+    pub(super) fn abort_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId) {
+        self.trace
+            .say(|| format!("process {} aborts {}", process.0, attempt.key));
+        let Some(id) = self.running_body(node, process, attempt) else {
+            return;
+        };
+        self.sometimes.reached(Milestone::Aborted);
+        if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
+            self.heap.remove(&key);
+        }
+        let body = &mut self.ghost.bodies[id.0];
+        body.end = Some(BodyEnd::Aborted);
+        body.ended = self.now;
+    }
+}
