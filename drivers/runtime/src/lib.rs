@@ -87,3 +87,8 @@ pub use squid_mesh_postgres as postgres;
 /// The store in SQLite.
 #[cfg(feature = "sqlite")]
 pub use squid_mesh_sqlite as sqlite;
+
+/// The example that the project's front page shows, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
