@@ -161,3 +161,16 @@ fn a_story_tells_what_happened_up_to_the_event_asked_for() {
             .any(|line| line.contains("a client sends command"))
     );
 }
+
+#[test]
+fn a20_5_every_attempt_that_began_is_accounted_for_by_a_report_or_a_recorded_loss() {
+    for seed in 0..20 {
+        let mut settings = calm(seed);
+        settings.nodes.push(settings.nodes[0].clone());
+        settings.intensities = Intensities::CALM
+            .with(Fault::Crash, 300)
+            .with(Fault::HandlerKillsHost, 200)
+            .with(Fault::HandlerFails, 200);
+        passed(&World::with(settings, Choices::seeded(seed), Trace::told()).run());
+    }
+}

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use squid_mesh_core::definition::{Definition, Draft, DraftBinding, DraftSource, DraftStep};
 use squid_mesh_core::event::Failure;
+use squid_mesh_core::explain::{Explanation, explain};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
     Cancel, CancelReply, Claim, Claimed, Entry, EntryReply, Group, GroupReply, HandlerSet, Held,
     HeldReply, Leases, Offer, Operation, Outcome, QueueDemand, Register, Registration, Rejection,
-    Reply, Report, Settle, SlotReply, Start, StartReply, Submit,
+    Reply, Report, Settle, SlotReply, Start, StartReply, Submit, WorkerRow,
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Run, Seq, Status};
+use squid_mesh_core::store::RunRecord;
 use squid_mesh_core::task::{Item, TaskRow};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::verify;
@@ -287,6 +289,26 @@ impl Desk {
 
     pub(crate) fn run(&self, id: RunId) -> Run {
         Run::decode(&self.tables.run(id).unwrap().state).unwrap()
+    }
+
+    /// What the run's journal folds to, with nothing but the definition to go by.
+    pub(crate) fn folded(&self, id: RunId) -> Run {
+        let journal = self
+            .tables
+            .journal(id, Seq::FIRST)
+            .map(|row| &row.transition);
+        let row = self.tables.run(id).unwrap();
+        Run::fold(id, row.life, self.definition.steps().len(), journal).unwrap()
+    }
+
+    pub(crate) fn explain(&self, id: RunId) -> Explanation {
+        let record = RunRecord {
+            now: self.now,
+            row: self.tables.run(id).unwrap().clone(),
+            tasks: self.tables.tasks_of(id).cloned().collect(),
+        };
+        let workers: Vec<WorkerRow> = self.tables.workers().into_iter().cloned().collect();
+        explain(&record, &self.definition, &workers)
     }
 
     pub(crate) fn status(&self, id: RunId) -> Status {

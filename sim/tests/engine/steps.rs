@@ -1,6 +1,7 @@
 //! Attempts: hand-off, idempotent settling, batches.
 
 use squid_mesh_core::definition::{Draft, DraftRetry, DraftStep};
+use squid_mesh_core::explain::{Evidence, Reason};
 use squid_mesh_core::operation::{Rejection, Reply, SlotReply};
 use squid_mesh_core::run::{Stage, Status};
 use squid_mesh_core::task::Lane;
@@ -284,4 +285,47 @@ fn a_settle_says_when_what_it_scheduled_falls_due() {
         panic!("no settle reply")
     };
     assert_eq!(next_due, Some(secs(60)));
+}
+
+#[test]
+fn a6_11_a_run_that_waits_for_its_backoff_is_retrying_and_says_until_when() {
+    let retry = Some(DraftRetry::constant(3, secs(60)));
+    let step = DraftStep {
+        retry,
+        ..DraftStep::handler("a", "work")
+    };
+    let mut desk = Desk::new(Draft {
+        steps: vec![step],
+        ..Draft::new("order", 1)
+    });
+    let run = desk.start();
+    let task = desk.claim_one(1);
+    desk.settle(1, failure(&task, true));
+    assert_eq!(desk.status(run), Status::Retrying);
+    let explanation = desk.explain(run);
+    assert_eq!(explanation.reason, Reason::RetryBackoff);
+    let due_at = desk.now.plus(secs(60));
+    assert_eq!(
+        explanation.evidence,
+        [Evidence::Task {
+            lane: Lane(0),
+            due_at
+        }]
+    );
+}
+
+#[test]
+fn a20_2_a_run_goes_on_from_a_snapshot_and_an_agenda_that_were_rebuilt() {
+    let mut desk = Desk::new(chain(3));
+    let run = desk.start();
+    for _ in 0..3 {
+        let folded = desk.folded(run);
+        let stored: Vec<_> = desk.tables.tasks_of(run).cloned().collect();
+        assert_eq!(folded.agenda(&desk.definition), stored, "nothing is leased");
+        assert_eq!(folded.encode(), desk.tables.run(run).unwrap().state);
+        desk.tables.damage(run, folded.encode());
+        let task = desk.claim_one(1);
+        assert_eq!(desk.settle(1, success(&task)), SlotReply::Accepted);
+    }
+    assert_eq!(desk.status(run), Status::Completed);
 }
