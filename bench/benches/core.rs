@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use squid_mesh_core::definition::{
     Definition, Draft, DraftBinding, DraftSource, DraftStep, StepIndex,
 };
-use squid_mesh_core::event::{Event, Started};
+use squid_mesh_core::event::{By, Event, Role, Started};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::mutant::Mutation;
 use squid_mesh_core::name::Name;
@@ -29,8 +29,8 @@ const RUNS: u32 = 256;
 fn chain(length: usize) -> Definition {
     let step = |index: usize| {
         let source = match index {
-            0 => DraftSource::Input,
-            _ => DraftSource::Output(format!("s{}", index - 1)),
+            0 => DraftSource::input(),
+            _ => DraftSource::output(format!("s{}", index - 1)),
         };
         DraftStep {
             input: DraftBinding::Whole(source),
@@ -50,6 +50,7 @@ fn half_way(definition: &Definition) -> Run {
         command: CommandId::from_u128(1),
         definition: definition.key().clone(),
         digest: definition.digest(),
+        trigger: definition.triggers()[0].name.clone(),
         input: Payload::null().digest(),
         raw_input: Payload::null().digest(),
         key: None,
@@ -59,9 +60,12 @@ fn half_way(definition: &Definition) -> Run {
         due: None,
         deadline: None,
         trace: None,
+        parent: None,
+        copy: None,
+        by: By::default(),
     };
     let id = RunId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
-    let mut run = Run::start(id, Life(1), definition, started, NOW, Mutation::NONE).run;
+    let mut run = Run::start(id, Life(1), definition, started, Vec::new(), facts()).run;
     for step in 0..10 {
         let Verdict::Decided(decided) = run.decide(definition, success(&run, step), &facts())
         else {
@@ -79,8 +83,10 @@ fn success(run: &Run, step: u16) -> Event {
     };
     Event::Succeeded {
         step: StepIndex(step),
+        role: Role::Step,
         fence,
         output: Payload::null().digest(),
+        label: None,
     }
 }
 
@@ -144,6 +150,7 @@ fn started(definition: &Arc<Definition>) -> Tables {
         life: Life(1),
         command: CommandId::from_u128(u128::from(number)),
         definition: definition.key().clone(),
+        trigger: definition.triggers()[0].name.clone(),
         input: Payload::null(),
         raw_input: Payload::null().digest(),
         key: None,
@@ -153,6 +160,9 @@ fn started(definition: &Arc<Definition>) -> Tables {
         delay: None,
         deadline: None,
         trace: None,
+        parent: None,
+        copy: None,
+        by: By::default(),
     };
     let group = |number| Group {
         entries: vec![Entry::Start(Box::new(start(number)))],
@@ -178,6 +188,7 @@ fn report(task: &TaskRow) -> Report {
         token,
         outcome: Outcome::Succeeded {
             output: Payload::null(),
+            label: None,
         },
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{DefinitionDigest, DefinitionKey, StepIndex};
-use crate::id::CommandId;
+use crate::definition::{DefinitionDigest, DefinitionKey, LabelIndex, StepIndex};
+use crate::id::{CommandId, Life, RunId};
 use crate::limits;
 use crate::name::Name;
 use crate::payload::PayloadDigest;
@@ -24,36 +24,166 @@ pub enum Event {
     Succeeded {
         /// The step.
         step: StepIndex,
+        /// What was attempted.
+        role: Role,
         /// The claim under which the attempt ran.
         fence: Fence,
         /// Digest of the output.
         output: PayloadDigest,
+        /// The label that came with the output.
+        label: Option<LabelIndex>,
     },
-    /// An attempt reported failure. The row's payload, if any, is the failure's details.
+    /// An attempt reported failure. The row's payload is the failure as JSON, details included.
     Failed {
         /// The step.
         step: StepIndex,
+        /// What was attempted.
+        role: Role,
         /// The claim under which the attempt ran.
         fence: Fence,
         /// What the attempt said.
         failure: Failure,
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
     },
-    /// The lease of an attempt ended without a report.
+    /// The lease of an attempt ended without a report. The row's payload is what its step fails with, should it.
     Lost {
         /// The step.
         step: StepIndex,
+        /// What was attempted.
+        role: Role,
         /// The claim that recorded the loss.
         fence: Fence,
+        /// Whether the body may have begun, as far as that is recorded.
+        begun: bool,
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
     },
-    /// The time a wait was waiting for has come.
-    Due {
-        /// The wait.
+    /// The database undid what an attempt had done in its transaction, because of somebody else. The row's payload is
+    /// what its step fails with, should it.
+    Conflicted {
+        /// The step.
         step: StepIndex,
+        /// The claim under which the attempt ran.
+        fence: Fence,
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
     },
-    /// The run's deadline has come.
-    DeadlineReached,
+    /// The engine evaluated a step of its own.
+    Evaluated {
+        /// The step.
+        step: StepIndex,
+        /// What came of it.
+        found: Found,
+    },
+    /// The time a wait was waiting for, or until which a gate was open, has come. A gate's row has what its step ends
+    /// with as its payload.
+    Due {
+        /// The wait or gate.
+        step: StepIndex,
+        /// Digest of the row's payload, if it has one.
+        payload: Option<PayloadDigest>,
+    },
+    /// The run's deadline has come. The row's payload is what the run fails with.
+    DeadlineReached {
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
+    },
     /// Somebody asked to cancel the run.
     CancelRequested(Box<CancelRequested>),
+    /// Somebody decided about a step. The row's payload is what its step ends with, if it does.
+    Resolved(Box<Resolved>),
+    /// A signal came. The row's payload is what it carries.
+    Signalled(Box<Signalled>),
+    /// Children of a step were started, in the same transaction.
+    Spawned {
+        /// The step.
+        step: StepIndex,
+        /// The first of them.
+        from: u32,
+        /// The one after the last of them.
+        upto: u32,
+        /// Digest of the row's payload, the child's id, of a child that goes its own way.
+        payload: Option<PayloadDigest>,
+    },
+    /// Children of a step were told to cancel, in the same transaction.
+    Recalled {
+        /// The step.
+        step: StepIndex,
+        /// The one after the last of those that were told.
+        upto: u32,
+    },
+    /// A child ended. The row's payload is its result or its failure as JSON.
+    ChildEnded {
+        /// The step that started it.
+        step: StepIndex,
+        /// Which of the step's children.
+        child: u32,
+        /// How.
+        end: ChildEnd,
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
+    },
+    /// The results of a step's children were put together. The row's payload is the array of them.
+    Collected {
+        /// The step.
+        step: StepIndex,
+        /// Digest of the row's payload.
+        output: PayloadDigest,
+    },
+}
+
+/// What an attempt is of: a step has a handler, and may have another that takes its effect back.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Role {
+    /// Of the step itself.
+    #[default]
+    Step,
+    /// Of what takes its effect back.
+    Undo,
+}
+
+/// What the engine found when it evaluated a step of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Found {
+    /// A log line was written.
+    Logged,
+    /// The time of a delayed start has come: a gate opens.
+    Reached,
+    /// A route takes this label.
+    Label(LabelIndex),
+    /// A wait ends at this instant. The row's payload is what its step fails with, should that be too far away.
+    Instant {
+        /// When.
+        until: Timestamp,
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
+    },
+    /// That many children are to be started.
+    Children {
+        /// How many.
+        count: u32,
+    },
+    /// The step fails. The row's payload is the failure as JSON.
+    Failure {
+        /// The failure.
+        failure: Failure,
+        /// Digest of the row's payload.
+        payload: PayloadDigest,
+    },
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ChildEnd {
+    /// With a result.
+    Completed,
+    /// With a failure.
+    Failed,
+    /// By a cancel.
+    Cancelled,
 }
 
 /// How a run was started.
@@ -65,6 +195,8 @@ pub struct Started {
     pub definition: DefinitionKey,
     /// The digest of that definition.
     pub digest: DefinitionDigest,
+    /// The trigger it was started by.
+    pub trigger: Name,
     /// Digest of the stored input.
     pub input: PayloadDigest,
     /// Digest of the caller's input as canonical JSON, before defaults.
@@ -83,6 +215,61 @@ pub struct Started {
     pub deadline: Option<Timestamp>,
     /// W3C trace context of the starter.
     pub trace: Option<String>,
+    /// The run whose step started it.
+    pub parent: Option<Parent>,
+    /// The run it is a copy of.
+    pub copy: Option<Copied>,
+    /// Who asked for it.
+    pub by: By,
+}
+
+/// The run whose step started another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its life.
+    pub life: Life,
+    /// The step.
+    pub step: StepIndex,
+    /// Which of the step's children.
+    pub child: u32,
+    /// How many runs are above it.
+    pub depth: u16,
+    /// It goes its own way: its end is not reported back.
+    pub detached: bool,
+}
+
+/// The run that another is a copy of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// The run.
+    pub run: RunId,
+    /// What of it.
+    pub kind: CopyKind,
+}
+
+/// What a copy takes over from its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyKind {
+    /// The input only.
+    Replay,
+    /// The input and what does not depend on certain steps.
+    Fork,
+    /// The input and what does not depend on what failed.
+    Resume,
+}
+
+/// Who asked for something, and what they said.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct By {
+    /// Who.
+    pub actor: Option<String>,
+    /// Why.
+    pub comment: Option<String>,
+    /// Whatever else was given: the text of a JSON object.
+    pub metadata: Option<String>,
 }
 
 /// A request to cancel a run.
@@ -91,11 +278,64 @@ pub struct CancelRequested {
     /// The command; the same command again gets the first answer.
     pub command: CommandId,
     /// Who asked.
-    pub actor: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
+    pub by: By,
     /// End at once, without waiting for running attempts.
     pub force: bool,
+    /// Take back what was done, before ending.
+    pub undo: bool,
+}
+
+/// A decision about a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The command; the same command again gets the first answer.
+    pub command: CommandId,
+    /// The step.
+    pub step: StepIndex,
+    /// What was decided.
+    pub verdict: Resolution,
+    /// Who decided.
+    pub by: By,
+    /// Digest of the row's payload, if it has one.
+    pub payload: Option<PayloadDigest>,
+}
+
+/// What can be decided about a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resolution {
+    /// A pause ends.
+    Resume,
+    /// An approval is given.
+    Approve,
+    /// An approval is refused.
+    Reject,
+    /// An attempt of unknown outcome succeeded. The row's payload is the output.
+    Succeeded {
+        /// The label that it returned.
+        label: Option<LabelIndex>,
+    },
+    /// A step whose attempt has an unknown outcome is tried again.
+    Retry,
+    /// An attempt of unknown outcome failed for good.
+    Fail {
+        /// With this code.
+        code: String,
+    },
+    /// What takes a step's effect back is not attempted any more.
+    SkipUndo,
+}
+
+/// A signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signalled {
+    /// The command; the same command again gets the first answer.
+    pub command: CommandId,
+    /// The signal's name.
+    pub signal: Name,
+    /// Who sent it.
+    pub by: By,
+    /// Digest of what it carries.
+    pub payload: PayloadDigest,
 }
 
 /// Why an attempt failed.
@@ -127,6 +367,12 @@ impl Failure {
             retry_after: None,
             details: None,
         }
+    }
+
+    /// Of an attempt that took longer than its step's timeout.
+    pub fn timed_out() -> Failure {
+        let message = "the attempt exceeded the timeout of its step";
+        Failure::new(code::TIMEOUT, message, true)
     }
 
     /// The message cut to its limit at a character, and marked if it was cut.
@@ -163,8 +409,37 @@ pub mod code {
     pub const LOST: &str = "lost";
     /// What the attempt needs (its definition, a payload) is missing from the store or cannot be read; not retryable.
     pub const UNREADABLE: &str = "unreadable";
+    /// The database undid the attempt too often, because of others; not retryable.
+    pub const CONFLICT: &str = "conflict";
+    /// A path of an input binding leads nowhere; not retryable.
+    pub const MISSING_INPUT_PATH: &str = "missing_input_path";
+    /// No condition of a route matches, and it has no fallback; not retryable.
+    pub const NO_MATCHING_ROUTE: &str = "no_matching_route";
+    /// The input of a wait is no instant, or one too far away; not retryable.
+    pub const INVALID_WAIT: &str = "invalid_wait";
+    /// A bound of the engine was exceeded; not retryable.
+    pub const LIMIT_EXCEEDED: &str = "limit_exceeded";
+    /// A child failed; not retryable.
+    pub const CHILD_FAILED: &str = "child_failed";
+    /// A child was cancelled; not retryable.
+    pub const CHILD_CANCELLED: &str = "child_cancelled";
+    /// A gate's deadline came before anybody ended it; not retryable.
+    pub const EXPIRED: &str = "expired";
+    /// The handler returned a label that its step does not declare; not retryable.
+    pub const UNKNOWN_LABEL: &str = "unknown_label";
+    /// No definition of the child's workflow is known; not retryable.
+    pub const UNKNOWN_WORKFLOW: &str = "unknown_workflow";
+    /// Somebody said that an attempt of unknown outcome failed; not retryable.
+    pub const FAILED_BY_OPERATOR: &str = "failed_by_operator";
+    /// A transactional handler ended its transaction itself, so its writes and its outcome cannot be made one; not
+    /// retryable.
+    pub const TRANSACTION_ENDED: &str = "transaction_ended";
+    /// The database rolled a transactional attempt back, for something that its handler had done; retryable.
+    pub const TRANSACTION_ABORTED: &str = "transaction_aborted";
     /// The run's deadline came before its end.
     pub const DEADLINE_EXCEEDED: &str = "deadline_exceeded";
+    /// Every step of the run has ended, and none of those that its result could be taken from succeeded.
+    pub const NO_RESULT: &str = "no_result";
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::definition::StepIndex;
 use crate::name::Name;
 
 macro_rules! id {
@@ -96,12 +97,28 @@ impl RunId {
         hash.update(workflow.as_str().as_bytes());
         hash.update([0]);
         hash.update(key.as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.finalize()[..16]);
-        // RFC 9562: version 8 (custom) in the high nibble of byte 6, variant 10 in the high bits of byte 8.
-        bytes[6] = (bytes[6] & 0x0f) | 0x80;
-        bytes[8] = (bytes[8] & 0x3f) | 0x80;
-        RunId::from_bytes(bytes)
+        RunId::from_bytes(derived(hash))
+    }
+
+    /// The run that is a child of a step: the same number is always the same run. It keeps its parent's slot, so that they
+    /// share a shard.
+    pub fn child(parent: RunId, step: StepIndex, child: u32) -> RunId {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh child run\0");
+        hash.update(parent.to_bytes());
+        hash.update(step.0.to_be_bytes());
+        hash.update(child.to_be_bytes());
+        RunId::from_bytes(derived(hash)).with_slot(parent.slot())
+    }
+
+    /// The run that a command makes which copies another: the same command is always the same run. It keeps the other's
+    /// slot, so that they share a shard.
+    pub fn copied(source: RunId, command: CommandId) -> RunId {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh copied run\0");
+        hash.update(source.to_bytes());
+        hash.update(command.to_bytes());
+        RunId::from_bytes(derived(hash)).with_slot(source.slot())
     }
 
     /// The slot that places the run: its last two bytes.
@@ -120,6 +137,27 @@ impl RunId {
     pub const fn shard(self, shards: Shards) -> Shard {
         Shard(self.slot() % shards.0)
     }
+}
+
+impl CommandId {
+    /// The command that a key given by a client stands for, about one run: the same key is always the same command.
+    pub fn keyed(run: RunId, key: &str) -> CommandId {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh command by key\0");
+        hash.update(run.to_bytes());
+        hash.update(key.as_bytes());
+        CommandId::from_bytes(derived(hash))
+    }
+}
+
+/// The first half of a hash as a UUID.
+fn derived(hash: Sha256) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    // RFC 9562: version 8 (custom) in the high nibble of byte 6, variant 10 in the high bits of byte 8.
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    bytes
 }
 
 /// How many shards a schema has; fixed when it is created, 1 by default.

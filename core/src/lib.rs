@@ -7,6 +7,7 @@ pub mod definition;
 pub mod eval;
 pub mod event;
 pub mod explain;
+pub mod graph;
 pub mod id;
 pub mod limits;
 pub mod mutant;

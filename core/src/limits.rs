@@ -12,6 +12,20 @@ pub const PAYLOAD_BYTES_DEFAULT: usize = 1 << 20;
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 /// Most steps in one definition.
 pub const STEPS: usize = 1_000;
+/// Deepest nesting of arrays and objects in JSON that the engine looks into.
+pub const JSON_DEPTH: usize = 127;
+/// Most triggers of one definition beside the default one.
+pub const TRIGGERS: usize = 64;
+/// Most guards on one step.
+pub const GUARDS: usize = 64;
+/// Most labels that one step can return, and most conditions of one route.
+pub const STEP_LABELS: usize = 256;
+/// Most segments of a path into a value.
+pub const PATH_SEGMENTS: usize = 32;
+/// Most elements of the array that an `each` takes, and most children it may have active at once.
+pub const EACH_ELEMENTS: usize = 10_000;
+/// Children that an `each` has active at once by default.
+pub const EACH_PARALLEL_DEFAULT: u32 = 100;
 /// Most labels on one run.
 pub const LABELS: usize = 32;
 /// Longest label key or value, in bytes.
@@ -32,10 +46,24 @@ pub const SPAN_MAX: Duration = WAIT_MAX;
 pub const BATCH: usize = 256;
 /// Most starts in one atomic group.
 pub const GROUP_STARTS: usize = 1_000;
+/// Most bytes of input in one atomic group.
+pub const GROUP_BYTES: usize = 64 << 20;
 /// Most shards of one schema.
 pub const SHARDS: u16 = 1_024;
 /// Most rows one due scan returns per queue and operation.
 pub const SCAN: usize = 512;
+/// Conflicts that one step survives in its host transaction.
+pub const CONFLICTS: u32 = 10;
+/// Most signals that a run keeps before a step waits for them.
+pub const SIGNALS_KEPT: usize = 64;
+/// Most signals and decisions that one run takes.
+pub const COMMANDS: usize = 10_000;
+/// Most runs above a child.
+pub const DEPTH: u16 = 32;
+/// Most children that one operation starts or cancels for one step.
+pub const CHILDREN_AT_ONCE: u32 = 128;
+/// Most journal rows that a worker reads at once to put the results of children together.
+pub const COLLECT_PAGE: u32 = 1_000;
 /// Attempts and losses are counted up to here at most.
 pub const ATTEMPTS: u32 = 1_000_000;
 /// Most consecutive hand-offs within one run before its next step takes its turn in the queue.

@@ -62,6 +62,30 @@ pub enum Mutant {
     HandOutNotDeduplicated,
     /// A process takes its predecessor's incarnation.
     IncarnationReused,
+    /// An attempt of a step that must not be repeated blindly is repeated blindly.
+    HoldForgotten,
+    /// A body that must not be repeated blindly begins without that being recorded.
+    BegunNotMarked,
+    /// A run that ends leaves the children of its steps alone.
+    CancelForgetsChildren,
+    /// A child that ends does not report to its parent.
+    DeliveryForgotten,
+    /// Effects are taken back in the order in which they were made.
+    UndoInOrder,
+    /// Effects of steps that did not succeed are taken back too.
+    UndoOfStarted,
+    /// A signal that no step waits for yet is accepted and dropped.
+    EarlySignalDropped,
+    /// A decision or signal that is repeated has its effect again.
+    CommandForgotten,
+    /// A copy repeats what must not be repeated unasked.
+    UnsafeReplay,
+    /// A parent records a child that is not started in the same operation.
+    ChildForgotten,
+    /// A claim takes attempts of a paused queue.
+    ClaimIgnoresPause,
+    /// A hand-off gives attempts of a paused queue.
+    HandOffIgnoresPause,
     /// The memory store reads tasks before it has locked their runs.
     TasksReadBeforeRunLock,
     /// The memory store reads its clock before it has its locks.
@@ -72,7 +96,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Mutant; 31] = [
+    pub const ALL: [Mutant; 43] = [
         Mutant::SettleIgnoresFence,
         Mutant::RenewalIgnoresFence,
         Mutant::LossNotCounted,
@@ -101,6 +125,18 @@ impl Mutant {
         Mutant::LeaseFromReply,
         Mutant::HandOutNotDeduplicated,
         Mutant::IncarnationReused,
+        Mutant::HoldForgotten,
+        Mutant::BegunNotMarked,
+        Mutant::CancelForgetsChildren,
+        Mutant::DeliveryForgotten,
+        Mutant::UndoInOrder,
+        Mutant::UndoOfStarted,
+        Mutant::EarlySignalDropped,
+        Mutant::CommandForgotten,
+        Mutant::UnsafeReplay,
+        Mutant::ChildForgotten,
+        Mutant::ClaimIgnoresPause,
+        Mutant::HandOffIgnoresPause,
         Mutant::TasksReadBeforeRunLock,
         Mutant::ClockReadBeforeLocks,
         Mutant::TornWrite,

@@ -60,6 +60,9 @@ pub const ENGINE_QUEUE: &str = "$engine";
 /// The queue of a definition that names none.
 pub const DEFAULT_QUEUE: &str = "default";
 
+/// The trigger that every definition has.
+pub const DEFAULT_TRIGGER: &str = "manual";
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -49,9 +49,11 @@ impl fmt::Debug for Payload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PayloadDigest(pub [u8; 8]);
 
-/// Where an output lives within its run's journal.
+/// Where an output lives: within its run's journal, or in that of the run it was taken over from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutputRef {
+    /// The other run, if it is in another's journal.
+    pub run: Option<RunId>,
     /// The journal row that holds the bytes.
     pub seq: Seq,
     /// Tells the bytes apart from any other that a failover might have put there.
@@ -59,10 +61,19 @@ pub struct OutputRef {
 }
 
 impl OutputRef {
+    /// A place in the run's own journal.
+    pub const fn here(seq: Seq, digest: PayloadDigest) -> OutputRef {
+        OutputRef {
+            run: None,
+            seq,
+            digest,
+        }
+    }
+
     /// The same place, named from outside the run.
     pub fn of(self, run: RunId) -> PayloadRef {
         PayloadRef {
-            run,
+            run: self.run.unwrap_or(run),
             seq: self.seq,
             digest: self.digest,
         }

@@ -6,11 +6,14 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::definition::{Definition, DefinitionKey};
 use crate::id::{RunId, Shards};
 use crate::name::Name;
-use crate::operation::{DefinitionRow, JournalRow, Operation, Reply, RunRow, WorkerRow};
+use crate::operation::{
+    DefinitionRow, JournalRow, Operation, OperatorEntry, Reply, RunRow, WorkerRow,
+};
 use crate::payload::{Payload, PayloadRef};
 use crate::run::{Seq, Status};
 use crate::task::TaskRow;
@@ -31,7 +34,8 @@ pub trait Store: Send + Sync + 'static {
         operation: Operation,
     ) -> impl Future<Output = Result<Reply, StoreError>> + Send;
 
-    /// Reads immutable things outside any transaction: they may be cached for ever. Cancellation-safe.
+    /// Reads immutable things outside any transaction. They may be cached for ever, but not which version is the highest, nor
+    /// where a journal ends. Cancellation-safe.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if a payload is not what its reference says.
@@ -41,6 +45,85 @@ pub trait Store: Send + Sync + 'static {
     fn hint(&self) -> impl Future<Output = Hint> + Send;
 }
 
+/// Performs operations in transactions that hold writes of the host too. Optional: a store without transactions that a host
+/// could share has none.
+///
+/// An operation takes its locks last, so what a host wrote before keeps nobody else's run locked while it works.
+pub trait HostTransactions: Store {
+    /// A connection to the store's database: one of the store's, or the host's own.
+    type Connection: Send;
+    /// A transaction that the store began. Dropping it rolls it back.
+    type Transaction: Send + 'static;
+
+    /// Performs a submission in the transaction that the connection is in, and leaves its end to whoever began it. Nothing is
+    /// visible to others before that, and nobody is hinted at it: what it makes due is found by who looks.
+    ///
+    /// Dropping the future leaves the transaction to be rolled back.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] leaves the transaction as it was before: it may go on, and perform the operation again.
+    /// [`StoreError::Refused`] says, among others, that there is no transaction, or one of an isolation that the engine cannot
+    /// work under.
+    fn perform_in(
+        &self,
+        connection: &mut Self::Connection,
+        operation: Operation,
+    ) -> impl Future<Output = Result<Reply, StoreError>> + Send;
+
+    /// Begins a transaction, to be ended by [`HostTransactions::settle`] or [`HostTransactions::commit`]. One that is left
+    /// idle for longer than `patience` may be ended by the database, so that a process that was stopped keeps no locks.
+    /// Cancellation-safe.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; trying again is safe.
+    fn begin(
+        &self,
+        patience: Option<Duration>,
+    ) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
+
+    /// The connection that a transaction is on.
+    fn connection(transaction: &mut Self::Transaction) -> &mut Self::Connection;
+
+    /// Performs an operation as the last statements of a transaction, waiting for its locks. Commits if everything the
+    /// operation asks for was done ([`Reply::is_done`]), else rolls everything back. Dropping the future leaves unknown
+    /// whether it was committed.
+    ///
+    /// # Errors
+    /// See [`TransactionError`].
+    fn settle(
+        &self,
+        transaction: Self::Transaction,
+        operation: Operation,
+    ) -> impl Future<Output = Result<Reply, TransactionError>> + Send;
+
+    /// Commits a transaction. Dropping the future leaves unknown whether it was.
+    ///
+    /// # Errors
+    /// See [`TransactionError`].
+    fn commit(
+        &self,
+        transaction: Self::Transaction,
+    ) -> impl Future<Output = Result<(), TransactionError>> + Send;
+
+    /// Rolls a transaction back, and waits until its locks are gone, or its connection is.
+    fn rollback(&self, transaction: Self::Transaction) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransactionError {
+    /// Whoever was given it ended it. What had been written in it until then may have been committed by that.
+    #[error("the transaction was ended by whoever it was lent to")]
+    Ended,
+    /// Rolled back for certain: something that was written in it before does not stand.
+    #[error("the transaction was rolled back: {0}")]
+    Aborted(String),
+    /// As for an operation: [`StoreError::Unavailable`] leaves it unknown whether it was committed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Immutable things to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fetch {
@@ -48,6 +131,23 @@ pub struct Fetch {
     pub payloads: BTreeSet<PayloadRef>,
     /// Definitions.
     pub definitions: BTreeSet<DefinitionKey>,
+    /// Workflows of which the definition of the highest version is wanted.
+    pub newest: BTreeSet<Name>,
+    /// Part of a run's journal.
+    pub journal: Option<JournalPart>,
+}
+
+/// Part of a run's journal: rows after one up to another, in order, at most so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalPart {
+    /// The run.
+    pub run: RunId,
+    /// The row before the first.
+    pub after: Seq,
+    /// The last row.
+    pub upto: Seq,
+    /// How many at most.
+    pub limit: u32,
 }
 
 /// What was read; what does not exist is missing from the lists.
@@ -57,6 +157,10 @@ pub struct Fetched {
     pub payloads: Vec<(PayloadRef, Payload)>,
     /// Definitions, in key order.
     pub definitions: Vec<Arc<Definition>>,
+    /// Those of the highest version, in name order.
+    pub newest: Vec<Arc<Definition>>,
+    /// The rows of the journal, in order.
+    pub journal: Vec<StoredRow>,
 }
 
 /// Work may be due.
@@ -136,6 +240,12 @@ pub trait Inspect: Send + Sync + 'static {
     /// # Errors
     /// Any [`StoreError`].
     fn definitions(&self) -> impl Future<Output = Result<Vec<DefinitionRow>, StoreError>> + Send;
+
+    /// Every queue that was paused at some time, by name.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    fn queues(&self) -> impl Future<Output = Result<Vec<QueueRecord>, StoreError>> + Send;
 }
 
 /// A run as it stands.
@@ -147,6 +257,19 @@ pub struct RunRecord {
     pub row: RunRow,
     /// Its tasks, in lane order.
     pub tasks: Vec<TaskRow>,
+    /// The queues of its tasks that are paused.
+    pub paused: BTreeSet<Name>,
+}
+
+/// A queue that was paused at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueRecord {
+    /// The queue.
+    pub name: Name,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// The row of the operator log that made it so.
+    pub last: OperatorEntry,
 }
 
 /// One journal row, which may be unreadable.
@@ -172,4 +295,8 @@ pub struct RunFilter {
     pub from: Option<Timestamp>,
     /// Started before.
     pub until: Option<Timestamp>,
+    /// Started by a step of this run, whose shard they share.
+    pub parent: Option<RunId>,
+    /// Copies of this run, whose shard they share.
+    pub source: Option<RunId>,
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::Chore;
 use crate::definition::{DefinitionKey, StepIndex};
+use crate::event::{ChildEnd, Parent, Role};
 use crate::id::{Incarnation, Life, RunId};
 use crate::name::Name;
 use crate::payload::OutputRef;
@@ -128,10 +130,31 @@ impl TaskRow {
     /// What a claim on this row is there to do.
     pub fn item(&self) -> Item {
         match self.kind {
-            TaskKind::Step | TaskKind::Stopping if self.expired => Item::Loss,
-            TaskKind::Step | TaskKind::Stopping => Item::Attempt,
+            TaskKind::Step | TaskKind::Stopping | TaskKind::Undo if self.expired => Item::Loss,
+            TaskKind::Step | TaskKind::Stopping | TaskKind::Undo => Item::Attempt,
             TaskKind::Wait => Item::Wait,
             TaskKind::Deadline => Item::Deadline,
+            TaskKind::Evaluate => Item::Chore(Chore::Evaluate),
+            TaskKind::Spawn => Item::Chore(Chore::Spawn),
+            TaskKind::Collect => Item::Chore(Chore::Collect),
+            TaskKind::Recall => Item::Chore(Chore::Recall),
+            TaskKind::Delivery => Item::Delivery,
+        }
+    }
+
+    /// What its attempt is of.
+    pub fn role(&self) -> Role {
+        match self.kind {
+            TaskKind::Undo => Role::Undo,
+            TaskKind::Step
+            | TaskKind::Stopping
+            | TaskKind::Wait
+            | TaskKind::Deadline
+            | TaskKind::Evaluate
+            | TaskKind::Spawn
+            | TaskKind::Collect
+            | TaskKind::Recall
+            | TaskKind::Delivery => Role::Step,
         }
     }
 }
@@ -141,21 +164,39 @@ impl TaskRow {
 pub enum TaskKind {
     /// An attempt of a handler step.
     Step,
-    /// The end of a wait.
+    /// The end of a wait, or of a gate.
     Wait,
     /// The run's deadline.
     Deadline,
     /// A claimed step that was told to stop; due when its lease ends.
     Stopping,
+    /// An attempt at taking a step's effect back.
+    Undo,
+    /// A step of the engine's own whose input is to be looked at.
+    Evaluate,
+    /// Children to start.
+    Spawn,
+    /// Results of children to put together.
+    Collect,
+    /// Children to tell that they are cancelled.
+    Recall,
+    /// The end of a run, to be reported to its parent. The fold cannot tell whether that has been done.
+    Delivery,
 }
 
 impl TaskKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [TaskKind; 4] = [
+    pub const ALL: [TaskKind; 10] = [
         TaskKind::Step,
         TaskKind::Wait,
         TaskKind::Deadline,
         TaskKind::Stopping,
+        TaskKind::Undo,
+        TaskKind::Evaluate,
+        TaskKind::Spawn,
+        TaskKind::Collect,
+        TaskKind::Recall,
+        TaskKind::Delivery,
     ];
 
     /// The number stores keep.
@@ -172,16 +213,20 @@ impl TaskKind {
 }
 
 /// What a claim is there to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// Execute the step's handler.
+    /// Execute a handler.
     Attempt,
     /// Record that the attempt before was lost.
     Loss,
-    /// End a wait.
+    /// End a wait, or close a gate.
     Wait,
     /// Let the run's deadline pass.
     Deadline,
+    /// Do something of the engine's own about a step.
+    Chore(Chore),
+    /// Report the run's end to its parent.
+    Delivery,
 }
 
 /// Handlers under which engine items are found.
@@ -192,8 +237,12 @@ pub mod engine {
     pub const DEADLINE: &str = "$deadline";
     /// A claimed step that was told to stop.
     pub const ENDING: &str = "$ending";
+    /// Something of the engine's own about a step.
+    pub const CHORE: &str = "$chore";
+    /// The end of a run, for its parent.
+    pub const DELIVERY: &str = "$delivery";
     /// All of them: every worker serves these.
-    pub const ALL: [&str; 3] = [DEADLINE, ENDING, WAIT];
+    pub const ALL: [&str; 5] = [CHORE, DEADLINE, DELIVERY, ENDING, WAIT];
 }
 
 /// What an attempt needs to know beyond its row, so that claiming never reads a run.
@@ -211,6 +260,48 @@ pub struct Brief {
     pub sources: Vec<Option<OutputRef>>,
     /// W3C trace context of the run's starter.
     pub trace: Option<String>,
+    /// What else an engine item needs to know.
+    pub work: Work,
+}
+
+/// What an engine item needs to know beyond its sources.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Work {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// The children to start.
+    Spawn {
+        /// The first of them.
+        from: u32,
+        /// How many runs are above them.
+        depth: u16,
+    },
+    /// The children whose results are put together.
+    Collect {
+        /// How many there are.
+        count: u32,
+        /// The journal row after which they arrived.
+        after: Seq,
+        /// The journal row by which they all had.
+        upto: Seq,
+    },
+    /// The children to tell that they are cancelled.
+    Recall {
+        /// The first of them.
+        from: u32,
+        /// The one after the last of them.
+        upto: u32,
+    },
+    /// The end to report.
+    Deliver {
+        /// To whom.
+        parent: Parent,
+        /// How the run ended.
+        end: ChildEnd,
+        /// The code it failed with.
+        code: Option<String>,
+    },
 }
 
 impl Brief {

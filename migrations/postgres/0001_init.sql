@@ -7,9 +7,9 @@
 --   Unsigned numbers are stored bit for bit in a signed column of their width.
 --   Names are compared as bytes, as the engine orders them.
 --   Columns are in an order that loses no space to alignment.
---   Indexes other than primary keys have a condition that every row meets and that lookups by key do not mention. A plan is
---   made once, maybe while the table is empty, when any index that has some of the columns looks as good as the right
---   one; such an index would then be read as a whole for each key.
+--   Indexes other than primary keys have a condition that every row they are for meets and that lookups by key do not
+--   imply. A plan is made once, maybe while the table is empty, when any index that has some of the columns looks as good
+--   as the right one; such an index would then be read as a whole for each key.
 
 create table meta (
     singleton boolean primary key default true check (singleton),
@@ -40,6 +40,8 @@ create table runs (
     version bigint not null,
     created_at bigint not null,
     id uuid not null,
+    parent uuid,
+    source uuid,
     shard smallint not null,
     status smallint not null,
     seq integer not null,
@@ -51,7 +53,11 @@ create table runs (
 ) with (fillfactor = 50);
 
 create index runs_by_start on runs (created_at, id) where version >= 0;
+create index runs_by_parent on runs (shard, parent, created_at, id) where parent is not null;
+create index runs_by_source on runs (shard, source, created_at, id) where source is not null;
 
+comment on column runs.parent is 'The run whose step started it, of the same shard.';
+comment on column runs.source is 'The run it is a copy of, of the same shard.';
 comment on column runs.labels is 'Null where there are none.';
 
 create table journal (
@@ -118,3 +124,25 @@ create table workers (
 );
 
 comment on column workers.claimed is 'What the last claim took, 26 bytes each: run, lane, fence.';
+
+-- Queues that were paused at some time. A queue needs no row to be used.
+create table queues (
+    paused boolean not null,
+    entry uuid not null,
+    name text collate "C" primary key
+);
+
+comment on column queues.entry is 'The row of operator_log that made it so.';
+
+-- What operators did to things that are no runs, append only.
+create table operator_log (
+    at bigint not null,
+    id uuid primary key,
+    changed boolean not null,
+    action text not null,
+    target text collate "C" not null,
+    actor text,
+    comment text
+);
+
+comment on column operator_log.id is 'The command: one that is repeated is answered as its row says.';

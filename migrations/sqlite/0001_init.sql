@@ -22,6 +22,8 @@ CREATE TABLE squid_mesh_runs (
     seq      INTEGER NOT NULL,
     status   INTEGER NOT NULL,
     state    BLOB    NOT NULL,
+    parent   BLOB,
+    source   BLOB,
     labels   TEXT    NOT NULL,
     created  INTEGER NOT NULL,
     updated  INTEGER NOT NULL,
@@ -31,6 +33,8 @@ CREATE TABLE squid_mesh_runs (
 -- Listings, newest start first; no column that changes with a step is indexed.
 CREATE INDEX squid_mesh_runs_by_start ON squid_mesh_runs (created, run_id);
 CREATE INDEX squid_mesh_runs_by_workflow ON squid_mesh_runs (workflow, created, run_id);
+CREATE INDEX squid_mesh_runs_by_parent ON squid_mesh_runs (shard, parent, created, run_id) WHERE parent IS NOT NULL;
+CREATE INDEX squid_mesh_runs_by_source ON squid_mesh_runs (shard, source, created, run_id) WHERE source IS NOT NULL;
 
 -- What happened, append only. Kept in the order of writing, not of its key: the rows of one transaction share pages.
 CREATE TABLE squid_mesh_journal (
@@ -82,4 +86,22 @@ CREATE TABLE squid_mesh_workers (
     claim       INTEGER NOT NULL,
     claim_shard INTEGER NOT NULL,
     claimed     BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Queues that were paused at some time. A queue needs no row to be used.
+CREATE TABLE squid_mesh_queues (
+    name   TEXT    NOT NULL PRIMARY KEY,
+    paused INTEGER NOT NULL,
+    entry  BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What operators did to things that are no runs, append only, by command: one that is repeated is answered as its row says.
+CREATE TABLE squid_mesh_operator_log (
+    id      BLOB    NOT NULL PRIMARY KEY,
+    actor   TEXT,
+    action  TEXT    NOT NULL,
+    target  TEXT    NOT NULL,
+    comment TEXT,
+    changed INTEGER NOT NULL,
+    at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

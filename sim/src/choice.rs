@@ -65,6 +65,8 @@ labels! {
     Identity,
     /// Who stays when the faults stop.
     Core,
+    /// When somebody looks at runs, and what he does about them.
+    Operator,
 }
 
 const LABELS: usize = Label::ALL.len();

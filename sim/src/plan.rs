@@ -1,4 +1,4 @@
-//! What clients ask for in one world: starts, repeated starts, cancels.
+//! What clients ask for in one world: starts, repeated starts, cancels, pauses of queues.
 //!
 //! Invariant: a plan is drawn before the first event; a command keeps its ids however often it is sent.
 
@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use squid_mesh_core::definition::Definition;
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Life, RunId};
-use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{Cancel, Entry, Group, Start, StartDelay};
+use squid_mesh_core::name::{DEFAULT_TRIGGER, ENGINE_QUEUE, Name};
+use squid_mesh_core::operation::{
+    Cancel, Entry, Group, QueueAction, QueueCommand, Start, StartDelay,
+};
 use squid_mesh_core::payload::Payload;
 
 use crate::choice::{Choices, Label};
@@ -22,9 +25,18 @@ pub struct Command {
     /// When it is first sent.
     pub at: SimTime,
     /// What it asks for.
-    pub group: Group,
+    pub wish: Wish,
     /// Through which node's worker; straight to the store, if none is named.
     pub via: Option<usize>,
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// Starts and commands on runs.
+    Group(Group),
+    /// A pause or resume, always straight to the store.
+    Queue(QueueCommand),
 }
 
 /// Draws everything that clients ask for, in the order in which it is first sent.
@@ -43,11 +55,12 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
         let via = route(settings, choices);
         commands.push(Command {
             at,
-            group: single(Entry::Start(Box::new(start))),
+            wish: single(Entry::Start(Box::new(start))),
             via,
         });
     }
     merge_some(&mut commands, choices);
+    pauses(settings, choices, &mut commands);
     commands.sort_by_key(|command| command.at);
     commands
 }
@@ -64,7 +77,7 @@ fn around(
         let via = route(settings, choices);
         commands.push(Command {
             at,
-            group: single(entry),
+            wish: single(entry),
             via,
         });
     };
@@ -98,10 +111,48 @@ fn around(
     }
 }
 
-fn single(entry: Entry) -> Group {
-    Group {
+fn single(entry: Entry) -> Wish {
+    Wish::Group(Group {
         entries: vec![entry],
+    })
+}
+
+/// Operators pause queues and resume them, some more than once, some never.
+fn pauses(settings: &Settings, choices: &mut Choices, commands: &mut Vec<Command>) {
+    if !choices.happens(Label::Command, 350) {
+        return;
     }
+    for _ in 0..choices.between(Label::Command, 1, 4) {
+        let queue = choices.pick(
+            Label::Command,
+            &[QUEUES[0], QUEUES[0], QUEUES[1], ENGINE_QUEUE],
+        );
+        let at = SimTime(choices.choose(Label::Command, settings.horizon.0 / 2));
+        let mut push = |at, wish| {
+            let via = None;
+            commands.push(Command { at, wish, via });
+        };
+        push(at, set_queue(queue, QueueAction::Pause, choices));
+        if choices.happens(Label::Command, 150) {
+            let again = at.plus_micros(choices.magnitude(Label::Command, 1, 1_000_000));
+            push(again, set_queue(queue, QueueAction::Pause, choices));
+        }
+        if choices.happens(Label::Command, 800) {
+            let later = at.plus_micros(choices.magnitude(Label::Command, 10_000, 10_000_000));
+            push(later, set_queue(queue, QueueAction::Resume, choices));
+        }
+    }
+}
+
+/// A pause or resume by a command of its own.
+pub fn set_queue(queue: &str, action: QueueAction, choices: &mut Choices) -> Wish {
+    Wish::Queue(QueueCommand {
+        queue: Name::stored(queue),
+        action,
+        command: CommandId::from_u128(choices.bits()),
+        actor: Some("ana".into()),
+        comment: None,
+    })
 }
 
 fn route(settings: &Settings, choices: &mut Choices) -> Option<usize> {
@@ -118,7 +169,9 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
         Some(key) => RunId::derived(definition.name(), key),
         None => RunId::from_u128(choices.bits()),
     };
-    let input = Payload::new(format!("{{\"number\":{number}}}").into_bytes());
+    let at = settings.base.as_micros() / 1_000
+        + i64::try_from(choices.between(Label::Command, 0, 60_000)).expect("a minute");
+    let input = Payload::new(format!("{{\"number\":{number},\"at\":{at}}}").into_bytes());
     let priority = choices.pick(Label::Command, &[None, None, None, Some(3), Some(-3)]);
     Start {
         run,
@@ -138,6 +191,10 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
             .happens(Label::Command, 80)
             .then(|| span(choices, 200_000, 40_000_000)),
         trace: None,
+        trigger: Name::new(DEFAULT_TRIGGER).expect("a proper name"),
+        parent: None,
+        copy: None,
+        by: By::default(),
     }
 }
 
@@ -157,9 +214,12 @@ fn cancel(run: RunId, choices: &mut Choices) -> Cancel {
     Cancel {
         run,
         command: CommandId::from_u128(choices.bits()),
-        actor: Some("ana".into()),
-        reason: None,
+        by: By {
+            actor: Some("ana".into()),
+            ..By::default()
+        },
         force: choices.happens(Label::Command, 250),
+        undo: choices.happens(Label::Command, 400),
     }
 }
 
@@ -172,17 +232,19 @@ fn merge_some(commands: &mut Vec<Command>, choices: &mut Choices) {
                 .iter()
                 .all(|x| b.entries.iter().all(|y| x.run() != y.run()))
         };
-        let together = commands[index - 1].group.entries.len() < 3
-            && apart(&commands[index - 1].group, &commands[index].group)
-            && choices.happens(Label::Command, 60);
-        if together {
-            let merged = commands.remove(index);
-            commands[index - 1]
-                .group
-                .entries
-                .extend(merged.group.entries);
-        } else {
+        let together = match (&commands[index - 1].wish, &commands[index].wish) {
+            (Wish::Group(one), Wish::Group(other)) => {
+                one.entries.len() < 3 && apart(one, other) && choices.happens(Label::Command, 60)
+            }
+            (Wish::Group(_) | Wish::Queue(_), _) => false,
+        };
+        if !together {
             index += 1;
+            continue;
+        }
+        let merged = commands.remove(index).wish;
+        if let (Wish::Group(into), Wish::Group(merged)) = (&mut commands[index - 1].wish, merged) {
+            into.entries.extend(merged.entries);
         }
     }
 }

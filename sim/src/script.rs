@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use squid_mesh_core::event::{Failure, code};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::payload::Payload;
-use squid_mesh_core::worker::AttemptFailure;
+use squid_mesh_core::worker::{AttemptFailure, Returned};
 
 use crate::choice::{Choices, Label};
 use crate::clock::micros;
@@ -20,6 +21,8 @@ pub struct Script {
     pub lasts: Option<Duration>,
     /// How it ends.
     pub ending: Ending,
+    /// The label that it returns with an output.
+    pub label: Option<String>,
     /// What it does when it is told to stop.
     pub on_stop: OnStop,
 }
@@ -60,6 +63,7 @@ impl Script {
     pub fn drawn(
         settings: &Settings,
         timeout: Option<Duration>,
+        labels: &[Name],
         choices: &mut Choices,
     ) -> (Script, Vec<Fault>) {
         let rate = |fault: Fault| settings.intensities.of(fault);
@@ -100,6 +104,7 @@ impl Script {
             Script {
                 lasts,
                 ending,
+                label: label(labels, choices),
                 on_stop,
             },
             faults,
@@ -109,9 +114,10 @@ impl Script {
     /// What the attempt returns. Each body returns an output of its own, so that no result can be taken for another.
     pub fn result(
         ending: Ending,
+        label: Option<String>,
         body: usize,
         payload_limit: usize,
-    ) -> Result<Payload, AttemptFailure> {
+    ) -> Result<Returned, AttemptFailure> {
         let failure = |code: &str, retryable| Failure::new(code, "scripted", retryable);
         let failed = |failure| {
             Err(AttemptFailure {
@@ -120,10 +126,14 @@ impl Script {
             })
         };
         match ending {
-            Ending::Success => Ok(Payload::new(body.to_string().into_bytes())),
-            Ending::Oversized => Ok(Payload::new(
-                format!("\"{}\"", "x".repeat(payload_limit)).into_bytes(),
-            )),
+            Ending::Success => Ok(Returned {
+                output: Payload::new(body.to_string().into_bytes()),
+                label,
+            }),
+            Ending::Oversized => {
+                let text = format!("\"{}\"", "x".repeat(payload_limit));
+                Ok(Payload::new(text.into_bytes()).into())
+            }
             Ending::Failure { retry_after } => failed(Failure {
                 retry_after,
                 ..failure("flaky", true)
@@ -132,6 +142,18 @@ impl Script {
             Ending::FinalFailure => failed(failure("refused", false)),
             Ending::KillsHost => unreachable!("a process that is gone returns nothing"),
         }
+    }
+}
+
+/// Mostly one that its step declares, sometimes none, rarely one that it does not declare.
+fn label(labels: &[Name], choices: &mut Choices) -> Option<String> {
+    if labels.is_empty() {
+        return None;
+    }
+    match choices.choose(Label::Script, 20) {
+        0..=17 => Some(labels[choices.index(Label::Script, labels.len())].to_string()),
+        18 => None,
+        _ => Some("nowhere".to_owned()),
     }
 }
 

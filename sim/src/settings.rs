@@ -2,6 +2,7 @@
 //!
 //! Invariant: everything here is drawn before the first event, and node 0 can execute everything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub struct Settings {
     pub workflows: Vec<Arc<Definition>>,
     /// Whether hints are never delivered.
     pub hints_off: bool,
+    /// Whether people look at runs, to decide, to signal and to copy.
+    pub attended: bool,
     /// The seeded bug of the engine or the store.
     pub mutation: Mutation,
 }
@@ -131,9 +134,16 @@ impl Settings {
             nodes,
             workflows: workflows(choices),
             hints_off: choices.happens(Label::Hint, intensities.of(Fault::HintsOff)),
+            attended: true,
             intensities,
             mutation,
         }
+    }
+
+    /// What workers run as children of a workflow's name.
+    pub fn newest(&self) -> Arc<BTreeMap<Name, Arc<Definition>>> {
+        let named = |definition: &Arc<Definition>| (definition.name().clone(), definition.clone());
+        Arc::new(self.workflows.iter().map(named).collect())
     }
 
     /// The effect of any node at which a process dies, in a crash sweep.
@@ -169,6 +179,21 @@ fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
         if !picked.iter().any(|other| other.key() == all[index].key()) {
             picked.push(Arc::clone(&all[index]));
         }
+    }
+    with_children(picked)
+}
+
+/// The workflows with those that they start as children, and so on.
+fn with_children(mut picked: Vec<Arc<Definition>>) -> Vec<Arc<Definition>> {
+    let mut next = 0;
+    while let Some(definition) = picked.get(next).cloned() {
+        for name in definition.workflows() {
+            let known = picked.iter().any(|other| other.name() == name);
+            let all = library::workflows();
+            let found = all.iter().find(|other| other.name() == name);
+            picked.extend(found.filter(|_| !known).cloned());
+        }
+        next += 1;
     }
     picked
 }

@@ -58,6 +58,16 @@ promises! {
     EndsWithItsAttempts = "a run does not end while an attempt is out, unless forced",
     /// Invariant 9.
     FollowsTheGraph = "a step is scheduled when, and only when, everything it needs is there",
+    /// Invariant 6.
+    Compensation = "what is taken back is exactly what succeeded, one at a time, in reverse order, once",
+    /// Invariant 7.
+    GateResolvesOnce = "a gate or doubt is resolved once, by what it waits for",
+    /// Invariant 7.
+    SignalsArrive = "an accepted signal reaches one step, in order, or is kept",
+    /// Invariant 8.
+    ChildrenExist = "a child exists when its parent has recorded it, and its end is heard of once",
+    /// S8.
+    CopiesAreSafe = "a copy takes over what its source did, and repeats nothing that it must not",
     /// Invariant 10.
     Acknowledged = "an acknowledged call is reflected in every later read",
     /// Invariant 10.
@@ -80,8 +90,12 @@ promises! {
     InputIsBound = "an attempt gets the input that its binding says",
     /// P6.
     PoisonIsContained = "one unreadable run spoils no other",
+    /// S11.2.
+    PauseHolds = "after a pause was acknowledged nothing of its queue is claimed or handed off",
     /// S14.9.
     EveryRunFinishes = "with faults stopped and a capable worker every run finishes",
+    /// S12.2.
+    Explained = "an explanation gives the true reason, evidence that exists, and actions that are accepted",
     /// Idle cost.
     IdleIsCheap = "an idle system polls and does nothing else",
     /// Whatever else.

@@ -1,16 +1,19 @@
 //! The suite finds what is wrong: stores with one bug each, and the check that has to find it.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use squid_mesh_core::id::{RunId, Shards};
+use squid_mesh_core::definition::DefinitionKey;
+use squid_mesh_core::id::{CommandId, RunId, Shards};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
     Claimed, DefinitionRow, Entry, Operation, Reply, RunRow, WorkerRow,
 };
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
@@ -31,6 +34,12 @@ enum Bug {
     IgnoresTheDigestsOfPayloads,
     RepeatsTheLastRowOfAPage,
     ReadsJournalsFromTheRowAfter,
+    ForgetsPauses,
+    TakesEachPauseForAnother,
+    ShowsNoQueues,
+    ReadsPartsOfJournalsFromTheRowBefore,
+    KnowsOnlyFirstVersions,
+    IgnoresParents,
 }
 
 /// The memory store, but for the bug.
@@ -95,6 +104,12 @@ impl Store for Buggy {
             (Bug::GrantsWhatOthersHold, Operation::Claim(_)) => {
                 return self.grant_again(operation).await;
             }
+            (Bug::ForgetsPauses, Operation::Queue(_)) => {
+                return self.perform_and_forget(operation).await;
+            }
+            (Bug::TakesEachPauseForAnother, Operation::Queue(command)) => {
+                command.command = CommandId::from_u128(number.into());
+            }
             (Bug::ClaimsAnewWhenAskedAgain, Operation::Claim(claim)) => {
                 claim.number += 1_000 * number
             }
@@ -127,9 +142,39 @@ impl Store for Buggy {
     }
 
     async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
-        if self.bug != Bug::IgnoresTheDigestsOfPayloads {
-            return self.inner.fetch(wanted).await;
+        match self.bug {
+            Bug::IgnoresTheDigestsOfPayloads => self.fetch_any_payload(wanted).await,
+            Bug::ReadsPartsOfJournalsFromTheRowBefore => {
+                let mut wanted = wanted;
+                if let Some(part) = &mut wanted.journal {
+                    part.after = Seq(part.after.0.saturating_sub(1));
+                }
+                self.inner.fetch(wanted).await
+            }
+            Bug::KnowsOnlyFirstVersions => {
+                let first = |name: &Name| DefinitionKey {
+                    name: name.clone(),
+                    version: 1,
+                };
+                let definitions = Fetch {
+                    definitions: wanted.newest.iter().map(first).collect(),
+                    ..Fetch::default()
+                };
+                let newest = self.inner.fetch(definitions).await?.definitions;
+                let fetched = self.inner.fetch(wanted).await?;
+                Ok(Fetched { newest, ..fetched })
+            }
+            _ => self.inner.fetch(wanted).await,
         }
+    }
+
+    async fn hint(&self) -> Hint {
+        self.inner.hint().await
+    }
+}
+
+impl Buggy {
+    async fn fetch_any_payload(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
         let mut payloads: Vec<(PayloadRef, Payload)> = Vec::new();
         for reference in &wanted.payloads {
             let rows = self.inner.journal(reference.run, reference.seq, 1).await?;
@@ -142,18 +187,14 @@ impl Store for Buggy {
                     .map(|payload| (*reference, payload)),
             );
         }
-        let definitions = Fetch {
-            definitions: wanted.definitions,
-            ..Fetch::default()
+        let others = Fetch {
+            payloads: BTreeSet::new(),
+            ..wanted
         };
         Ok(Fetched {
             payloads,
-            ..self.inner.fetch(definitions).await?
+            ..self.inner.fetch(others).await?
         })
-    }
-
-    async fn hint(&self) -> Hint {
-        self.inner.hint().await
     }
 }
 
@@ -194,7 +235,11 @@ impl Inspect for Buggy {
         } else {
             after
         };
-        self.inner.list(filter, after, limit).await
+        let mut filter = filter.clone();
+        if self.bug == Bug::IgnoresParents {
+            filter.parent = None;
+        }
+        self.inner.list(&filter, after, limit).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
@@ -203,6 +248,13 @@ impl Inspect for Buggy {
 
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         self.inner.definitions().await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        if self.bug == Bug::ShowsNoQueues {
+            return Ok(Vec::new());
+        }
+        self.inner.queues().await
     }
 }
 
@@ -222,6 +274,12 @@ async fn each_bug_is_found_by_the_check_that_is_there_for_it() {
         (Bug::IgnoresTheDigestsOfPayloads, Check::Fetches),
         (Bug::RepeatsTheLastRowOfAPage, Check::Pages),
         (Bug::ReadsJournalsFromTheRowAfter, Check::Filters),
+        (Bug::ForgetsPauses, Check::Pauses),
+        (Bug::TakesEachPauseForAnother, Check::Operators),
+        (Bug::ShowsNoQueues, Check::Scripts),
+        (Bug::ReadsPartsOfJournalsFromTheRowBefore, Check::Fetches),
+        (Bug::KnowsOnlyFirstVersions, Check::Fetches),
+        (Bug::IgnoresParents, Check::Filters),
     ];
     for (bug, check) in table {
         let outcome = Suite::of(Shards::ONE)

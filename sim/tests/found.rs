@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squid_mesh_core::definition::{Definition, Draft, DraftSpan, DraftStep};
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::Name;
+use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Cancel, Claim, Claimed, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand,
     Register, Registration, Reply, Report, Settle, Start, Submit,
@@ -106,6 +107,10 @@ fn start(definition: &str) -> Entry {
         delay: None,
         deadline: None,
         trace: None,
+        trigger: Name::stored(DEFAULT_TRIGGER),
+        parent: None,
+        copy: None,
+        by: By::default(),
     }))
 }
 
@@ -175,9 +180,9 @@ fn a_repeated_submit_hands_out_again_what_was_told_to_stop_since() {
     let cancel = Entry::Cancel(Cancel {
         run: RUN,
         command: CommandId::from_u128(2),
-        actor: None,
-        reason: None,
+        by: By::default(),
         force: false,
+        undo: false,
     });
     shop.perform(&submit(vec![start("plain")], Some(offer())));
     let both = submit(vec![start("plain"), cancel], Some(offer()));
@@ -210,7 +215,7 @@ fn a_claim_that_was_overtaken_by_a_later_one_takes_nothing_and_hides_nothing() {
             run: RunId::from_u128(78),
             ..*start
         },
-        Entry::Cancel(_) => unreachable!("a start is a start"),
+        other => unreachable!("{other:?} is no start"),
     }));
     shop.perform(&submit(vec![another], None));
     assert_eq!(

@@ -153,6 +153,150 @@ mod tests {
     }
 
     #[test]
+    fn a1_13_every_construct_of_the_language_is_part_of_the_digest() {
+        type Change = fn(&mut Value);
+        let table: [(Change, &str); 30] = [
+            (|d| d["triggers"][1]["name"] = json!("x"), "triggers"),
+            (|d| d["triggers"][0]["input"] = json!("string"), "triggers"),
+            (
+                |d| d["steps"][0]["undo"] = json!(null),
+                "step \"reserve\": undo",
+            ),
+            (
+                |d| d["steps"][0]["undo"]["handler"] = json!("h"),
+                "step \"reserve\": undo",
+            ),
+            (
+                |d| d["steps"][0]["undo"]["retry"] = json!(null),
+                "step \"reserve\": undo",
+            ),
+            (
+                |d| d["steps"][0]["undo"]["timeout"] = json!(null),
+                "step \"reserve\": undo",
+            ),
+            (
+                |d| d["steps"][1]["labels"] = json!(["clean", "fraud"]),
+                "step \"charge\": labels",
+            ),
+            (
+                |d| d["steps"][1]["on_lost"] = json!(null),
+                "step \"charge\": on_lost",
+            ),
+            (
+                |d| d["steps"][1]["transactional"] = json!(null),
+                "step \"charge\": transactional",
+            ),
+            (
+                |d| d["steps"][4]["until"] = json!("input.due"),
+                "step \"due\": needs",
+            ),
+            (
+                |d| d["steps"][5]["log"]["level"] = json!(null),
+                "step \"record\": log",
+            ),
+            (
+                |d| d["steps"][5]["log"]["message"] = json!(""),
+                "step \"record\": log",
+            ),
+            (
+                |d| d["steps"][5]["when"]["label"] = json!("clean"),
+                "step \"record\": when",
+            ),
+            (
+                |d| d["steps"][5]["when"] = json!(null),
+                "step \"record\": when",
+            ),
+            (
+                |d| d["steps"][6]["approval"]["deadline"] = json!("3d"),
+                "step \"review\": approval",
+            ),
+            (
+                |d| d["steps"][6]["input"] = json!("output(charge).other"),
+                "step \"review\": input",
+            ),
+            (
+                |d| d["steps"][7]["pause"]["deadline"] = json!(null),
+                "step \"park\": pause",
+            ),
+            (
+                |d| d["steps"][8]["signal"]["name"] = json!("x"),
+                "step \"paid\": signal",
+            ),
+            (
+                |d| d["steps"][8]["signal"]["payload"] = json!(null),
+                "step \"paid\": signal",
+            ),
+            (
+                |d| d["steps"][9]["route"][0]["path"] = json!("x"),
+                "step \"size\": route",
+            ),
+            (
+                |d| d["steps"][9]["route"][2]["equals"] = json!("USD"),
+                "step \"size\": route",
+            ),
+            (
+                |d| d["steps"][9]["route"].as_array_mut().unwrap().swap(0, 1),
+                "step \"size\": route",
+            ),
+            (
+                |d| d["steps"][10]["child"]["detach"] = json!(null),
+                "step \"invoice\": child",
+            ),
+            (
+                |d| d["steps"][10]["compensatable"] = json!(null),
+                "step \"invoice\": compensatable",
+            ),
+            (
+                |d| d["steps"][10]["queue"] = json!(null),
+                "step \"invoice\": queue",
+            ),
+            (
+                |d| d["steps"][11]["each"]["parallel"] = json!(11),
+                "step \"parcels\": each",
+            ),
+            (
+                |d| d["steps"][11]["each"]["collect"] = json!(null),
+                "step \"parcels\": each",
+            ),
+            (
+                |d| d["steps"][13]["mark"] = json!("undo"),
+                "step \"apologise\": mark",
+            ),
+            (
+                |d| d["steps"][14]["either"][0] = json!(["paid", "refund"]),
+                "step \"close\": either",
+            ),
+            (
+                |d| d["steps"][3]["on_lost"] = json!(null),
+                "step \"ship\": on_lost",
+            ),
+        ];
+        let plain = samples::changed(|_| {});
+        for (change, difference) in table {
+            let other = samples::changed(change);
+            assert_ne!(other.digest(), plain.digest(), "{difference}");
+            assert_eq!(other.differences(&plain)[0], difference);
+        }
+    }
+
+    #[test]
+    fn a1_13_what_merely_says_the_default_leaves_the_digest_alone() {
+        let plain = samples::changed(|_| {});
+        let spelled_out = samples::changed(|draft| {
+            draft["steps"][0]["irreversible"] = json!(false);
+            draft["steps"][0]["on_lost"] = json!("retry");
+            draft["steps"][0]["retry"] = json!({"max_attempts": 1});
+            draft["steps"][3]["compensatable"] = json!(false);
+            draft["steps"][12]["transactional"] = json!(false);
+            draft["steps"][13]["either"] = json!([["paid", "refund"]]);
+            draft["steps"][13]["after"] = json!(["parcels"]);
+            draft["triggers"][1]["input"] = json!("any");
+        });
+        assert_eq!(spelled_out, plain);
+        assert_eq!(spelled_out.digest(), plain.digest());
+    }
+
+    #[test]
     fn steps_that_came_or_went_are_named() {
         let plain = samples::changed(|_| {});
         let other = samples::changed(|draft| {

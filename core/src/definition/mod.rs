@@ -9,15 +9,20 @@ mod contract;
 mod difference;
 mod digest;
 mod draft;
+mod graph;
+mod path;
+mod preview;
 mod problem;
 mod reader;
 mod retry;
 #[cfg(test)]
 pub(crate) mod samples;
+mod source;
 mod span;
+mod step;
 mod validate;
+mod word;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,10 +31,21 @@ use serde::{Deserialize, Serialize};
 pub use canonical::canonical_json;
 pub use contract::{Contract, ContractViolation, Field, FieldType, InputViolations};
 pub use digest::{DefinitionDigest, InvalidDigest};
-pub use draft::{Draft, DraftBackoff, DraftBinding, DraftKind, DraftRetry, DraftSource, DraftStep};
+pub use draft::{
+    Draft, DraftBackoff, DraftBinding, DraftCondition, DraftGuard, DraftKind, DraftOrigin,
+    DraftRetry, DraftSource, DraftStep, DraftTrigger, DraftUndo,
+};
+pub use path::{InvalidPath, Path, Segment};
+pub use preview::{Preview, PreviewEdge, PreviewEdgeKind, PreviewNode};
+pub(crate) use preview::{escaped, shape};
 pub use problem::{Problem, ProblemCode, Problems};
 pub use retry::{Backoff, BackoffKind, Retry};
+pub use source::{Binding, Origin, Source};
 pub use span::{DraftSpan, InvalidSpan};
+pub use step::{
+    Condition, Guard, LabelIndex, LogLevel, OnLost, Operator, RouteMark, Step, StepKind, Undo, Way,
+    label,
+};
 
 use crate::name::Name;
 
@@ -65,9 +81,11 @@ pub struct Definition {
     key: DefinitionKey,
     label: Option<String>,
     description: Option<String>,
-    contract: Contract,
+    triggers: Vec<Trigger>,
     steps: Vec<Step>,
     dependents: Vec<Vec<StepIndex>>,
+    consumers: Vec<Vec<StepIndex>>,
+    skippable: Vec<bool>,
     result: Binding,
     queue: Name,
     priority: i16,
@@ -101,9 +119,21 @@ impl Definition {
         self.description.as_deref()
     }
 
-    /// What an input must look like.
+    /// Ways to start a run; the first is the default.
+    pub fn triggers(&self) -> &[Trigger] {
+        &self.triggers
+    }
+
+    /// The trigger of this name.
+    pub fn trigger(&self, name: &str) -> Option<&Trigger> {
+        self.triggers
+            .iter()
+            .find(|trigger| trigger.name.as_str() == name)
+    }
+
+    /// What an input of the default trigger must look like.
     pub fn contract(&self) -> &Contract {
-        &self.contract
+        &self.triggers[0].contract
     }
 
     /// The steps, in declaration order.
@@ -127,11 +157,6 @@ impl Definition {
     /// The index of the step with this name.
     pub fn index_of(&self, name: &str) -> Option<StepIndex> {
         self.indexes().find(|i| self.step(*i).name.as_str() == name)
-    }
-
-    /// The steps that need, or come after, the step at `index`, in declaration order.
-    pub fn dependents(&self, index: StepIndex) -> &[StepIndex] {
-        &self.dependents[index.at()]
     }
 
     /// How the run's result is put together.
@@ -161,100 +186,29 @@ impl Definition {
 
     /// Every handler a run of this definition may need, in name order.
     pub fn handlers(&self) -> Vec<&Name> {
-        let mut names: Vec<&Name> = self.steps.iter().filter_map(|s| s.kind.handler()).collect();
+        let own = self.steps.iter().filter_map(|step| step.kind.handler());
+        let undo = self.steps.iter().filter_map(|step| step.undo.as_ref());
+        let mut names: Vec<&Name> = own.chain(undo.map(|undo| &undo.handler)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Every workflow that a run of this definition may start children of, in name order.
+    pub fn workflows(&self) -> Vec<&Name> {
+        let steps = self.steps.iter();
+        let mut names: Vec<&Name> = steps.filter_map(|step| step.kind.workflow()).collect();
         names.sort();
         names.dedup();
         names
     }
 }
 
-/// One step of a definition.
+/// A named way to start a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct Trigger {
     /// Unique within the definition.
     pub name: Name,
-    /// For people; not part of the digest.
-    pub label: Option<String>,
-    /// For people; not part of the digest.
-    pub description: Option<String>,
-    /// What it does.
-    pub kind: StepKind,
-    /// Steps that must have succeeded first, in index order, without repeats: the sources of `input` and the declared needs.
-    pub needs: Vec<StepIndex>,
-    /// Steps that must be settled first, in whatever way.
-    pub after: Vec<StepIndex>,
-    /// How its input is put together.
-    pub input: Binding,
-    /// When a failed attempt is tried again, and how many losses it survives.
-    pub retry: Retry,
-    /// How long one attempt may take.
-    pub timeout: Option<Duration>,
-    /// Its queue, if not the definition's.
-    pub queue: Option<Name>,
-    /// Its priority, if not the definition's.
-    pub priority: Option<i16>,
-}
-
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StepKind {
-    /// Runs the host's handler of this name.
-    Handler {
-        /// The registered name.
-        handler: Name,
-    },
-    /// Ends that long after it was reached.
-    Wait {
-        /// From zero to ten years.
-        duration: Duration,
-    },
-}
-
-impl StepKind {
-    /// The handler, for a handler step.
-    pub fn handler(&self) -> Option<&Name> {
-        match self {
-            StepKind::Handler { handler } => Some(handler),
-            StepKind::Wait { .. } => None,
-        }
-    }
-}
-
-/// How an input or a result is put together.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Binding {
-    /// JSON `null`.
-    Nothing,
-    /// One source, its bytes untouched.
-    Whole(Source),
-    /// A JSON array of sources, in order.
-    Tuple(Vec<Source>),
-    /// A JSON object of named sources.
-    Object(BTreeMap<String, Source>),
-}
-
-impl Binding {
-    /// The sources in the order in which they are put together.
-    pub fn sources(&self) -> Vec<&Source> {
-        match self {
-            Binding::Nothing => Vec::new(),
-            Binding::Whole(source) => vec![source],
-            Binding::Tuple(sources) => sources.iter().collect(),
-            Binding::Object(fields) => fields.values().collect(),
-        }
-    }
-}
-
-/// Where a part of an input comes from.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Source {
-    /// The run's input.
-    Input,
-    /// The output of a step.
-    Output(StepIndex),
-    /// A constant of the definition.
-    Constant(serde_json::Value),
+    /// What an input must look like.
+    pub contract: Contract,
 }

@@ -82,8 +82,8 @@ codes! {
     MalformedSpan = "malformed_span",
     /// A text that is no source like `input` or `output(charge)`.
     MalformedSource = "malformed_source",
-    /// A source with a path into its value.
-    UnsupportedPath = "unsupported_path",
+    /// A path into a value that cannot be read as one.
+    MalformedPath = "malformed_path",
     /// A name that does not match `[a-z][a-z0-9_]*` or is not 1 to 64 characters long.
     MalformedName = "malformed_name",
     /// Two options of which only one may be given.
@@ -96,10 +96,36 @@ codes! {
     DuplicateStep = "duplicate_step",
     /// A step that the definition does not have.
     UnknownStep = "unknown_step",
-    /// A step that needs, or comes after, itself.
+    /// A step that waits for itself.
     SelfNeed = "self_need",
     /// Steps that wait for each other.
     Cycle = "cycle",
+    /// Two triggers of one name; `manual` is that of the default trigger.
+    DuplicateTrigger = "duplicate_trigger",
+    /// A label that is given twice.
+    DuplicateLabel = "duplicate_label",
+    /// A label that means something to the engine.
+    ReservedLabel = "reserved_label",
+    /// A guard on a label that its step can never return.
+    LabelNeverReturned = "label_never_returned",
+    /// The failure of a step that cannot fail.
+    NeverFails = "never_fails",
+    /// A step that waits for what excludes each other.
+    NeverRuns = "never_runs",
+    /// A group of alternatives without any.
+    NoAlternatives = "no_alternatives",
+    /// An approval of which an outcome leads nowhere.
+    UnwiredOutcome = "unwired_outcome",
+    /// A need on a step that a guard can exclude, by a step that would not be excluded with it.
+    SkippableNeed = "skippable_need",
+    /// A result that takes what a run may end without.
+    SkippableResult = "skippable_result",
+    /// A result that takes a failure.
+    FailureInResult = "failure_in_result",
+    /// A route without conditions.
+    NoConditions = "no_conditions",
+    /// Signals of one name with payloads of different shapes.
+    ConflictingContracts = "conflicting_contracts",
     /// Attempts or a backoff that no retry can follow.
     InvalidRetry = "invalid_retry",
     /// A wait that is negative or longer than ten years.

@@ -4,11 +4,12 @@
 
 use serde_json::{Map, Value};
 
+use super::path::{InvalidPath, Path};
 use super::problem::{Problem, ProblemCode};
 use super::span::DraftSpan;
 
 /// Fields that the engine writes and no author may.
-const OWNED_BY_RUNTIME: [&str; 24] = [
+pub(super) const OWNED_BY_RUNTIME: [&str; 24] = [
     "attempt",
     "attempts",
     "created_at",
@@ -143,14 +144,16 @@ impl Reader {
 
     /// The texts of an optional array.
     pub(super) fn texts(&mut self, fields: &Fields<'_>, key: &str) -> Vec<String> {
-        let Some(value) = fields.value(key) else {
-            return Vec::new();
-        };
-        let path = fields.path(key);
-        let items = self.array(value, &path).unwrap_or_default();
+        let value = fields.value(key);
+        value.map_or_else(Vec::new, |value| self.texts_of(value, &fields.path(key)))
+    }
+
+    /// The texts of an array.
+    pub(super) fn texts_of(&mut self, value: &Value, path: &str) -> Vec<String> {
+        let items = self.array(value, path).unwrap_or_default();
         let texts = items.iter().enumerate();
         texts
-            .filter_map(|(i, text)| self.as_text(text, &item(&path, i)).map(str::to_owned))
+            .filter_map(|(i, text)| self.as_text(text, &item(path, i)).map(str::to_owned))
             .collect()
     }
 
@@ -218,6 +221,40 @@ impl Reader {
             Ok(span) => Some(span),
             Err(error) => {
                 self.report(&path, ProblemCode::MalformedSpan, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// The choice that the word of an optional field stands for.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        all: &[T],
+        word_of: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let word = self.text(fields, key)?;
+        let choice = all.iter().copied().find(|one| word_of(*one) == word);
+        if choice.is_none() {
+            let words: Vec<&str> = all.iter().map(|one| word_of(*one)).collect();
+            let shown: String = word.chars().take(80).collect();
+            let message = format!("{shown:?} is no word for it; expected {}", words.join(", "));
+            self.report(&fields.path(key), ProblemCode::UnknownWord, message);
+        }
+        choice
+    }
+
+    /// The path that a text is.
+    pub(super) fn json_path(&mut self, path: &str, text: &str) -> Option<Path> {
+        match text.parse() {
+            Ok(read) => Some(read),
+            Err(error) => {
+                let code = match &error {
+                    InvalidPath::Malformed { .. } => ProblemCode::MalformedPath,
+                    InvalidPath::TooLong => ProblemCode::LimitExceeded,
+                };
+                self.report(path, code, error.to_string());
                 None
             }
         }

@@ -12,10 +12,11 @@ use crate::id::{Incarnation, RunId};
 use crate::mutant::Mutant;
 use crate::operation::Ended;
 use crate::payload::Payload;
-use crate::run::{Decided, Run};
-use crate::task::{Lane, TaskKey, TaskKind, TaskRow};
+use crate::run::{Decided, Run, Seq};
+use crate::task::{Item, Lane, TaskKey, TaskKind, TaskRow};
 use crate::transition::{DecodeError, Transition};
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl<'v> Batch<'v> {
             runs: BTreeMap::new(),
             tasks: BTreeMap::new(),
             journal: Vec::new(),
-            hand_over: HandOver::new(offer),
+            hand_over: HandOver::new(offer, view),
             handed: BTreeSet::new(),
             ended: Vec::new(),
         }
@@ -123,13 +124,7 @@ impl<'v> Batch<'v> {
         if !inserted && !self.view.tasks_of.contains(&id) {
             return None;
         }
-        let all = TaskKey {
-            run: id,
-            lane: Lane(0),
-        }..=TaskKey {
-            run: id,
-            lane: Lane(u16::MAX),
-        };
+        let all = lanes_of(id);
         let mut keys: BTreeSet<TaskKey> = self
             .view
             .tasks
@@ -140,11 +135,13 @@ impl<'v> Batch<'v> {
         Some(keys.into_iter().filter_map(|key| self.task(key)).collect())
     }
 
-    /// Lanes of handler steps that somebody holds; only once the view holds all tasks of the run. What this very operation
+    /// Lanes of attempts that somebody holds; only once the view holds all tasks of the run. What this very operation
     /// handed off is not among them: nobody has been told yet, so a run that ends in a later slot takes it back.
     pub(super) fn claimed(&self, id: RunId) -> Option<BTreeSet<Lane>> {
         let held = |row: &&TaskRow| {
-            row.owner.is_some() && row.kind == TaskKind::Step && !self.is_handed_here(row)
+            row.owner.is_some()
+                && matches!(row.kind, TaskKind::Step | TaskKind::Undo)
+                && !self.is_handed_here(row)
         };
         Some(
             self.tasks_of(id)?
@@ -162,13 +159,18 @@ impl<'v> Batch<'v> {
                 .is_none_or(|before| before.fence != row.fence)
     }
 
-    /// Whether the rows that a transition frees are known. A disarmed deadline's row is only known with all tasks.
-    pub(super) fn knows_rows_of(&self, id: RunId, transition: &Transition) -> bool {
-        let disarms = transition
-            .changes
-            .iter()
-            .any(|change| matches!(change, Change::DisarmDeadline));
-        !disarms || self.tasks_of(id).is_some()
+    /// Whether the rows are known that a decision changes or deletes. What a command frees is often known only with all
+    /// tasks of its run.
+    pub(super) fn knows_rows_of(&self, id: RunId, decided: &Decided) -> bool {
+        if self.tasks_of(id).is_some() {
+            return true;
+        }
+        let after: BTreeMap<Lane, Seq> = by_lane(&decided.run);
+        let mut before = by_lane(&self.work(id).run).into_iter();
+        before.all(|(lane, seq)| {
+            let key = TaskKey { run: id, lane };
+            after.get(&lane) == Some(&seq) || self.task(key).is_some()
+        })
     }
 
     /// Adds a run that was just started.
@@ -224,59 +226,32 @@ impl<'v> Batch<'v> {
         });
     }
 
-    /// The lanes whose rows a transition may change: those it takes, and those whose occupant it settled.
+    /// The lanes whose rows a transition may change: those it takes, and those whose occupant is gone.
     fn touched(&self, id: RunId, transition: &Transition) -> BTreeSet<Lane> {
-        let frees =
-            |change: &Change| matches!(change, Change::Settle { .. } | Change::DisarmDeadline);
-        let mut lanes = BTreeSet::new();
+        let run = &self.work(id).run;
+        let mut lanes: BTreeSet<Lane> = run
+            .lanes()
+            .filter(|armed| armed.seq == transition.seq)
+            .map(|armed| armed.lane)
+            .collect();
         for change in &transition.changes {
-            match change {
-                Change::Schedule { lane, .. }
-                | Change::Await { lane, .. }
-                | Change::ArmDeadline { lane, .. } => {
-                    lanes.insert(*lane);
-                }
-                Change::Stop { step } => {
-                    let stopping = self.work(id).run.step(*step).stage.armed();
-                    lanes.extend(stopping.map(|armed| armed.lane));
-                }
-                Change::Settle { .. }
-                | Change::DisarmDeadline
-                | Change::Report { .. }
-                | Change::Lose { .. }
-                | Change::Wind { .. }
-                | Change::Finish => {}
+            if let Change::Stop { step } = change {
+                let stopping = run.step(*step).stage.armed();
+                lanes.extend(stopping.map(|armed| armed.lane));
             }
         }
-        if transition.changes.iter().any(frees) {
-            lanes.extend(self.vacated(id));
-        }
+        lanes.extend(self.vacated(id));
         lanes
     }
 
     /// Lanes with a row that the fold no longer implies.
     fn vacated(&self, id: RunId) -> Vec<Lane> {
-        let work = self.work(id);
-        let steps = work
-            .run
-            .steps()
-            .iter()
-            .filter_map(|step| step.stage.armed());
-        let held: BTreeSet<Lane> = steps
-            .chain(work.run.deadline())
-            .map(|armed| armed.lane)
-            .collect();
-        let all = TaskKey {
-            run: id,
-            lane: Lane(0),
-        }..=TaskKey {
-            run: id,
-            lane: Lane(u16::MAX),
-        };
+        let held = by_lane(&self.work(id).run);
+        let all = lanes_of(id);
         let known = self.view.tasks.range(all.clone()).map(|(key, _)| *key);
         let touched = self.tasks.range(all).map(|(key, _)| *key);
         let mut lanes: Vec<Lane> = known.chain(touched).map(|key| key.lane).collect();
-        lanes.retain(|lane| !held.contains(lane));
+        lanes.retain(|lane| !held.contains_key(lane));
         lanes
     }
 
@@ -301,24 +276,21 @@ impl<'v> Batch<'v> {
         self.tasks.insert(key, Some(row));
     }
 
+    /// Deletes a task that is done, of a run that does not change by it.
+    pub(super) fn remove(&mut self, key: TaskKey) {
+        self.tasks.insert(key, None);
+    }
+
     /// Replaces a task outright: putting an item back, or parking one.
     pub(super) fn put(&mut self, row: TaskRow) {
         self.tasks.insert(row.key, Some(row));
     }
 
     /// Marks tasks that the requester holds already as handed to it: the answer to a repeated operation.
-    pub(super) fn hand_again(
-        &mut self,
-        id: RunId,
-        worker: Incarnation,
-        after: crate::run::Seq,
-    ) -> Option<()> {
+    pub(super) fn hand_again(&mut self, id: RunId, worker: Incarnation, after: Seq) -> Option<()> {
         let rows = self.tasks_of(id)?;
         let mine = |row: &&TaskRow| {
-            row.owner == Some(worker)
-                && row.fence.seq > after
-                && matches!(row.kind, TaskKind::Step | TaskKind::Stopping)
-                && !row.expired
+            row.owner == Some(worker) && row.fence.seq > after && row.item() == Item::Attempt
         };
         let keys: Vec<TaskKey> = rows.into_iter().filter(mine).map(|row| row.key).collect();
         self.handed.extend(keys);
@@ -411,4 +383,18 @@ impl<'v> Batch<'v> {
             Some(Found::Absent | Found::Busy) | None => None,
         }
     }
+}
+
+/// Every lane that a run holds, with the transition that took it.
+fn by_lane(run: &Run) -> BTreeMap<Lane, Seq> {
+    run.lanes().map(|armed| (armed.lane, armed.seq)).collect()
+}
+
+/// The keys of every task that a run can have.
+fn lanes_of(run: RunId) -> RangeInclusive<TaskKey> {
+    let key = |lane| TaskKey {
+        run,
+        lane: Lane(lane),
+    };
+    key(0)..=key(u16::MAX)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hand_over::renew_until;
+use super::queue::offered;
 use super::{
     Claimed, Decision, Found, HandlerSet, Offer, QueueScan, ReadSet, Reply, Scan, TaskUpdate, View,
     WorkerRow, Writes,
@@ -16,6 +17,9 @@ use crate::limits;
 use crate::mutant::Mutant;
 use crate::name::{ENGINE_QUEUE, Name};
 use crate::task::{Fence, Item, TASK_FORMAT, TaskKey, TaskKind, TaskRow, engine};
+
+#[cfg(test)]
+mod tests;
 
 /// Takes due tasks under lease. Repeating it with the same number answers what it got.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +63,7 @@ impl Claim {
             shard: self.shard,
             worker: Some(self.offer.worker),
             scan,
+            queues: offered(&self.offer),
             ..ReadSet::default()
         }
     }
@@ -144,9 +149,14 @@ impl Claim {
         let (mut tasks, mut updates) = (Vec::new(), Vec::new());
         for before in due {
             let row = self.leased(before, view);
+            if is_paused(&row, view) {
+                continue;
+            }
             let free = match row.item() {
                 Item::Attempt => slots.get_mut(&before.queue),
-                Item::Loss | Item::Wait | Item::Deadline => Some(&mut engine),
+                Item::Loss | Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery => {
+                    Some(&mut engine)
+                }
             };
             match free.filter(|free| **free > 0) {
                 Some(free) => {
@@ -189,7 +199,10 @@ impl Claim {
     /// The row under this worker's lease. One that has an owner fell due because that one's lease ended: the claim is
     /// there to record the loss, not to execute anything.
     fn leased(&self, before: &TaskRow, view: &View) -> TaskRow {
-        let attempt = matches!(before.kind, TaskKind::Step | TaskKind::Stopping);
+        let attempt = matches!(
+            before.kind,
+            TaskKind::Step | TaskKind::Stopping | TaskKind::Undo
+        );
         let overdue = before.owner.is_some() && !view.mutation.is(Mutant::ExpiredReexecuted);
         let mut row = before.clone();
         row.expired = before.expired || attempt && overdue;
@@ -210,7 +223,7 @@ impl Claim {
     /// Whether the scan stopped at a limit somewhere, so that more may be due than it showed.
     fn reached_a_limit(&self, view: &View) -> bool {
         let mut found: BTreeMap<(&Name, i16, &Name), u32> = BTreeMap::new();
-        for row in &view.due {
+        for row in view.due.iter().filter(|row| !is_held_back(row, view)) {
             *found
                 .entry((&row.queue, row.priority, &row.handler))
                 .or_default() += 1;
@@ -272,40 +285,15 @@ impl Claim {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::Incarnation;
-    use crate::time::Timestamp;
+/// Whether a row under this claim would be an attempt of a paused queue. Losses are recorded all the same: they execute
+/// nothing.
+fn is_paused(leased: &TaskRow, view: &View) -> bool {
+    leased.item() == Item::Attempt
+        && view.paused.contains(&leased.queue)
+        && !view.mutation.is(Mutant::ClaimIgnoresPause)
+}
 
-    #[test]
-    fn a_claim_that_was_overtaken_by_a_later_one_takes_nothing() {
-        let worker = Incarnation::from_u128(7);
-        let offer = Offer {
-            worker,
-            handlers: Arc::default(),
-            queues: Vec::new(),
-            engine: 1,
-            lease: Duration::from_secs(30),
-        };
-        let claim = |number| Claim {
-            shard: Shard::default(),
-            number,
-            offer: offer.clone(),
-        };
-        let mut view = View {
-            now: Timestamp::from_micros(5),
-            ..View::default()
-        };
-        let row = claim(4).unregistered(&view);
-        view.worker = Some(WorkerRow { claim: 4, ..row });
-        let Decision::Done { writes, reply } = claim(3).decide(&view) else {
-            panic!("a late claim reads nothing more");
-        };
-        assert!(writes.is_empty());
-        let Reply::Claimed(claimed) = reply else {
-            panic!("a claim is answered as a claim");
-        };
-        assert!(claimed.tasks.is_empty() && !claimed.more);
-    }
+/// Whether a due row stays behind because its queue is paused, however often it is claimed.
+fn is_held_back(row: &TaskRow, view: &View) -> bool {
+    row.owner.is_none() && view.paused.contains(&row.queue)
 }

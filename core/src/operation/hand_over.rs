@@ -1,12 +1,13 @@
 //! Leases given at once: to the worker that offers slots with its own operation.
 //!
-//! Invariant: a hand-off passes what a claim would pass, overtakes nothing more urgent that was left behind, and is never
+//! Invariant: a hand-off passes what a claim would pass (a pause too), overtakes nothing more urgent that was left behind, and is never
 //! born near the end of its lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Offer, QueueDemand};
+use super::{Offer, QueueDemand, View};
 use crate::limits;
+use crate::mutant::Mutant;
 use crate::name::Name;
 use crate::task::{TaskKind, TaskRow};
 use crate::time::Timestamp;
@@ -16,24 +17,30 @@ use crate::time::Timestamp;
 pub(super) struct HandOver<'o> {
     offer: Option<&'o Offer>,
     slots: BTreeMap<&'o Name, u32>,
+    paused: &'o BTreeSet<Name>,
 }
 
 impl<'o> HandOver<'o> {
-    pub(super) fn new(offer: Option<&'o Offer>) -> HandOver<'o> {
+    pub(super) fn new(offer: Option<&'o Offer>, view: &'o View) -> HandOver<'o> {
         let demands = offer.into_iter().flat_map(|offer| &offer.queues);
-        let slots = demands.map(|demand| (&demand.queue, demand.slots));
+        let open = |demand: &&QueueDemand| {
+            view.mutation.is(Mutant::HandOffIgnoresPause) || !view.paused.contains(&demand.queue)
+        };
+        let slots = demands.filter(open);
         HandOver {
             offer,
-            slots: slots.collect(),
+            slots: slots.map(|demand| (&demand.queue, demand.slots)).collect(),
+            paused: &view.paused,
         }
     }
 
-    /// Whether the one who offers would find this row once it is due.
+    /// Whether the one who offers would find this row once it is due. What is paused is woken by whoever resumes it.
     pub(super) fn could_take(&self, row: &TaskRow) -> bool {
-        self.offer.is_some_and(|offer| {
-            let serves = offer.queues.iter().any(|demand| demand.queue == row.queue);
-            row.queue.is_engine() || serves && offer.handlers.contains(&row.handler)
-        })
+        !self.paused.contains(&row.queue)
+            && self.offer.is_some_and(|offer| {
+                let serves = offer.queues.iter().any(|demand| demand.queue == row.queue);
+                row.queue.is_engine() || serves && offer.handlers.contains(&row.handler)
+            })
     }
 
     /// Up to which due time others are to be told of free rows. A worker is told by the reply what falls due soon, and sees
@@ -61,7 +68,7 @@ impl<'o> HandOver<'o> {
         let wanted = |demand: &&QueueDemand| {
             demand.queue == row.queue && demand.floor.is_none_or(|floor| row.priority <= floor)
         };
-        let fits = row.kind == TaskKind::Step
+        let fits = matches!(row.kind, TaskKind::Step | TaskKind::Undo)
             && row.due_at <= now
             && offer.handlers.contains(&row.handler)
             && hand_offs <= limits::HAND_OFFS;
@@ -113,4 +120,89 @@ pub(super) fn renew_until(row: &TaskRow, now: Timestamp) -> Option<Timestamp> {
     row.brief
         .timeout
         .map(|timeout| now.plus(timeout).plus(limits::RENEW_MARGIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::definition::{DefinitionKey, StepIndex};
+    use crate::id::{Incarnation, Life, RunId};
+    use crate::run::Seq;
+    use crate::task::{Brief, Fence, Lane, TASK_FORMAT, TaskKey, Work};
+
+    fn name(text: &str) -> Name {
+        Name::stored(text)
+    }
+
+    fn ready(queue: &str, due_at: Timestamp) -> TaskRow {
+        let definition = DefinitionKey {
+            name: name("order"),
+            version: 1,
+        };
+        TaskRow {
+            key: TaskKey {
+                run: RunId::from_u128(1),
+                lane: Lane(0),
+            },
+            life: Life(1),
+            kind: TaskKind::Step,
+            step: StepIndex(0),
+            queue: name(queue),
+            priority: 0,
+            handler: name("work"),
+            due_at,
+            attempt: 1,
+            fence: Fence {
+                seq: Seq(1),
+                claims: 0,
+            },
+            owner: None,
+            begun: false,
+            expired: false,
+            hand_offs: 0,
+            format: TASK_FORMAT,
+            renew_until: None,
+            brief: Brief {
+                definition,
+                handler: name("work"),
+                timeout: None,
+                sources: Vec::new(),
+                trace: None,
+                work: Work::Plain,
+            },
+        }
+    }
+
+    #[test]
+    fn of_a_paused_queue_nothing_is_handed_off_and_nothing_is_waited_for() {
+        let now = Timestamp::from_micros(1_000);
+        let demand = |queue| QueueDemand {
+            queue: name(queue),
+            slots: 1,
+            floor: None,
+        };
+        let offer = Offer {
+            worker: Incarnation::from_u128(7),
+            handlers: Arc::new([name("work")].into()),
+            queues: ["mail", "default"].map(demand).into(),
+            engine: 1,
+            lease: Duration::from_secs(30),
+        };
+        let view = View {
+            now,
+            paused: [name("mail")].into(),
+            ..View::default()
+        };
+        for (queue, open) in [("mail", false), ("default", true)] {
+            let mut hand_over = HandOver::new(Some(&offer), &view);
+            let mut row = ready(queue, now);
+            let before = row.clone();
+            assert_eq!(hand_over.could_take(&row), open, "{queue}");
+            assert_eq!(hand_over.take(&mut row, None, now), open, "{queue}");
+            assert_eq!(row == before, !open, "{queue}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: only the whole token moves a lease; a skipped (locked) row is answered `Busy`, never waited for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Decision, Found, HeldReply, ReadSet, Reply, TaskUpdate, View, Writes};
@@ -62,8 +63,10 @@ impl Leases {
     pub(super) fn decide(&self, view: &View) -> Decision {
         let mut writes = Writes::default();
         let mut replies = Vec::new();
+        // One lease may be renewed and marked at once: each want sees what the one before it left.
+        let mut changed: BTreeMap<TaskKey, TaskRow> = BTreeMap::new();
         for (held, want) in self.wants() {
-            let row = match view
+            let before = match view
                 .tasks
                 .get(&held.key)
                 .expect("every task of an operation is in its read set")
@@ -78,22 +81,28 @@ impl Leases {
                 }
                 Found::Row(row) => row,
             };
+            let row = changed.get(&held.key).unwrap_or(before);
             let (reply, after) = self.answer(row, held, want, view);
             replies.push(reply);
-            if let Some(after) = after.filter(|after| after != row) {
-                if after.owner.is_none() {
-                    writes.hints.insert(after.queue.clone());
-                }
-                let indexed = after.due_at != row.due_at || after.handler != row.handler;
-                writes.tasks_updated.push(TaskUpdate {
-                    row: after,
-                    was: row.fence,
-                    indexed,
-                });
-            }
+            changed.extend(after.map(|after| (held.key, after)));
         }
-        writes.tasks_updated.sort_by_key(|update| update.row.key);
-        writes.tasks_updated.dedup_by_key(|update| update.row.key);
+        for (key, after) in changed {
+            let Some(Found::Row(row)) = view.tasks.get(&key) else {
+                continue;
+            };
+            if after == *row {
+                continue;
+            }
+            if after.owner.is_none() {
+                writes.hints.insert(after.queue.clone());
+            }
+            let indexed = after.due_at != row.due_at || after.handler != row.handler;
+            writes.tasks_updated.push(TaskUpdate {
+                row: after,
+                was: row.fence,
+                indexed,
+            });
+        }
         Decision::Done {
             writes,
             reply: Reply::Leased(replies),
@@ -155,13 +164,14 @@ fn handed_back(row: &TaskRow, view: &View) -> TaskRow {
     let owner = row
         .owner
         .filter(|_| row.expired || row.kind == TaskKind::Stopping);
-    let handler = if row.kind == TaskKind::Step {
+    let handler = if matches!(row.kind, TaskKind::Step | TaskKind::Undo) {
         row.brief.handler.clone()
     } else {
         row.handler.clone()
     };
     TaskRow {
         owner,
+        begun: row.begun && row.expired,
         handler,
         due_at: view.now,
         renew_until: None,

@@ -9,11 +9,12 @@ mod hand_over;
 mod lease;
 mod outcome;
 mod poison;
+mod queue;
 mod read;
 mod register;
+mod rejection;
 mod reply;
 mod settle;
-
 mod submit;
 mod write;
 
@@ -24,15 +25,17 @@ use std::time::Duration;
 pub use claim::Claim;
 pub use lease::{Held, Leases};
 pub(crate) use outcome::failure_digest;
-pub use outcome::{Outcome, Report};
+pub use outcome::{Finding, Outcome, Report, Spawn};
+pub use queue::{OperatorEntry, QueueAction, QueueCommand, QueueReply, QueueRow, QueueWrite};
 pub use read::{DefinitionRow, Found, QueueScan, ReadSet, RunRow, Scan, View, WorkerRow};
 pub use register::{Register, Registration};
+pub use rejection::{Rejection, Waiting, Wants};
 pub use reply::{
-    CancelReply, Claimed, DefinitionConflict, Ended, EntryReply, GroupReply, HeldReply, Rejection,
-    Reply, SlotReply, StartReply,
+    CancelReply, Claimed, CommandReply, DefinitionConflict, Ended, EntryReply, GroupReply,
+    HeldReply, Reply, SlotReply, StartReply,
 };
 pub use settle::Settle;
-pub use submit::{Cancel, Entry, Group, Start, StartDelay, Submit};
+pub use submit::{Cancel, Copy, Entry, Group, Resolve, Ruling, Signal, Start, StartDelay, Submit};
 pub use write::{JournalRow, RunUpdate, TaskUpdate, Writes};
 
 use crate::id::{Incarnation, Shard};
@@ -51,6 +54,8 @@ pub enum Operation {
     Lease(Leases),
     /// Reports how claimed tasks ended.
     Settle(Settle),
+    /// Pauses or resumes a queue.
+    Queue(QueueCommand),
 }
 
 /// What a decision answers.
@@ -72,7 +77,8 @@ pub enum Decision {
 }
 
 impl Operation {
-    /// The shard whose rows this operation reads and writes. [`Operation::Register`] touches reference tables only.
+    /// The shard whose rows this operation reads and writes. [`Operation::Register`] and
+    /// [`Operation::Queue`] touch reference tables only.
     pub fn shard(&self) -> Shard {
         match self {
             Operation::Register(_) => Shard::default(),
@@ -80,6 +86,7 @@ impl Operation {
             Operation::Claim(claim) => claim.shard,
             Operation::Lease(leases) => leases.shard,
             Operation::Settle(settle) => settle.shard,
+            Operation::Queue(command) => command.shard(),
         }
     }
 
@@ -91,6 +98,7 @@ impl Operation {
             Operation::Claim(claim) => claim.reads(),
             Operation::Lease(leases) => leases.reads(),
             Operation::Settle(settle) => settle.reads(),
+            Operation::Queue(command) => command.reads(),
         }
     }
 
@@ -105,6 +113,7 @@ impl Operation {
             Operation::Claim(claim) => claim.decide(view),
             Operation::Lease(leases) => leases.decide(view),
             Operation::Settle(settle) => settle.decide(view),
+            Operation::Queue(command) => command.decide(view),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What an operation reads, and what a store found.
 //!
 //! Invariant: a store locks in the order worker, runs, tasks, each sorted by key, one statement per table, and reads its
-//! clock after the last lock.
+//! clock, and which queues are paused, after the last lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::HandlerSet;
+use super::{HandlerSet, OperatorEntry, QueueRow};
 use crate::definition::{Definition, DefinitionDigest, DefinitionKey};
-use crate::id::{Incarnation, Life, RunId, Shard};
+use crate::id::{CommandId, Incarnation, Life, RunId, Shard};
 use crate::mutant::Mutation;
 use crate::name::Name;
 use crate::run::{Seq, Status};
@@ -35,10 +35,17 @@ pub struct ReadSet {
     pub tasks_of: BTreeSet<RunId>,
     /// A due scan.
     pub scan: Option<Scan>,
+    /// Queues of which to tell whether they are paused. Not locked: what was read before a pause landed may still land after
+    /// it, but what was read later, maybe after waiting for a lock, knows of it.
+    pub queues: BTreeSet<Name>,
+    /// A queue's row to lock.
+    pub queue: Option<Name>,
+    /// A row of the operator log (never changed: not locked).
+    pub entry: Option<CommandId>,
 }
 
 /// Due tasks to lock: of this shard, queue, priority and handler, due, of a format this engine reads, in (due, key) order,
-/// skipping locked ones.
+/// skipping locked ones. Of a queue that is among `queues` and paused: only those that somebody owns, whose lease has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
     /// What to scan.
@@ -75,8 +82,14 @@ pub struct View {
     pub tasks_of: BTreeSet<RunId>,
     /// Due tasks, locked.
     pub due: Vec<TaskRow>,
-    /// The least due time after `now` among the ranges of the scan, owned tasks included.
+    /// The least due time after `now` among the ranges of the scan, owned tasks included, paused queues left out.
     pub next_due: Option<Timestamp>,
+    /// Those of `queues` that are paused.
+    pub paused: BTreeSet<Name>,
+    /// The queue's row.
+    pub queue: Option<QueueRow>,
+    /// The row of the operator log.
+    pub entry: Option<OperatorEntry>,
     /// The seeded bug to decide with, in a simulation that measures itself.
     pub mutation: Mutation,
 }
@@ -114,6 +127,10 @@ pub struct RunRow {
     pub status: Status,
     /// The snapshot.
     pub state: Vec<u8>,
+    /// The run whose step started it.
+    pub parent: Option<RunId>,
+    /// The run it is a copy of.
+    pub source: Option<RunId>,
     /// Labels, for listing.
     pub labels: BTreeMap<String, String>,
     /// When it was started.

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::{QueueReply, Rejection};
 use crate::definition::DefinitionKey;
 use crate::id::{CommandId, RunId};
+use crate::name::Name;
 use crate::run::{Seq, Status};
 use crate::task::TaskRow;
 use crate::time::Timestamp;
@@ -45,6 +45,26 @@ pub enum Reply {
         /// How long until the next of the tasks just scheduled falls due that the reporter could take.
         next_due: Option<Duration>,
     },
+    /// To `Queue`.
+    Queue(Result<QueueReply, Rejection>),
+}
+
+impl Reply {
+    /// Whether everything that was asked for was done: no slot was refused, and none met a lock.
+    pub fn is_done(&self) -> bool {
+        match self {
+            Reply::Registered(conflicts) => conflicts.is_empty(),
+            Reply::Submitted { groups, .. } => groups
+                .iter()
+                .all(|group| matches!(group, GroupReply::Done(_))),
+            Reply::Claimed(_) => true,
+            Reply::Leased(held) => held
+                .iter()
+                .all(|held| matches!(held, HeldReply::Held { .. } | HeldReply::HandedBack)),
+            Reply::Settled { slots, .. } => slots.iter().all(|slot| *slot == SlotReply::Accepted),
+            Reply::Queue(reply) => reply.is_ok(),
+        }
+    }
 }
 
 /// What a claim took.
@@ -54,10 +74,10 @@ pub struct Claimed {
     pub now: Timestamp,
     /// Taken under lease, in the order in which to begin.
     pub tasks: Vec<TaskRow>,
-    /// Whether more was due than was taken.
+    /// Whether more was due than was taken, paused queues aside.
     pub more: bool,
     /// Per queue of the claim with something due left: the priority of the most urgent.
-    pub left: Vec<(crate::name::Name, i16)>,
+    pub left: Vec<(Name, i16)>,
     /// How long until the next task falls due that this worker could take.
     pub next_due: Option<Duration>,
 }
@@ -95,6 +115,8 @@ pub enum EntryReply {
     Started(StartReply),
     /// To a cancel.
     Cancelled(CancelReply),
+    /// To a decision about a step, or a signal.
+    Obeyed(CommandReply),
 }
 
 /// The answer to a start.
@@ -118,6 +140,19 @@ pub struct CancelReply {
     /// The command that came first.
     pub command: CommandId,
     /// The run's status as of this answer: `cancelling` while attempts are still out, else `cancelled`.
+    pub status: Status,
+}
+
+/// The answer to a decision about a step, or to a signal: the first one's, however often the command is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandReply {
+    /// The run.
+    pub run: RunId,
+    /// The journal row that recorded the command.
+    pub seq: Seq,
+    /// When it did.
+    pub at: Timestamp,
+    /// The run's status as of this answer.
     pub status: Status,
 }
 
@@ -157,112 +192,4 @@ pub struct Ended {
     pub run: RunId,
     /// How.
     pub status: Status,
-}
-
-/// A refusal: nothing was written. Each has a stable code, listed in `docs/ERRORS.md`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "code", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Rejection {
-    /// No definition is stored under this name and version.
-    #[error("workflow {definition} is not known")]
-    UnknownWorkflow {
-        /// Name and version asked for.
-        definition: DefinitionKey,
-    },
-    /// No run has this id.
-    #[error("run {run} does not exist")]
-    UnknownRun {
-        /// The id asked for.
-        run: RunId,
-    },
-    /// The idempotency key was used with another input.
-    #[error("the idempotency key of run {run} was used with another input")]
-    KeyConflict {
-        /// The run that the key started.
-        run: RunId,
-    },
-    /// The run has ended otherwise.
-    #[error("run {run} has ended as {status}")]
-    Finished {
-        /// The run.
-        run: RunId,
-        /// How it ended.
-        status: Status,
-    },
-    /// The run is failing already, and is being wound up.
-    #[error("run {run} is {status} and cannot be cancelled")]
-    Winding {
-        /// The run.
-        run: RunId,
-        /// Its status.
-        status: Status,
-    },
-    /// The lease has passed to somebody else, or its loss was recorded.
-    #[error("the lease on {run} step {step} is no longer this one")]
-    Stale {
-        /// The run.
-        run: RunId,
-        /// Position of the step.
-        step: u16,
-    },
-    /// The same attempt was reported before, with another outcome.
-    #[error("run {run} step {step} was reported with another outcome before")]
-    OtherOutcome {
-        /// The run.
-        run: RunId,
-        /// Position of the step.
-        step: u16,
-    },
-    /// The item is not due (the database's clock went back); it stays on the agenda.
-    #[error("an item of run {run} is due at {due} only")]
-    NotDue {
-        /// The run.
-        run: RunId,
-        /// When it is due.
-        due: Timestamp,
-    },
-    /// The run cannot be read: corrupt, or written by a newer engine. It is halted.
-    #[error("run {run} cannot be read: {detail}")]
-    Unreadable {
-        /// The run.
-        run: RunId,
-        /// What is wrong.
-        detail: String,
-    },
-    /// A bound of the engine was exceeded.
-    #[error("{what} is {found}, above the limit of {limit}")]
-    LimitExceeded {
-        /// What is bounded.
-        what: String,
-        /// The bound.
-        limit: u64,
-        /// What was asked for.
-        found: u64,
-    },
-    /// An entry addresses a run of another shard than its operation.
-    #[error("run {run} is in another shard than its batch")]
-    CrossShardBatch {
-        /// The run.
-        run: RunId,
-    },
-}
-
-impl Rejection {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Rejection::UnknownWorkflow { .. } => "unknown_workflow",
-            Rejection::UnknownRun { .. } => "unknown_run",
-            Rejection::KeyConflict { .. } => "key_conflict",
-            Rejection::Finished { .. } => "finished",
-            Rejection::Winding { .. } => "winding",
-            Rejection::Stale { .. } => "stale",
-            Rejection::OtherOutcome { .. } => "other_outcome",
-            Rejection::NotDue { .. } => "not_due",
-            Rejection::Unreadable { .. } => "unreadable",
-            Rejection::LimitExceeded { .. } => "limit_exceeded",
-            Rejection::CrossShardBatch { .. } => "cross_shard_batch",
-        }
-    }
 }

@@ -4,7 +4,7 @@
 
 use crate::id::RunId;
 use crate::name::Name;
-use crate::operation::{DefinitionRow, RunRow, WorkerRow};
+use crate::operation::{DefinitionRow, OperatorEntry, QueueWrite, RunRow, WorkerRow};
 use crate::payload::Payload;
 use crate::run::Seq;
 use crate::task::{Fence, TaskKey, TaskRow};
@@ -32,7 +32,11 @@ pub struct Writes {
     pub tasks_deleted: Vec<(TaskKey, Fence)>,
     /// The worker row to insert or update.
     pub worker: Option<WorkerRow>,
-    /// Queues in which work became due that was not handed off: hints to send after the commit, at most one each.
+    /// The queue's row to insert or update.
+    pub queue: Option<QueueWrite>,
+    /// The row to append to the operator log.
+    pub entry: Option<OperatorEntry>,
+    /// Queues in which work became due that was not handed off, or may be claimed again: hints to send after the commit, at most one each.
     pub hints: BTreeSet<Name>,
 }
 

@@ -2,11 +2,15 @@
 //!
 //! Invariant: nothing is decided here. A change that does not fit the state is a corrupt journal, or a bug.
 
-use super::{Armed, CancelRecord, Origin, Phase, Reported, Run, Seq, Stage, StepState};
-use crate::change::{Change, Heading, StepEnd};
+use super::{
+    Armed, CancelRecord, CommandRecord, Fan, Kept, Origin, Phase, Reported, Run, Seq, Spoilt,
+    Stage, StepState, Tries, UndoStage, UndoState,
+};
+use crate::change::{Change, Chore, Gate, Heading, StepEnd};
 use crate::definition::StepIndex;
-use crate::event::{Event, Started};
+use crate::event::{Event, Role, Started};
 use crate::id::{Life, RunId};
+use crate::task::Lane;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
@@ -34,10 +38,16 @@ impl Run {
                 queue: started.queue.clone(),
                 priority: started.priority,
                 trace: started.trace.clone(),
+                trigger: started.trigger.clone(),
+                parent: started.parent.clone(),
+                copy: started.copy.clone(),
             },
             phase: Phase::Open,
             cancel: None,
             deadline: None,
+            delivery: None,
+            signals: Vec::new(),
+            commands: Vec::new(),
             steps: vec![StepState::default(); steps],
         }
     }
@@ -102,117 +112,328 @@ impl Run {
         self.seq = seq;
         self.at = at;
         if let Event::CancelRequested(request) = event {
-            self.cancel.get_or_insert(CancelRecord {
+            let record = self.cancel.get_or_insert(CancelRecord {
                 command: request.command,
                 seq,
                 at,
+                undo: request.undo,
+                force: false,
             });
+            record.force |= request.force;
         }
     }
 
     /// Folds one change of the transition at `self.seq`.
     pub(super) fn apply_change(&mut self, change: &Change) -> Result<(), FoldError> {
-        let seq = self.seq;
         match change {
-            Change::Schedule { step, lane, due } => {
-                self.take(
-                    *step,
-                    Stage::Scheduled(Armed {
-                        lane: *lane,
-                        due: *due,
-                        seq,
-                    }),
-                )?;
+            Change::Schedule {
+                step,
+                role,
+                lane,
+                due,
+            } => self.schedule(*step, *role, self.armed(*lane, *due)),
+            Change::Engage {
+                step,
+                chore,
+                lane,
+                due,
+            } => {
+                let armed = self.armed(*lane, *due);
+                self.enter(*step, chore_stage(*chore, armed))
             }
             Change::Await { step, lane, due } => {
-                self.take(
+                let armed = self.armed(*lane, *due);
+                self.enter(*step, Stage::Waiting(armed))
+            }
+            Change::Open {
+                step,
+                gate,
+                deadline,
+            } => {
+                let deadline = deadline.map(|(lane, due)| self.armed(lane, due));
+                let since = self.seq;
+                let stage = match gate {
+                    Gate::Person => Stage::Open { since, deadline },
+                    Gate::Signal => Stage::Listening { since, deadline },
+                };
+                self.enter(*step, stage)
+            }
+            Change::Hold { step, fence } => {
+                let (since, fence) = (self.seq, *fence);
+                self.enter(*step, Stage::Held { since, fence })
+            }
+            Change::Rest { step } => self.enter(*step, Stage::Resting),
+            Change::Stop { step } => self.stop(*step),
+            Change::Settle { step, end } => self.settle(*step, end_stage(*end)),
+            Change::Fail { step, code, place } => {
+                self.settle(*step, Stage::Failed)?;
+                let state = self.state(*step)?;
+                (state.code, state.place) = (Some(code.clone()), Some(*place));
+                Ok(())
+            }
+            Change::Inherit {
+                step,
+                code,
+                label,
+                place,
+            } => {
+                let failed = code.is_some();
+                self.settle(
                     *step,
-                    Stage::Waiting(Armed {
-                        lane: *lane,
-                        due: *due,
-                        seq,
-                    }),
+                    if failed {
+                        Stage::Failed
+                    } else {
+                        Stage::Succeeded
+                    },
                 )?;
+                let state = self.state(*step)?;
+                (state.code, state.label, state.place) = (code.clone(), *label, *place);
+                Ok(())
             }
-            Change::ArmDeadline { lane, due } => {
-                self.deadline = Some(Armed {
-                    lane: *lane,
-                    due: *due,
-                    seq,
-                })
-            }
+            Change::Undone { step, done } => self.take_back(*step, *done),
+            Change::Report { .. }
+            | Change::Lose { .. }
+            | Change::Conflict { .. }
+            | Change::Label { .. }
+            | Change::Place { .. } => self.note(change),
+            Change::Fan { .. }
+            | Change::Spawn { .. }
+            | Change::Recall { .. }
+            | Change::Arrive { .. }
+            | Change::Spoil { .. } => self.count_children(change),
+            Change::ArmDeadline { .. }
+            | Change::DisarmDeadline
+            | Change::Keep { .. }
+            | Change::Take { .. }
+            | Change::Obey { .. }
+            | Change::Wind { .. }
+            | Change::Finish
+            | Change::Deliver { .. } => self.alter(change),
+        }
+    }
+
+    /// A change of the run as a whole.
+    fn alter(&mut self, change: &Change) -> Result<(), FoldError> {
+        match change {
+            Change::ArmDeadline { lane, due } => self.deadline = Some(self.armed(*lane, *due)),
             Change::DisarmDeadline => self.deadline = None,
+            Change::Keep { signal, payload } => self.signals.push(Kept {
+                signal: signal.clone(),
+                seq: self.seq,
+                payload: *payload,
+            }),
+            Change::Take { seq } => {
+                let kept = self.signals.iter().position(|kept| kept.seq == *seq);
+                let absent = || misfit(self.seq, "a signal is taken that was not kept");
+                self.signals.remove(kept.ok_or_else(absent)?);
+            }
+            Change::Obey { command } => self.commands.push(CommandRecord {
+                command: *command,
+                seq: self.seq,
+                at: self.at,
+            }),
+            Change::Wind { heading } => self.phase = Phase::Winding(heading.clone()),
+            Change::Finish => {
+                let Phase::Winding(heading) = &self.phase else {
+                    return Err(misfit(self.seq, "a run finishes that was not winding"));
+                };
+                self.phase = Phase::Ended(Heading::clone(heading));
+            }
+            Change::Deliver { lane, due } => self.delivery = Some(self.armed(*lane, *due)),
+            other => return Err(misfit(self.seq, format!("{other:?} concerns a step"))),
+        }
+        Ok(())
+    }
+
+    /// Something to remember about a step, wherever it stands.
+    fn note(&mut self, change: &Change) -> Result<(), FoldError> {
+        let seq = self.seq;
+        match change {
             Change::Report {
                 step,
+                role,
                 fence,
                 digest,
             } => {
-                let state = self.state(*step)?;
-                state.executed += 1;
-                state.reported = Some(Reported {
+                let tries = self.tries(*step, *role)?;
+                tries.executed += 1;
+                tries.reported = Some(Reported {
                     fence: *fence,
                     seq,
                     digest: *digest,
                 });
             }
-            Change::Lose { step } => self.state(*step)?.lost += 1,
-            Change::Stop { step } => {
-                let state = self.state(*step)?;
-                let Stage::Scheduled(armed) = state.stage else {
-                    return Err(FoldError {
-                        seq,
-                        detail: format!("step {} is stopped but not scheduled", step.0),
-                    });
-                };
-                state.stage = Stage::Stopping(armed);
+            Change::Lose { step, role } => self.tries(*step, *role)?.lost += 1,
+            Change::Conflict {
+                step,
+                fence,
+                digest,
+            } => {
+                let tries = &mut self.state(*step)?.tries;
+                tries.conflicts += 1;
+                tries.reported = Some(Reported {
+                    fence: *fence,
+                    seq,
+                    digest: *digest,
+                });
             }
-            Change::Settle { step, end } => {
-                let state = self.state(*step)?;
-                if state.stage.is_settled() {
-                    return Err(FoldError {
-                        seq,
-                        detail: format!("step {} is settled twice", step.0),
-                    });
-                }
-                state.stage = match end {
-                    StepEnd::Succeeded => Stage::Succeeded,
-                    StepEnd::Failed => Stage::Failed,
-                    StepEnd::Cancelled => Stage::Cancelled,
-                };
-            }
-            Change::Wind { heading } => self.phase = Phase::Winding(heading.clone()),
-            Change::Finish => {
-                let Phase::Winding(heading) = &self.phase else {
-                    return Err(FoldError {
-                        seq,
-                        detail: "a run finishes that was not winding".into(),
-                    });
-                };
-                self.phase = Phase::Ended(Heading::clone(heading));
-            }
+            Change::Label { step, label } => self.state(*step)?.label = Some(*label),
+            Change::Place { step, place } => self.state(*step)?.place = Some(*place),
+            other => return Err(misfit(seq, format!("{other:?} is nothing to note"))),
         }
         Ok(())
     }
 
-    fn take(&mut self, step: StepIndex, stage: Stage) -> Result<(), FoldError> {
+    /// A change of a step's children.
+    fn count_children(&mut self, change: &Change) -> Result<(), FoldError> {
+        let (Change::Fan { step, .. }
+        | Change::Spawn { step, .. }
+        | Change::Recall { step, .. }
+        | Change::Arrive { step, .. }
+        | Change::Spoil { step, .. }) = change
+        else {
+            return Err(misfit(self.seq, format!("{change:?} concerns no children")));
+        };
+        let seq = self.seq;
+        if let Change::Fan { count, .. } = change {
+            self.state(*step)?.fan = Some(Box::new(Fan::of(*count, seq)));
+            return Ok(());
+        }
+        let childless = || misfit(seq, format!("step {} has no children", step.0));
+        let fan = self.state(*step)?.fan.as_mut().ok_or_else(childless)?;
+        match change {
+            Change::Spawn { upto, .. } => fan.started = *upto,
+            Change::Recall { upto, .. } => fan.recalled = *upto,
+            Change::Arrive { child, .. } => {
+                if !fan.arrive(*child) {
+                    let detail = format!("child {child} of step {} arrives twice", step.0);
+                    return Err(misfit(seq, detail));
+                }
+            }
+            Change::Spoil { code, place, .. } => {
+                fan.spoilt = Some(Spoilt {
+                    code: code.clone(),
+                    place: *place,
+                });
+            }
+            other => return Err(misfit(seq, format!("{other:?} concerns no children"))),
+        }
+        Ok(())
+    }
+
+    fn schedule(&mut self, step: StepIndex, role: Role, armed: Armed) -> Result<(), FoldError> {
+        if role == Role::Step {
+            return self.enter(step, Stage::Scheduled(armed));
+        }
+        let state = self.state(step)?;
+        let tries = state.undo.take().map(|undo| undo.tries);
+        state.undo = Some(Box::new(UndoState {
+            stage: UndoStage::Scheduled(armed),
+            tries: tries.unwrap_or_default(),
+        }));
+        Ok(())
+    }
+
+    fn stop(&mut self, step: StepIndex) -> Result<(), FoldError> {
+        let seq = self.seq;
+        let state = self.state(step)?;
+        let Stage::Scheduled(armed) = state.stage else {
+            return Err(misfit(
+                seq,
+                format!("step {} is stopped but not scheduled", step.0),
+            ));
+        };
+        state.stage = Stage::Stopping(armed);
+        Ok(())
+    }
+
+    fn settle(&mut self, step: StepIndex, end: Stage) -> Result<(), FoldError> {
         let seq = self.seq;
         let state = self.state(step)?;
         if state.stage.is_settled() {
-            return Err(FoldError {
+            return Err(misfit(seq, format!("step {} is settled twice", step.0)));
+        }
+        state.settled = seq;
+        state.doubtful &= end == Stage::Cancelled;
+        state.stage = end;
+        Ok(())
+    }
+
+    fn take_back(&mut self, step: StepIndex, done: bool) -> Result<(), FoldError> {
+        let seq = self.seq;
+        let undo = self.state(step)?.undo.as_mut();
+        let undo = undo.ok_or_else(|| not_undone(seq, step))?;
+        undo.stage = if done {
+            UndoStage::Done
+        } else {
+            UndoStage::Failed
+        };
+        Ok(())
+    }
+
+    fn enter(&mut self, step: StepIndex, stage: Stage) -> Result<(), FoldError> {
+        let seq = self.seq;
+        let state = self.state(step)?;
+        if state.stage.is_settled() {
+            return Err(misfit(
                 seq,
-                detail: format!("step {} is scheduled after its end", step.0),
-            });
+                format!("step {} goes on after its end", step.0),
+            ));
         }
         state.stage = stage;
+        state.doubtful = matches!(stage, Stage::Held { .. });
         Ok(())
+    }
+
+    fn armed(&self, lane: Lane, due: Timestamp) -> Armed {
+        let seq = self.seq;
+        Armed { lane, due, seq }
+    }
+
+    fn tries(&mut self, step: StepIndex, role: Role) -> Result<&mut Tries, FoldError> {
+        let seq = self.seq;
+        let state = self.state(step)?;
+        match role {
+            Role::Step => Ok(&mut state.tries),
+            Role::Undo => {
+                let undo = state.undo.as_mut().map(|undo| &mut undo.tries);
+                undo.ok_or_else(|| not_undone(seq, step))
+            }
+        }
     }
 
     fn state(&mut self, step: StepIndex) -> Result<&mut StepState, FoldError> {
         let seq = self.seq;
-        self.steps.get_mut(step.at()).ok_or_else(|| FoldError {
-            seq,
-            detail: format!("there is no step {}", step.0),
-        })
+        let state = self.steps.get_mut(step.at());
+        state.ok_or_else(|| misfit(seq, format!("there is no step {}", step.0)))
+    }
+}
+
+fn misfit(seq: Seq, detail: impl Into<String>) -> FoldError {
+    FoldError {
+        seq,
+        detail: detail.into(),
+    }
+}
+
+fn not_undone(seq: Seq, step: StepIndex) -> FoldError {
+    misfit(seq, format!("step {} is not being undone", step.0))
+}
+
+fn end_stage(end: StepEnd) -> Stage {
+    match end {
+        StepEnd::Succeeded => Stage::Succeeded,
+        StepEnd::Cancelled => Stage::Cancelled,
+        StepEnd::Skipped => Stage::Skipped,
+    }
+}
+
+fn chore_stage(chore: Chore, armed: Armed) -> Stage {
+    match chore {
+        Chore::Evaluate => Stage::Evaluating(armed),
+        Chore::Spawn => Stage::Spawning(armed),
+        Chore::Collect => Stage::Collecting(armed),
+        Chore::Recall => Stage::Recalling(armed),
     }
 }
 

@@ -4,24 +4,34 @@
 
 mod agenda;
 mod apply;
+#[cfg(test)]
+mod chaos;
+mod copy;
 mod decide;
-mod ready;
+mod deciding;
+mod fan;
 mod snapshot;
 mod status;
+mod step;
+mod waits;
 
 use serde::{Deserialize, Serialize};
 
 pub use apply::FoldError;
+pub(crate) use decide::held_report;
 pub use decide::{Decided, Facts, Verdict};
+pub use fan::{Fan, Spoilt};
 pub use snapshot::SNAPSHOT_FORMAT;
 pub use status::{Status, UnknownStatus};
+pub use step::{Armed, Reported, Stage, StepState, Tries, UndoStage, UndoState};
+pub(crate) use waits::named;
 
 use crate::change::{Cause, Heading};
-use crate::definition::{DefinitionKey, StepIndex};
+use crate::definition::{DefinitionKey, Origin as From, StepIndex};
+use crate::event::{Copied, Parent};
 use crate::id::{CommandId, Life, RunId};
 use crate::name::Name;
 use crate::payload::{OutputRef, PayloadDigest};
-use crate::task::{Fence, Lane};
 use crate::time::Timestamp;
 
 /// Position in one run's journal, from 1.
@@ -56,6 +66,9 @@ pub struct Run {
     phase: Phase,
     cancel: Option<CancelRecord>,
     deadline: Option<Armed>,
+    delivery: Option<Armed>,
+    signals: Vec<Kept>,
+    commands: Vec<CommandRecord>,
     steps: Vec<StepState>,
 }
 
@@ -66,6 +79,8 @@ pub struct Origin {
     pub command: CommandId,
     /// When it was started.
     pub at: Timestamp,
+    /// The trigger it was started by.
+    pub trigger: Name,
     /// When its first steps were due, if delayed.
     pub due: Option<Timestamp>,
     /// Digest of the stored input.
@@ -78,6 +93,10 @@ pub struct Origin {
     pub priority: Option<i16>,
     /// W3C trace context of the starter.
     pub trace: Option<String>,
+    /// The run whose step started it.
+    pub parent: Option<Parent>,
+    /// The run it is a copy of.
+    pub copy: Option<Copied>,
 }
 
 /// Where a run stands as a whole.
@@ -85,7 +104,7 @@ pub struct Origin {
 pub enum Phase {
     /// Steps become ready and are executed.
     Open,
-    /// Nothing further is scheduled; claimed attempts are awaited.
+    /// Nothing further is scheduled but what takes effects back; claimed attempts and children are awaited.
     Winding(Heading),
     /// Terminal.
     Ended(Heading),
@@ -100,98 +119,32 @@ pub struct CancelRecord {
     pub seq: Seq,
     /// When.
     pub at: Timestamp,
+    /// Whether what was done is taken back.
+    pub undo: bool,
+    /// Whether this or a later cancel asked to end without waiting.
+    pub force: bool,
 }
 
-/// A lane that is taken.
+/// A command that had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Armed {
-    /// The lane.
-    pub lane: Lane,
-    /// When it is due.
-    pub due: Timestamp,
-    /// The transition that scheduled it.
+pub struct CommandRecord {
+    /// The command.
+    pub command: CommandId,
+    /// Its journal row.
     pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
 }
 
-/// One step as the journal tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct StepState {
-    /// Where it stands.
-    pub stage: Stage,
-    /// Attempts that reported.
-    pub executed: u32,
-    /// Attempts that were lost.
-    pub lost: u32,
-    /// The last report.
-    pub reported: Option<Reported>,
-}
-
-impl StepState {
-    /// Where the output lives, of a step that succeeded with one.
-    pub fn output(&self) -> Option<OutputRef> {
-        let reported = self
-            .reported
-            .as_ref()
-            .filter(|_| self.stage == Stage::Succeeded)?;
-        Some(OutputRef {
-            seq: reported.seq,
-            digest: reported.digest,
-        })
-    }
-
-    /// The attempt that is next, or under way.
-    pub fn attempt(&self) -> u32 {
-        self.executed + self.lost + 1
-    }
-}
-
-/// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Stage {
-    /// Something it needs is not there yet.
-    #[default]
-    Blocked,
-    /// It has a task: to be claimed from its due time on, or claimed.
-    Scheduled(Armed),
-    /// A wait that was reached.
-    Waiting(Armed),
-    /// It was claimed when the run began to end, and was told to stop.
-    Stopping(Armed),
-    /// It ended with an output (none for a wait).
-    Succeeded,
-    /// It ended with a failure.
-    Failed,
-    /// It was ended with the run.
-    Cancelled,
-}
-
-impl Stage {
-    /// Whether it has ended for good.
-    pub fn is_settled(self) -> bool {
-        match self {
-            Stage::Succeeded | Stage::Failed | Stage::Cancelled => true,
-            Stage::Blocked | Stage::Scheduled(_) | Stage::Waiting(_) | Stage::Stopping(_) => false,
-        }
-    }
-
-    /// The lane it holds, if it does.
-    pub fn armed(self) -> Option<Armed> {
-        match self {
-            Stage::Scheduled(armed) | Stage::Waiting(armed) | Stage::Stopping(armed) => Some(armed),
-            Stage::Blocked | Stage::Succeeded | Stage::Failed | Stage::Cancelled => None,
-        }
-    }
-}
-
-/// The last report of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reported {
-    /// The claim under which it ran.
-    pub fence: Fence,
-    /// The journal row that recorded it; holds the output.
+/// A signal that came before a step waited for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name.
+    pub signal: Name,
+    /// Its journal row.
     pub seq: Seq,
-    /// Tells the outcome from any other; of a success, the output's digest.
-    pub digest: PayloadDigest,
+    /// Digest of what it carries.
+    pub payload: PayloadDigest,
 }
 
 impl Run {
@@ -240,6 +193,29 @@ impl Run {
         self.deadline
     }
 
+    /// The task that reports its end to its parent. The fold cannot tell whether that has been done.
+    pub fn delivery(&self) -> Option<Armed> {
+        self.delivery
+    }
+
+    /// Signals that no step has waited for, oldest first.
+    pub fn kept(&self) -> &[Kept] {
+        &self.signals
+    }
+
+    /// The record of a command that had its effect.
+    pub fn obeyed(&self, command: CommandId) -> Option<&CommandRecord> {
+        self.commands
+            .iter()
+            .find(|record| record.command == command)
+    }
+
+    /// Every lane that is taken.
+    pub fn lanes(&self) -> impl Iterator<Item = Armed> {
+        let steps = self.steps.iter().flat_map(StepState::armed);
+        steps.chain(self.deadline).chain(self.delivery)
+    }
+
     /// Every step, in declaration order.
     pub fn steps(&self) -> &[StepState] {
         &self.steps
@@ -251,6 +227,37 @@ impl Run {
     /// If the run's definition has no such step.
     pub fn step(&self, index: StepIndex) -> &StepState {
         &self.steps[index.at()]
+    }
+
+    /// Where the bytes of a source live: `None` for a constant, and for what is not there or is null.
+    pub fn place(&self, origin: &From) -> Option<OutputRef> {
+        match origin {
+            From::Input => Some(self.input()),
+            From::Output(step) => self.step(*step).output(),
+            From::Failure(step) => self.step(*step).failure(),
+            From::Either(steps) => {
+                let succeeded = |step: &&StepIndex| self.step(**step).stage == Stage::Succeeded;
+                steps
+                    .iter()
+                    .find(succeeded)
+                    .and_then(|step| self.step(*step).output())
+            }
+            From::Constant(_) => None,
+        }
+    }
+
+    /// Where the run's input lives.
+    pub fn input(&self) -> OutputRef {
+        OutputRef::here(Seq::FIRST, self.origin.input)
+    }
+
+    /// Where the failure lives that the run fails with, or is about to.
+    pub fn failure(&self) -> Option<OutputRef> {
+        match self.cause()? {
+            Cause::Step { step, .. } => self.step(*step).place,
+            Cause::DeadlineExceeded { place } => Some(*place),
+            Cause::NoResult => None,
+        }
     }
 
     /// Whether nothing will ever change any more.

@@ -116,7 +116,7 @@ pub struct UnknownStatus {
 }
 
 impl Run {
-    /// The run's status. Of several open steps the most active one decides: ready, then retrying, then waiting.
+    /// The run's status.
     pub fn status(&self) -> Status {
         match &self.phase {
             Phase::Ended(heading) => match heading {
@@ -124,33 +124,46 @@ impl Run {
                 Heading::Failed(_) => Status::Failed,
                 Heading::Cancelled => Status::Cancelled,
             },
-            Phase::Winding(Heading::Cancelled) => Status::Cancelling,
+            Phase::Winding(Heading::Cancelled)
+                if self.steps.iter().all(|step| step.undo.is_none()) =>
+            {
+                Status::Cancelling
+            }
+            Phase::Winding(Heading::Cancelled) => Status::Compensating,
             Phase::Winding(Heading::Failed(_) | Heading::Completed) => Status::Compensating,
-            Phase::Open if self.seq == Seq::FIRST => match self.origin.due {
-                Some(_) => Status::Scheduled,
-                None => Status::Pending,
+            Phase::Open if self.seq == Seq::FIRST && self.origin.due.is_some() => Status::Scheduled,
+            Phase::Open => match self.status_by_steps() {
+                Status::Running if self.seq == Seq::FIRST => Status::Pending,
+                status => status,
             },
-            Phase::Open => self.status_by_steps(),
         }
     }
 
+    /// Of several open steps the most active one decides: ready, then retrying, then waiting, then paused.
     fn status_by_steps(&self) -> Status {
-        let mut status = Status::Waiting;
+        let mut status = Status::Paused;
         for step in &self.steps {
-            match step.stage {
-                Stage::Scheduled(armed)
-                    if armed.due <= self.at || step.executed == 0 && step.lost == 0 =>
-                {
+            let own = match step.stage {
+                Stage::Scheduled(armed) if armed.due <= self.at || step.tries.attempt() == 1 => {
                     return Status::Running;
                 }
-                Stage::Scheduled(_) => status = Status::Retrying,
+                Stage::Evaluating(_) | Stage::Spawning(_) | Stage::Collecting(_) => {
+                    return Status::Running;
+                }
+                Stage::Scheduled(_) => Status::Retrying,
+                Stage::Waiting(_)
+                | Stage::Listening { .. }
+                | Stage::Resting
+                | Stage::Recalling(_) => Status::Waiting,
+                Stage::Open { .. } | Stage::Held { .. } => Status::Paused,
                 Stage::Blocked
-                | Stage::Waiting(_)
                 | Stage::Stopping(_)
                 | Stage::Succeeded
                 | Stage::Failed
-                | Stage::Cancelled => {}
-            }
+                | Stage::Cancelled
+                | Stage::Skipped => continue,
+            };
+            status = status.min(own);
         }
         status
     }

@@ -3,20 +3,24 @@
 //! Invariant: every task held has a slot, from when it is received until its report is answered or it is handed back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::inputs::Gathering;
 use super::memory::Memory;
-use super::returned;
 use super::slots::Place;
 use super::timers::Timer;
-use super::{Action, AttemptFailure, AttemptId, Execution, StopReason, Ticket, Worker};
-use crate::definition::StepIndex;
+use super::{
+    Action, AttemptFailure, AttemptId, Execution, Returned, StopReason, Ticket, Worker, chores,
+    returned,
+};
+use crate::change::Chore;
+use crate::definition::{Definition, OnLost, Step, StepIndex};
 use crate::eval;
-use crate::event::{Failure, code};
+use crate::event::{Failure, Parent, Role, code};
 use crate::mutant::Mutant;
-use crate::operation::{Outcome, Report};
+use crate::operation::{Finding, Outcome, Report};
 use crate::payload::Payload;
-use crate::task::{Item, TaskRow};
+use crate::task::{Item, TaskRow, Work};
 use crate::time::{Moment, Timestamp};
 
 #[cfg(test)]
@@ -34,6 +38,11 @@ pub(super) struct Attempts {
 pub(super) struct Task {
     pub(super) place: Place,
     step: StepIndex,
+    item: Item,
+    /// Who is to hear of the run's end, of a task that reports it.
+    parent: Option<Parent>,
+    /// What the run runs, once that is known.
+    definition: Option<Arc<Definition>>,
     pub(super) stage: Stage,
     /// When its lease is to be renewed, unless that is being asked for.
     pub(super) renew_at: Option<Moment>,
@@ -48,6 +57,8 @@ pub(super) enum Stage {
     Received,
     /// Its inputs are being fetched.
     Fetching(Box<Gathering>),
+    /// That its body may begin is being recorded, because it must not be repeated blindly.
+    Beginning(Box<Execution>),
     /// Its handler executes.
     Executing {
         /// The cancellation token was fired.
@@ -100,6 +111,14 @@ impl Worker {
         let held = Task {
             place,
             step: task.step,
+            item: task.item(),
+            parent: match &task.brief.work {
+                Work::Deliver { parent, .. } => Some(parent.clone()),
+                Work::Plain | Work::Spawn { .. } | Work::Collect { .. } | Work::Recall { .. } => {
+                    None
+                }
+            },
+            definition: None,
             stage: Stage::Received,
             renew_at: None,
             lost: false,
@@ -110,99 +129,109 @@ impl Worker {
         let ends = from.since.plus(lasts.saturating_sub(self.lease_margin()));
         let begins =
             self.phase.is_working() && now < ends && self.attempts.memory.trusts(from.ticket);
+        let renewal = from.since.plus(lasts.saturating_sub(lease - lease / 3));
         match task.item() {
-            Item::Attempt if begins => {
-                self.watch_lease(id, from.since.plus(lasts.saturating_sub(lease - lease / 3)));
+            Item::Chore(Chore::Recall) => {
+                self.watch_lease(id, renewal);
+                self.report(id, recall(&task));
+            }
+            Item::Attempt | Item::Chore(_) | Item::Delivery if begins => {
+                self.watch_lease(id, renewal);
                 self.timers.set(Timer::LeaseEnd(id), ends);
                 self.gather(id, task, now);
             }
-            Item::Attempt => self.hand_back(id),
+            Item::Attempt | Item::Chore(_) | Item::Delivery => self.hand_back(id),
             item @ (Item::Loss | Item::Wait | Item::Deadline) => {
-                self.watch_lease(id, from.since.plus(lasts.saturating_sub(lease - lease / 3)));
+                self.watch_lease(id, renewal);
                 self.report(id, Outcome::Engine(item));
             }
         }
     }
 
-    /// Executes an attempt whose inputs are there.
+    /// Begins with a task whose parts are there.
     pub(super) fn begin(&mut self, id: AttemptId, gathering: Gathering, now: Moment) {
-        let Gathering {
-            task,
-            definition,
-            parts,
-        } = gathering;
-        let step = definition
-            .as_ref()
-            .and_then(|definition| definition.steps().get(task.step.at()));
-        let Some(step) = step else {
-            let missing = format!(
-                "definition {} has no step {}",
-                task.brief.definition, task.step.0
-            );
+        let known = gathering.definition.clone();
+        let at = gathering.task.step.at();
+        let Some(definition) = known.filter(|definition| at < definition.steps().len()) else {
+            let key = &gathering.task.brief.definition;
+            let missing = format!("definition {key} has no step {at}");
             return self.report_unreadable(id, &missing);
         };
-        let input = match eval::bind(&step.input, &parts) {
-            Ok(input) => input,
-            Err(failure) => {
-                return self.report(
-                    id,
-                    Outcome::Failed {
-                        failure,
-                        details: None,
-                    },
-                );
-            }
-        };
-        if let Some(timeout) = task.brief.timeout {
-            self.timers.set(Timer::Timeout(id), now.plus(timeout));
+        if gathering.task.item() != Item::Attempt {
+            return self.do_chore(id, gathering, &definition);
         }
-        self.task_mut(id).stage = Stage::Executing { told: false };
-        self.stats.executed += 1;
-        self.actions.push_back(Action::Execute(Box::new(Execution {
+        let step = &definition.steps()[at];
+        let input = match attempt_input(&gathering, &definition, step) {
+            Ok(input) => input,
+            Err(failure) => return self.report_failed(id, failure),
+        };
+        self.task_mut(id).definition = Some(Arc::clone(&definition));
+        let task = gathering.task;
+        let execution = Box::new(Execution {
             attempt: id,
             handler: task.brief.handler.clone(),
             step: step.name.clone(),
             input,
             timeout: task.brief.timeout,
+            transactional: step.transactional && task.role() == Role::Step,
             task,
-        })));
+        });
+        let marked = execution.role() == Role::Step && step.on_lost == OnLost::Hold;
+        if marked && !self.config.mutation.is(Mutant::BegunNotMarked) {
+            self.task_mut(id).stage = Stage::Beginning(execution);
+            self.leases.begin(id.key.run.shard(self.config.shards), id);
+        } else {
+            self.execute(id, execution, now);
+        }
     }
 
-    pub(super) fn finished(&mut self, id: AttemptId, result: Result<Payload, AttemptFailure>) {
-        if self.is_executing(id) {
-            self.report(id, returned::outcome(result, self.config.payload_limit));
+    /// Has the driver execute an attempt. It bounds a transactional one itself, for which the time begins with its
+    /// transaction.
+    pub(super) fn execute(&mut self, id: AttemptId, execution: Box<Execution>, now: Moment) {
+        if let Some(timeout) = execution.timeout.filter(|_| !execution.transactional) {
+            self.timers.set(Timer::Timeout(id), now.plus(timeout));
         }
+        self.task_mut(id).stage = Stage::Executing { told: false };
+        self.stats.executed += 1;
+        self.actions.push_back(Action::Execute(execution));
+    }
+
+    pub(super) fn finished(&mut self, id: AttemptId, result: Result<Returned, AttemptFailure>) {
+        if !self.is_executing(id) {
+            return;
+        }
+        let task = self.task_mut(id);
+        let (definition, step) = (task.definition.clone(), task.step);
+        let way = |label: &str| definition.as_ref()?.step(step).way(label);
+        let outcome = returned::outcome(result, way, self.config.payload_limit);
+        self.report(id, outcome);
     }
 
     pub(super) fn timed_out(&mut self, id: AttemptId) {
         if self.is_executing(id) {
             self.stats.timed_out += 1;
             self.actions.push_back(Action::Abort { attempt: id });
-            let failure = Failure::new(
-                code::TIMEOUT,
-                "the attempt exceeded the timeout of its step",
-                true,
-            );
-            self.report(
-                id,
-                Outcome::Failed {
-                    failure,
-                    details: None,
-                },
-            );
+            self.report_failed(id, Failure::timed_out());
         }
     }
 
     /// What an attempt needs is not what any engine wrote, or is not there: no attempt can mend that.
     pub(super) fn report_unreadable(&mut self, id: AttemptId, what: &str) {
-        let failure = Failure::new(code::UNREADABLE, what, false);
-        self.report(
-            id,
-            Outcome::Failed {
-                failure,
-                details: None,
-            },
-        );
+        self.report_failed(id, Failure::new(code::UNREADABLE, what, false));
+    }
+
+    /// A failure of an attempt, or of something that the engine does by itself.
+    pub(super) fn report_failed(&mut self, id: AttemptId, failure: Failure) {
+        let details = None;
+        let task = self.task_mut(id);
+        let outcome = match (task.item, task.parent.take()) {
+            (Item::Attempt, _) => Outcome::Failed { failure, details },
+            (Item::Delivery, Some(parent)) => chores::undelivered(id.key.run, parent, &failure),
+            (Item::Delivery | Item::Chore(_) | Item::Loss | Item::Wait | Item::Deadline, _) => {
+                Outcome::Found(Finding::Failure { failure, details })
+            }
+        };
+        self.report(id, outcome);
     }
 
     pub(super) fn report(&mut self, id: AttemptId, outcome: Outcome) {
@@ -249,7 +278,7 @@ impl Worker {
     pub(super) fn lease_ending(&mut self, id: AttemptId) {
         match self.attempts.held.get(&id).map(|task| &task.stage) {
             Some(Stage::Executing { .. }) => self.stop(id, StopReason::LeaseEnding),
-            Some(Stage::Fetching(_)) => self.hand_back(id),
+            Some(Stage::Fetching(_) | Stage::Beginning(_)) => self.hand_back(id),
             Some(Stage::Received | Stage::Reporting | Stage::HandingBack) | None => {}
         }
     }
@@ -276,7 +305,7 @@ impl Worker {
             .collect()
     }
 
-    fn is_executing(&self, id: AttemptId) -> bool {
+    pub(super) fn is_executing(&self, id: AttemptId) -> bool {
         matches!(
             self.attempts.held.get(&id),
             Some(Task {
@@ -291,5 +320,35 @@ impl Worker {
             .held
             .get_mut(&id)
             .expect("only tasks that are held change their stage")
+    }
+}
+
+/// What an attempt is given.
+fn attempt_input(
+    gathering: &Gathering,
+    definition: &Definition,
+    step: &Step,
+) -> Result<Payload, Failure> {
+    let input = chores::bound(gathering, definition, step)?;
+    if gathering.task.role() == Role::Step {
+        return Ok(input);
+    }
+    let count = step.input.sources().len();
+    let given = |nth: usize| gathering.parts.get(count + nth).cloned().flatten();
+    let null = Payload::null;
+    Ok(eval::undo_input(
+        &input,
+        &given(0).unwrap_or_else(null),
+        &given(1).unwrap_or_else(null),
+        given(2).as_ref(),
+    ))
+}
+
+fn recall(task: &TaskRow) -> Outcome {
+    match task.brief.work {
+        Work::Recall { from, upto } => Outcome::Recall { from, upto },
+        Work::Plain | Work::Spawn { .. } | Work::Collect { .. } | Work::Deliver { .. } => {
+            Outcome::Engine(task.item())
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::rig::{config, definition, first, name, second, start, text, unavailable, wait};
+use super::rig::{config, definition, first, name, second, start, text, third, unavailable, wait};
 use super::{Action, AttemptId, Config, Input, QueueConfig, Ticket, Worker};
 use crate::id::{RunId, Shards};
 use crate::operation::{
@@ -120,7 +120,7 @@ impl Chaos {
             Action::Answer { request, .. } => {
                 assert!(self.asked.remove(&request), "answered twice")
             }
-            Action::Ended(_) => {}
+            Action::Log(_) | Action::Ended(_) => {}
             Action::Stopped => self.stopped = true,
         }
     }
@@ -141,9 +141,10 @@ impl Chaos {
                     .flat_map(|group| &group.entries)
                     .map(|entry| entry.run())
                     .collect(),
-                Operation::Register(_) | Operation::Claim(_) | Operation::Lease(_) => {
-                    BTreeSet::new()
-                }
+                Operation::Register(_)
+                | Operation::Claim(_)
+                | Operation::Lease(_)
+                | Operation::Queue(_) => BTreeSet::new(),
             };
             offered += offer(operation).map_or(0, slots);
             claims += u32::from(matches!(operation, Operation::Claim(_)));
@@ -168,8 +169,9 @@ impl Chaos {
     fn task(&mut self, run: Option<RunId>, shard: crate::id::Shard) -> TaskRow {
         self.runs += 1;
         let output = text("1");
-        let mut task = match self.choose(4) {
+        let mut task = match self.choose(5) {
             0 => second(self.runs, &output),
+            4 => third(self.runs),
             1 if run.is_none() => wait(self.runs),
             _ => first(self.runs),
         };
@@ -235,7 +237,7 @@ impl Chaos {
                     },
                 };
                 let mut replies = Vec::new();
-                for _ in &leases.renew {
+                for _ in leases.renew.iter().chain(&leases.begun) {
                     replies.push(if busy(self) {
                         HeldReply::Busy
                     } else {
@@ -293,7 +295,9 @@ impl Chaos {
                     next_due: None,
                 }
             }
-            Operation::Register(_) => unreachable!("a worker does not register"),
+            Operation::Register(_) | Operation::Queue(_) => {
+                unreachable!("a worker neither registers nor pauses queues")
+            }
         }
     }
 
@@ -309,6 +313,7 @@ impl Chaos {
             _ => Ok(Fetched {
                 payloads: wanted.payloads.into_iter().map(payload).collect(),
                 definitions: vec![definition()],
+                ..Fetched::default()
             }),
         };
         self.handle(Input::Fetched { ticket, result });
@@ -321,7 +326,7 @@ impl Chaos {
             self.executing.remove(&attempt);
             self.handle(Input::Finished {
                 attempt,
-                result: Ok(text("1")),
+                result: Ok(text("1").into()),
             });
         }
     }
@@ -389,7 +394,7 @@ fn offer(operation: &Operation) -> Option<&Offer> {
         Operation::Claim(claim) => Some(&claim.offer),
         Operation::Settle(settle) => Some(&settle.offer),
         Operation::Submit(submit) => submit.offer.as_ref(),
-        Operation::Register(_) | Operation::Lease(_) => None,
+        Operation::Register(_) | Operation::Lease(_) | Operation::Queue(_) => None,
     }
 }
 

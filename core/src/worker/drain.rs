@@ -52,7 +52,7 @@ impl Worker {
         self.timers.set(Timer::Grace, now.plus(self.config.grace));
         let running_too = self.config.mutation.is(Mutant::DrainHandsBackRunning);
         let not_begun = |stage: &Stage| match stage {
-            Stage::Received | Stage::Fetching(_) => true,
+            Stage::Received | Stage::Fetching(_) | Stage::Beginning(_) => true,
             Stage::Executing { .. } => running_too,
             Stage::Reporting | Stage::HandingBack => false,
         };

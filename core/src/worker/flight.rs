@@ -208,6 +208,7 @@ impl Worker {
                 self.submit_refused(submit, &pending.requests, error);
             }
             Operation::Register(_)
+            | Operation::Queue(_)
             | Operation::Submit(_)
             | Operation::Claim(_)
             | Operation::Settle(_) => {

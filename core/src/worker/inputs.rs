@@ -3,17 +3,21 @@
 //! Invariant: one fetch is in flight at most, the next gathers meanwhile; a part that has arrived stays with its attempt,
 //! so that an attempt whose parts exceed the cache begins all the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::attempts::Stage;
 use super::timers::Timer;
 use super::{Action, AttemptId, Ticket, Worker};
-use crate::definition::{Definition, DefinitionKey};
+use crate::definition::{Definition, DefinitionKey, StepIndex, StepKind};
+use crate::eval::ElementOutcome;
+use crate::event::{ChildEnd, Event};
 use crate::limits;
+use crate::name::Name;
 use crate::payload::{OutputRef, Payload, PayloadRef};
-use crate::store::{Fetch, Fetched, StoreError};
-use crate::task::TaskRow;
+use crate::run::Seq;
+use crate::store::{Fetch, Fetched, JournalPart, StoreError, StoredRow};
+use crate::task::{TaskKind, TaskRow, Work};
 use crate::time::Moment;
 
 #[cfg(test)]
@@ -26,6 +30,21 @@ pub(super) struct Gathering {
     pub(super) definition: Option<Arc<Definition>>,
     /// One for each source of the brief.
     pub(super) parts: Vec<Option<Payload>>,
+    /// What children run, for a task that starts some: nothing until it was looked for, and nothing again if there is none.
+    pub(super) child: Option<Option<Arc<Definition>>>,
+    /// What children gave, for a task that puts it together.
+    pub(super) results: Results,
+}
+
+/// What children gave, as far as the journal was read.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// By their numbers.
+    pub(super) ends: Vec<Option<ElementOutcome>>,
+    /// The part of the journal that is still to be read.
+    rest: Option<JournalPart>,
+    /// How much was read.
+    pub(super) bytes: usize,
 }
 
 /// Everything that is waited for.
@@ -33,6 +52,8 @@ pub(super) struct Gathering {
 pub(super) struct Inputs {
     payloads: BTreeMap<PayloadRef, Vec<AttemptId>>,
     definitions: BTreeMap<DefinitionKey, Vec<AttemptId>>,
+    newest: BTreeMap<Name, Vec<AttemptId>>,
+    journals: VecDeque<(JournalPart, AttemptId)>,
     out: Option<(Ticket, Fetch)>,
     tries: u32,
     /// How many more things to fetch one by one, because one of a batch could not be read.
@@ -43,6 +64,8 @@ impl Gathering {
     fn is_complete(&self) -> bool {
         let sources = self.task.brief.sources.iter().zip(&self.parts);
         self.definition.is_some()
+            && (self.child.is_some() || self.task.kind != TaskKind::Spawn)
+            && self.results.rest.is_none()
             && sources
                 .into_iter()
                 .all(|(source, part)| source.is_none() || part.is_some())
@@ -69,22 +92,27 @@ impl Gathering {
 impl Inputs {
     /// The next fetch: everything that is waited for, up to a batch.
     fn next(&mut self) -> Option<Fetch> {
-        if self.out.is_some() || self.payloads.is_empty() && self.definitions.is_empty() {
+        let nothing = self.payloads.is_empty()
+            && self.definitions.is_empty()
+            && self.newest.is_empty()
+            && self.journals.is_empty();
+        if self.out.is_some() || nothing {
             return None;
         }
         let most = if self.singly > 0 { 1 } else { limits::BATCH };
         self.singly = self.singly.saturating_sub(1);
         let definitions: BTreeSet<DefinitionKey> =
             self.definitions.keys().take(most).cloned().collect();
-        let payloads = self
-            .payloads
-            .keys()
-            .take(most - definitions.len())
-            .copied()
-            .collect();
+        let mut room = most - definitions.len();
+        let newest: BTreeSet<Name> = self.newest.keys().take(room).cloned().collect();
+        room -= newest.len();
+        let journal = self.journals.front().filter(|_| room > 0);
+        room -= usize::from(journal.is_some());
         Some(Fetch {
-            payloads,
+            payloads: self.payloads.keys().take(room).copied().collect(),
             definitions,
+            newest,
+            journal: journal.map(|(part, _)| *part),
         })
     }
 
@@ -98,7 +126,17 @@ impl Inputs {
             .definitions
             .iter()
             .filter_map(|key| self.definitions.remove(key));
-        payloads.chain(definitions).flatten().collect()
+        let newest = fetch
+            .newest
+            .iter()
+            .filter_map(|name| self.newest.remove(name));
+        let journal = fetch.journal.and_then(|_| self.journals.pop_front());
+        payloads
+            .chain(definitions)
+            .chain(newest)
+            .flatten()
+            .chain(journal.map(|(_, id)| id))
+            .collect()
     }
 }
 
@@ -122,15 +160,64 @@ impl Worker {
             }
             parts.push(part);
         }
-        let gathering = Gathering {
+        let mut gathering = Gathering {
             task,
             definition,
             parts,
+            child: None,
+            results: Results::default(),
         };
+        if let Work::Collect { count, after, upto } = gathering.task.brief.work {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            gathering.results.ends = vec![None; count.min(limits::EACH_ELEMENTS)];
+            if count > 0 {
+                self.read_journal(id, &mut gathering, after, upto);
+            }
+        }
+        self.gathered(id, gathering, now);
+    }
+
+    /// Goes on with what has come together so far.
+    fn gathered(&mut self, id: AttemptId, mut gathering: Gathering, now: Moment) {
+        self.look_for_child(id, &mut gathering);
         if gathering.is_complete() {
             self.begin(id, gathering, now);
         } else {
             self.task_mut(id).stage = Stage::Fetching(Box::new(gathering));
+        }
+    }
+
+    fn read_journal(&mut self, id: AttemptId, gathering: &mut Gathering, after: Seq, upto: Seq) {
+        let part = JournalPart {
+            run: id.key.run,
+            after,
+            upto,
+            limit: limits::COLLECT_PAGE,
+        };
+        gathering.results.rest = Some(part);
+        self.inputs.journals.push_back((part, id));
+    }
+
+    /// What a child runs is known once the step's own definition is: what this process declared, else what is stored.
+    fn look_for_child(&mut self, id: AttemptId, gathering: &mut Gathering) {
+        if gathering.task.kind != TaskKind::Spawn || gathering.child.is_some() {
+            return;
+        }
+        let step = gathering.definition.as_ref();
+        let step = step.and_then(|definition| definition.steps().get(gathering.task.step.at()));
+        let Some(StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. }) =
+            step.map(|step| &step.kind)
+        else {
+            return;
+        };
+        match self.config.workflows.get(workflow) {
+            Some(known) => gathering.child = Some(Some(Arc::clone(known))),
+            None => {
+                let waiting = self.inputs.newest.entry(workflow.clone()).or_default();
+                if !waiting.contains(&id) {
+                    waiting.push(id);
+                }
+            }
         }
     }
 
@@ -160,9 +247,7 @@ impl Worker {
                 self.inputs.tries = 0;
                 self.take_fetched(&wanted, fetched, now);
             }
-            Err(StoreError::Corrupt { detail })
-                if wanted.payloads.len() + wanted.definitions.len() == 1 =>
-            {
+            Err(StoreError::Corrupt { detail }) if things(&wanted) == 1 => {
                 for id in self.inputs.waiters(&wanted) {
                     if self.is_fetching(id) {
                         self.report_unreadable(id, &detail);
@@ -170,7 +255,7 @@ impl Worker {
                 }
             }
             Err(StoreError::Corrupt { .. }) => {
-                self.inputs.singly = wanted.payloads.len() + wanted.definitions.len()
+                self.inputs.singly = things(&wanted);
             }
             Err(error) => {
                 let pause = self.backoff(&error, self.inputs.tries, 0);
@@ -194,36 +279,35 @@ impl Worker {
         for definition in definitions.values() {
             self.cache.keep_definition(Arc::clone(definition));
         }
+        let arrived = Arrived {
+            payloads,
+            definitions,
+            newest: fetched.newest,
+            journal: fetched.journal,
+        };
         for id in self.inputs.waiters(wanted) {
             if self.is_fetching(id) {
-                self.take_parts(id, wanted, &payloads, &definitions, now);
+                self.take_parts(id, wanted, &arrived, now);
             }
         }
     }
 
     /// Gives an attempt what arrived. What was asked for and did not arrive does not exist, which no run's task allows.
-    fn take_parts(
-        &mut self,
-        id: AttemptId,
-        wanted: &Fetch,
-        payloads: &BTreeMap<PayloadRef, Payload>,
-        definitions: &BTreeMap<DefinitionKey, Arc<Definition>>,
-        now: Moment,
-    ) {
+    fn take_parts(&mut self, id: AttemptId, wanted: &Fetch, arrived: &Arrived, now: Moment) {
         let task = self.task_mut(id);
         let Stage::Fetching(mut gathering) = std::mem::replace(&mut task.stage, Stage::Received)
         else {
             unreachable!("only attempts that are fetching take parts");
         };
-        gathering.take(payloads, definitions);
+        gathering.take(&arrived.payloads, &arrived.definitions);
         let brief = &gathering.task.brief;
         let mut places = brief
             .sources
             .iter()
             .flatten()
             .map(|source| source.of(id.key.run));
-        let absent =
-            places.find(|place| wanted.payloads.contains(place) && !payloads.contains_key(place));
+        let absent = places
+            .find(|place| wanted.payloads.contains(place) && !arrived.payloads.contains_key(place));
         if let Some(place) = absent {
             let what = format!(
                 "the journal of run {} has no payload at {}",
@@ -235,11 +319,47 @@ impl Worker {
             let what = format!("definition {} does not exist", brief.definition);
             return self.report_unreadable(id, &what);
         }
-        if gathering.is_complete() {
-            self.begin(id, *gathering, now);
-        } else {
-            self.task_mut(id).stage = Stage::Fetching(gathering);
+        if let Err(what) = self.take_further(id, wanted, arrived, &mut gathering) {
+            return self.report_unreadable(id, &what);
         }
+        self.gathered(id, *gathering, now);
+    }
+
+    /// Takes what starts children or puts their results together.
+    fn take_further(
+        &mut self,
+        id: AttemptId,
+        wanted: &Fetch,
+        arrived: &Arrived,
+        gathering: &mut Gathering,
+    ) -> Result<(), String> {
+        let definition = gathering.definition.clone();
+        let step = definition.as_ref();
+        let step = step.and_then(|definition| definition.steps().get(gathering.task.step.at()));
+        if let Some(StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. }) =
+            step.map(|step| &step.kind)
+            && wanted.newest.contains(workflow)
+            && gathering.task.kind == TaskKind::Spawn
+        {
+            let found = arrived.newest.iter().find(|found| found.name() == workflow);
+            gathering.child.get_or_insert(found.cloned());
+        }
+        let Some(part) = gathering
+            .results
+            .rest
+            .filter(|part| wanted.journal == Some(*part))
+        else {
+            return Ok(());
+        };
+        let last = gathering
+            .results
+            .take(&arrived.journal, gathering.task.step)?;
+        let too_much = gathering.results.bytes > self.config.payload_limit;
+        gathering.results.rest = None;
+        if let Some(last) = last.filter(|last| *last < part.upto && !too_much) {
+            self.read_journal(id, gathering, last, part.upto);
+        }
+        Ok(())
     }
 
     fn is_fetching(&self, id: AttemptId) -> bool {
@@ -248,4 +368,50 @@ impl Worker {
             .get(&id)
             .is_some_and(|task| matches!(task.stage, Stage::Fetching(_)))
     }
+}
+
+/// What a fetch brought.
+struct Arrived {
+    payloads: BTreeMap<PayloadRef, Payload>,
+    definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+    newest: Vec<Arc<Definition>>,
+    journal: Vec<StoredRow>,
+}
+
+impl Results {
+    /// Takes the ends of a step's children out of journal rows; the position of the last row, if there was one.
+    fn take(&mut self, rows: &[StoredRow], step: StepIndex) -> Result<Option<Seq>, String> {
+        for stored in rows {
+            let row = stored
+                .row
+                .as_ref()
+                .map_err(|error| format!("journal row {}: {error}", stored.seq.0))?;
+            let Event::ChildEnded {
+                step: of,
+                child,
+                end,
+                ..
+            } = &row.transition.event
+            else {
+                continue;
+            };
+            let at = usize::try_from(*child).unwrap_or(usize::MAX);
+            let Some(slot) = self.ends.get_mut(at).filter(|_| *of == step) else {
+                continue;
+            };
+            let payload = row.payload.clone().unwrap_or_else(Payload::null);
+            self.bytes += payload.bytes().len();
+            *slot = Some(match end {
+                ChildEnd::Completed => ElementOutcome::Completed(payload),
+                ChildEnd::Failed => ElementOutcome::Failed(payload),
+                ChildEnd::Cancelled => ElementOutcome::Cancelled,
+            });
+        }
+        Ok(rows.last().map(|row| row.seq))
+    }
+}
+
+fn things(wanted: &Fetch) -> usize {
+    let journal = usize::from(wanted.journal.is_some());
+    wanted.payloads.len() + wanted.definitions.len() + wanted.newest.len() + journal
 }

@@ -2,11 +2,13 @@
 //!
 //! Invariant: plain data without behaviour: a driver and a simulator exchange exactly these with the machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::definition::StepIndex;
-use crate::event::Failure;
+use super::SettledInPlace;
+use crate::definition::{Definition, DefinitionKey, LogLevel, StepIndex};
+use crate::event::{Failure, Role};
 use crate::id::{Incarnation, RunId, Shards};
 use crate::mutant::Mutation;
 use crate::name::Name;
@@ -24,6 +26,9 @@ pub struct Config {
     pub name: String,
     /// What it can execute.
     pub handlers: Arc<HandlerSet>,
+    /// What children run that steps name without a version: the highest that this process declared, by name. Of others it
+    /// is the highest that is stored.
+    pub workflows: Arc<BTreeMap<Name, Arc<Definition>>>,
     /// What it serves.
     pub queues: Vec<QueueConfig>,
     /// How many shards the store has.
@@ -77,7 +82,14 @@ pub enum Input {
         /// The attempt.
         attempt: AttemptId,
         /// What it returned.
-        result: Result<Payload, AttemptFailure>,
+        result: Result<Returned, AttemptFailure>,
+    },
+    /// The outcome of a transactional attempt was settled by the driver, in the transaction of its host's writes.
+    SettledInPlace(Box<SettledInPlace>),
+    /// A transactional attempt was rolled back because of others, or whether it was committed is not known.
+    Conflicted {
+        /// The attempt.
+        attempt: AttemptId,
     },
     /// A client of this process wants a group submitted.
     Submit {
@@ -90,6 +102,24 @@ pub enum Input {
     Hint(Hint),
     /// Stop claiming; let handlers finish until the grace ends; then hand back and end.
     Drain,
+}
+
+/// What an attempt that succeeded returned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Returned {
+    /// The output.
+    pub output: Payload,
+    /// The label that came with it; one that the step does not declare fails it.
+    pub label: Option<String>,
+}
+
+impl From<Payload> for Returned {
+    fn from(output: Payload) -> Returned {
+        Returned {
+            output,
+            label: None,
+        }
+    }
 }
 
 /// What a failed attempt reports.
@@ -127,7 +157,8 @@ pub enum Action {
         /// What to read.
         wanted: Fetch,
     },
-    /// Execute a handler; answer with [`Input::Finished`].
+    /// Execute a handler; answer with [`Input::Finished`]. If it is transactional, a success is answered with
+    /// [`Input::SettledInPlace`] once it is settled, or with [`Input::Conflicted`].
     Execute(Box<Execution>),
     /// Fire the attempt's cancellation token. It may still finish and report.
     Stop {
@@ -148,10 +179,27 @@ pub enum Action {
         /// The answer.
         result: Result<GroupReply, SubmitError>,
     },
+    /// Write a line to the host's log.
+    Log(Box<LogLine>),
     /// A run ended by an operation of this worker: whoever waits for it here may look.
     Ended(Ended),
     /// A drain is complete: nothing is in flight and nothing will follow.
     Stopped,
+}
+
+/// A line that a step of a run wants in the host's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The run.
+    pub run: RunId,
+    /// What it runs.
+    pub definition: DefinitionKey,
+    /// The step.
+    pub step: Name,
+    /// How loud.
+    pub level: LogLevel,
+    /// The line.
+    pub message: String,
 }
 
 /// One attempt to execute.
@@ -167,8 +215,11 @@ pub struct Execution {
     pub step: Name,
     /// Its input, bound.
     pub input: Payload,
-    /// How long it may take; the worker aborts it then by itself.
+    /// How long its body may take. The worker aborts it then by itself; a transactional one is aborted by the driver, which
+    /// knows when it had its transaction.
     pub timeout: Option<Duration>,
+    /// Whether its step shares the transaction that settles it.
+    pub transactional: bool,
 }
 
 impl Execution {
@@ -182,9 +233,18 @@ impl Execution {
         self.task.step
     }
 
-    /// The same for every attempt of the step, and for no other step: run id and step name.
+    /// What is attempted: the step, or what takes its effect back.
+    pub fn role(&self) -> Role {
+        self.task.role()
+    }
+
+    /// The same for every attempt of the step, and for no other step: run id and step name. Taking its effect back has a
+    /// key of its own.
     pub fn idempotency_key(&self) -> String {
-        format!("{}:{}", self.run(), self.step)
+        match self.role() {
+            Role::Step => format!("{}:{}", self.run(), self.step),
+            Role::Undo => format!("{}:{}:undo", self.run(), self.step),
+        }
     }
 }
 

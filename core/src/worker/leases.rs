@@ -38,6 +38,8 @@ struct Page {
     due: BTreeSet<(Moment, AttemptId)>,
     /// To be renewed with the next operation.
     renew: BTreeSet<AttemptId>,
+    /// Bodies that are to begin once the next operation has recorded it.
+    begin: BTreeSet<AttemptId>,
     /// To be handed back with the next operation.
     hand_back: BTreeSet<AttemptId>,
     out: bool,
@@ -47,6 +49,11 @@ struct Page {
 impl LeaseBook {
     pub(super) fn hand_back(&mut self, shard: Shard, id: AttemptId) {
         self.page(shard).hand_back.insert(id);
+        self.ready.insert(shard);
+    }
+
+    pub(super) fn begin(&mut self, shard: Shard, id: AttemptId) {
+        self.page(shard).begin.insert(id);
         self.ready.insert(shard);
     }
 
@@ -153,7 +160,8 @@ impl Worker {
                 continue;
             }
             let leases = self.wanted_of(shard);
-            if !leases.renew.is_empty() || !leases.hand_back.is_empty() {
+            if !leases.renew.is_empty() || !leases.begun.is_empty() || !leases.hand_back.is_empty()
+            {
                 self.leases.page(shard).out = true;
                 self.send(
                     Operation::Lease(leases),
@@ -165,18 +173,19 @@ impl Worker {
         }
     }
 
-    /// Hand-backs first: somebody may be waiting for them.
+    /// Hand-backs first: somebody may be waiting for them. Then bodies that wait to begin.
     fn wanted_of(&mut self, shard: Shard) -> Leases {
         let page = self.leases.shards.entry(shard).or_default();
         let held = &self.attempts.held;
-        let take = |ids: &mut BTreeSet<AttemptId>, most: usize, giving: bool| {
-            let wanted =
-                |task: &Task| !task.lost && matches!(task.stage, Stage::HandingBack) == giving;
+        let take = |ids: &mut BTreeSet<AttemptId>, most: usize, fits: fn(&Stage) -> bool| {
             let mut taken = Vec::new();
             while taken.len() < most
                 && let Some(id) = ids.pop_first()
             {
-                if held.get(&id).is_some_and(wanted) {
+                if held
+                    .get(&id)
+                    .is_some_and(|task| !task.lost && fits(&task.stage))
+                {
                     taken.push(Held {
                         key: id.key,
                         token: id.token,
@@ -185,13 +194,21 @@ impl Worker {
             }
             taken
         };
-        let hand_back = take(&mut page.hand_back, limits::BATCH, true);
-        let renew = take(&mut page.renew, limits::BATCH - hand_back.len(), false);
+        let giving = |stage: &Stage| matches!(stage, Stage::HandingBack);
+        let hand_back = take(&mut page.hand_back, limits::BATCH, giving);
+        let rest = limits::BATCH - hand_back.len();
+        let begun = take(&mut page.begin, rest, |stage| {
+            matches!(stage, Stage::Beginning(_))
+        });
+        // A mark renews too, and is asked for until it is answered.
+        let renew = take(&mut page.renew, rest - begun.len(), |stage| {
+            !matches!(stage, Stage::HandingBack | Stage::Beginning(_))
+        });
         Leases {
             shard,
             lease: self.config.lease,
             renew,
-            begun: Vec::new(),
+            begun,
             hand_back,
         }
     }
@@ -203,62 +220,75 @@ impl Worker {
         sent: Moment,
         now: Moment,
     ) {
+        let (renewals, begun) = (leases.renew.len(), leases.begun.len());
         assert_eq!(
             replies.len(),
-            leases.renew.len() + leases.hand_back.len(),
+            renewals + begun + leases.hand_back.len(),
             "every lease is answered"
         );
         self.leases.page(leases.shard).out = false;
         self.leases.look_at(leases.shard);
-        let (renewals, hand_backs) = replies.split_at(leases.renew.len());
-        let mut met_a_lock = false;
-        for (held, reply) in leases.renew.iter().zip(renewals) {
-            met_a_lock |= *reply == HeldReply::Busy;
-            self.renewed(
-                AttemptId {
-                    key: held.key,
-                    token: held.token,
-                },
-                *reply,
-                sent,
-            );
+        let all = leases.renew.iter().chain(&leases.begun);
+        for (nth, (held, reply)) in all.chain(&leases.hand_back).zip(replies).enumerate() {
+            let id = id_of(held);
+            if nth < renewals {
+                self.renewed(id, *reply, sent);
+            } else if nth < renewals + begun {
+                self.marked(id, *reply, sent, now);
+            } else {
+                self.given_back(id, *reply);
+            }
         }
-        for (held, reply) in leases.hand_back.iter().zip(hand_backs) {
-            met_a_lock |= *reply == HeldReply::Busy;
-            self.given_back(
-                AttemptId {
-                    key: held.key,
-                    token: held.token,
-                },
-                *reply,
-            );
-        }
-        if met_a_lock {
+        if replies.contains(&HeldReply::Busy) {
             self.pause_leases(leases.shard, &StoreError::Conflict, now);
         } else {
             self.leases.page(leases.shard).tries = 0;
         }
     }
 
+    /// That a body may begin is recorded: it begins.
+    fn marked(&mut self, id: AttemptId, reply: HeldReply, sent: Moment, now: Moment) {
+        let beginning = |task: &&mut Task| matches!(task.stage, Stage::Beginning(_));
+        let Some(task) = self.attempts.held.get_mut(&id).filter(beginning) else {
+            return;
+        };
+        match reply {
+            HeldReply::Held { lease, stop: false } => {
+                let Stage::Beginning(execution) =
+                    std::mem::replace(&mut task.stage, Stage::Received)
+                else {
+                    unreachable!("only what is beginning was filtered");
+                };
+                self.watch_lease(id, sent.plus(self.config.lease / 3));
+                self.extend_lease(id, sent.plus(lease.saturating_sub(self.lease_margin())));
+                self.execute(id, execution, now);
+            }
+            HeldReply::Held { stop: true, .. } => self.hand_back(id),
+            HeldReply::Lost => self.lease_lost(id, true),
+            HeldReply::Busy => self.leases.begin(id.key.run.shard(self.config.shards), id),
+            HeldReply::HandedBack => unreachable!("a mark hands nothing back"),
+        }
+    }
+
     fn renewed(&mut self, id: AttemptId, reply: HeldReply, sent: Moment) {
-        let (begun, fetching) = match self.attempts.held.get(&id).map(|task| &task.stage) {
+        let (begun, waiting) = match self.attempts.held.get(&id).map(|task| &task.stage) {
             Some(Stage::Executing { .. }) => (true, false),
-            Some(Stage::Fetching(_)) => (false, true),
+            Some(Stage::Fetching(_) | Stage::Beginning(_)) => (false, true),
             Some(Stage::Received | Stage::Reporting) => (false, false),
             Some(Stage::HandingBack) | None => return,
         };
         match reply {
-            HeldReply::Held { stop: true, .. } if fetching => self.hand_back(id),
+            HeldReply::Held { stop: true, .. } if waiting => self.hand_back(id),
             HeldReply::Held { lease, stop } => {
                 self.watch_lease(id, sent.plus(self.config.lease / 3));
-                if begun || fetching {
+                if begun || waiting {
                     self.extend_lease(id, sent.plus(lease.saturating_sub(self.lease_margin())));
                 }
                 if stop {
                     self.stop(id, StopReason::RunEnding);
                 }
             }
-            HeldReply::Lost => self.lease_lost(id, fetching),
+            HeldReply::Lost => self.lease_lost(id, waiting),
             HeldReply::Busy => self.leases.renew(id.key.run.shard(self.config.shards), id),
             HeldReply::HandedBack => unreachable!("a renewal hands nothing back"),
         }
@@ -302,12 +332,9 @@ impl Worker {
         }
         let page = self.leases.page(leases.shard);
         page.out = false;
-        let id = |held: &Held| AttemptId {
-            key: held.key,
-            token: held.token,
-        };
-        page.renew.extend(leases.renew.iter().map(id));
-        page.hand_back.extend(leases.hand_back.iter().map(id));
+        page.renew.extend(leases.renew.iter().map(id_of));
+        page.begin.extend(leases.begun.iter().map(id_of));
+        page.hand_back.extend(leases.hand_back.iter().map(id_of));
         self.pause_leases(leases.shard, error, now);
     }
 
@@ -319,5 +346,12 @@ impl Worker {
             .min(self.config.lease / 10);
         self.leases.page(shard).tries += 1;
         self.timers.set(Timer::LeasesAgain(shard), now.plus(pause));
+    }
+}
+
+fn id_of(held: &Held) -> AttemptId {
+    AttemptId {
+        key: held.key,
+        token: held.token,
     }
 }

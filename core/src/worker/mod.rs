@@ -10,9 +10,11 @@ mod attempts;
 mod cache;
 #[cfg(test)]
 mod chaos;
+mod chores;
 mod claims;
 mod drain;
 mod flight;
+mod in_place;
 mod inputs;
 mod io;
 mod leases;
@@ -28,9 +30,10 @@ mod timers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use in_place::SettledInPlace;
 pub use io::{
-    Action, AttemptFailure, AttemptId, Config, Execution, Input, QueueConfig, Reason, StopReason,
-    SubmitError, Ticket,
+    Action, AttemptFailure, AttemptId, Config, Execution, Input, LogLine, QueueConfig, Reason,
+    Returned, StopReason, SubmitError, Ticket,
 };
 
 use crate::operation::Offer;
@@ -132,6 +135,8 @@ impl Worker {
             Input::Performed { ticket, result } => self.performed(ticket, result, now),
             Input::Fetched { ticket, result } => self.fetched(ticket, result, now),
             Input::Finished { attempt, result } => self.finished(attempt, result),
+            Input::SettledInPlace(settled) => self.settled_in_place(*settled, now),
+            Input::Conflicted { attempt } => self.conflicted(attempt),
             Input::Submit { request, group } => self.submit(request, group),
             Input::Hint(hint) => self.hinted(&hint),
             Input::Drain => self.drain(now),

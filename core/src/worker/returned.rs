@@ -3,7 +3,8 @@
 //! Invariant: a report made from here is accepted by every store: payloads are within their limit and free of NUL, codes
 //! and messages are cut.
 
-use super::AttemptFailure;
+use super::{AttemptFailure, Returned};
+use crate::definition::LabelIndex;
 use crate::event::{Failure, code};
 use crate::limits;
 use crate::operation::Outcome;
@@ -11,15 +12,21 @@ use crate::payload::Payload;
 
 /// The outcome of an attempt that returned `result`. An output that cannot be stored is a failure of the step; details of
 /// a failure that cannot be stored are dropped, since the failure itself matters more.
-pub(super) fn outcome(result: Result<Payload, AttemptFailure>, limit: usize) -> Outcome {
+pub(super) fn outcome(
+    result: Result<Returned, AttemptFailure>,
+    way: impl Fn(&str) -> Option<LabelIndex>,
+    limit: usize,
+) -> Outcome {
     match result {
-        Ok(output) => match check(&output, limit) {
-            Ok(()) => Outcome::Succeeded { output },
-            Err(failure) => Outcome::Failed {
-                failure,
-                details: None,
-            },
-        },
+        Ok(Returned { output, label }) => {
+            match check(&output, limit).and_then(|()| known(label.as_deref(), way)) {
+                Ok(label) => Outcome::Succeeded { output, label },
+                Err(failure) => Outcome::Failed {
+                    failure,
+                    details: None,
+                },
+            }
+        }
         Err(AttemptFailure { failure, details }) => {
             let details = details.filter(|details| check(details, limit).is_ok());
             Outcome::Failed {
@@ -30,7 +37,22 @@ pub(super) fn outcome(result: Result<Payload, AttemptFailure>, limit: usize) -> 
     }
 }
 
-fn check(payload: &Payload, limit: usize) -> Result<(), Failure> {
+fn known(
+    label: Option<&str>,
+    way: impl Fn(&str) -> Option<LabelIndex>,
+) -> Result<Option<LabelIndex>, Failure> {
+    let Some(label) = label else {
+        return Ok(None);
+    };
+    way(label).map(Some).ok_or_else(|| {
+        let shown: String = label.chars().take(80).collect();
+        let message =
+            format!("the handler returned the label {shown:?}, which its step does not declare");
+        Failure::new(code::UNKNOWN_LABEL, &message, false)
+    })
+}
+
+pub(super) fn check(payload: &Payload, limit: usize) -> Result<(), Failure> {
     let size = payload.bytes().len();
     if size > limit {
         let message = format!("the output has {size} bytes, the limit is {limit}");
@@ -84,10 +106,26 @@ mod tests {
         Payload::new(text.as_bytes())
     }
 
+    fn stored(result: Result<Payload, AttemptFailure>, limit: usize) -> Outcome {
+        outcome(result.map(Returned::from), |_| None, limit)
+    }
+
+    fn succeeded(output: Payload) -> Outcome {
+        let label = None;
+        Outcome::Succeeded { output, label }
+    }
+
     fn failure_code(outcome: &Outcome) -> Option<(&str, bool)> {
         match outcome {
             Outcome::Failed { failure, .. } => Some((&failure.code, failure.retryable)),
-            Outcome::Succeeded { .. } | Outcome::Engine(_) => None,
+            Outcome::Succeeded { .. }
+            | Outcome::Conflicted
+            | Outcome::Engine(_)
+            | Outcome::Found(_)
+            | Outcome::Spawn(_)
+            | Outcome::Collected { .. }
+            | Outcome::Recall { .. }
+            | Outcome::ChildEnded { .. } => None,
         }
     }
 
@@ -95,18 +133,15 @@ mod tests {
     fn a5_8_an_output_at_the_payload_limit_is_accepted_and_one_byte_more_fails_without_a_retry() {
         let limit = limits::PAYLOAD_BYTES_DEFAULT;
         let at = Payload::new(vec![b'1'; limit]);
-        assert_eq!(
-            outcome(Ok(at.clone()), limit),
-            Outcome::Succeeded { output: at }
-        );
-        let above = outcome(Ok(Payload::new(vec![b'1'; limit + 1])), limit);
+        assert_eq!(stored(Ok(at.clone()), limit), succeeded(at));
+        let above = stored(Ok(Payload::new(vec![b'1'; limit + 1])), limit);
         assert_eq!(failure_code(&above), Some(("payload_too_large", false)));
     }
 
     #[test]
     fn an_output_with_a_nul_character_fails_without_a_retry() {
         for text in [r#""\u0000""#, r#"{"a":"b\\\u0000"}"#, "\"\0\""] {
-            let outcome = outcome(Ok(payload(text)), 100);
+            let outcome = stored(Ok(payload(text)), 100);
             assert_eq!(
                 failure_code(&outcome),
                 Some(("invalid_output", false)),
@@ -122,10 +157,8 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                outcome(Ok(payload(text)), 100),
-                Outcome::Succeeded {
-                    output: payload(text)
-                },
+                stored(Ok(payload(text)), 100),
+                succeeded(payload(text)),
                 "{text}"
             );
         }
@@ -138,7 +171,7 @@ mod tests {
             ..Failure::new("declined", "no", true)
         };
         let of = |details: &str| {
-            outcome(
+            stored(
                 Err(AttemptFailure {
                     failure: failure.clone(),
                     details: Some(payload(details)),
@@ -176,7 +209,7 @@ mod tests {
             retry_after: Some(Duration::ZERO),
             ..long
         };
-        let Outcome::Failed { failure, .. } = outcome(
+        let Outcome::Failed { failure, .. } = stored(
             Err(AttemptFailure {
                 failure,
                 details: None,

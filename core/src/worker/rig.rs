@@ -7,10 +7,11 @@ use super::{Action, AttemptId, Config, Input, QueueConfig, Reason, Ticket, Worke
 use crate::definition::{
     Definition, DefinitionKey, Draft, DraftBinding, DraftSource, DraftStep, StepIndex,
 };
+use crate::event::By;
 use crate::id::{CommandId, Incarnation, Life, RunId, Shards};
 use crate::limits;
 use crate::mutant::Mutation;
-use crate::name::{ENGINE_QUEUE, Name};
+use crate::name::{DEFAULT_TRIGGER, ENGINE_QUEUE, Name};
 use crate::operation::{
     Cancel, Claim, Claimed, Entry, Group, Leases, Operation, Reply, Settle, SlotReply, Start,
     Submit,
@@ -18,7 +19,7 @@ use crate::operation::{
 use crate::payload::{OutputRef, Payload};
 use crate::run::Seq;
 use crate::store::{Fetch, Fetched, StoreError};
-use crate::task::{Brief, Fence, Lane, TASK_FORMAT, TaskKey, TaskKind, TaskRow, engine};
+use crate::task::{Brief, Fence, Lane, TASK_FORMAT, TaskKey, TaskKind, TaskRow, Work, engine};
 use crate::time::{Moment, Timestamp};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -37,6 +38,7 @@ pub(super) fn config() -> Config {
         incarnation: ME,
         name: "rig".into(),
         handlers: Arc::new([name("work")].into()),
+        workflows: Arc::default(),
         queues: vec![QueueConfig {
             name: name("default"),
             slots: 4,
@@ -199,7 +201,7 @@ impl Rig {
     pub(super) fn finish(&mut self, task: &TaskRow) {
         self.handle(Input::Finished {
             attempt: id_of(task),
-            result: Ok(text("1")),
+            result: Ok(text("1").into()),
         });
     }
 
@@ -223,12 +225,18 @@ pub(super) fn unavailable() -> StoreError {
     StoreError::Unavailable("gone".into())
 }
 
-/// A workflow of one step without input, and one that takes the output of the first.
+/// A workflow of one step without input, one that takes the output of the first, and one that must not be repeated blindly
+/// and returns a label.
 pub(super) fn definition() -> Arc<Definition> {
     let mut draft = Draft::new("order", 1);
     let mut second = DraftStep::handler("second", "work");
-    second.input = DraftBinding::Whole(DraftSource::Output("first".into()));
-    draft.steps = vec![DraftStep::handler("first", "work"), second];
+    second.input = DraftBinding::Whole(DraftSource::output("first"));
+    let third = DraftStep {
+        irreversible: Some(true),
+        labels: vec!["air".into(), "sea".into()],
+        ..DraftStep::handler("third", "work")
+    };
+    draft.steps = vec![DraftStep::handler("first", "work"), second, third];
     Arc::new(Definition::validate(draft).unwrap())
 }
 
@@ -275,6 +283,7 @@ pub(super) fn first(run: u128) -> TaskRow {
             timeout: None,
             sources: Vec::new(),
             trace: None,
+            work: Work::Plain,
         },
     }
 }
@@ -284,10 +293,14 @@ pub(super) fn second(run: u128, output: &Payload) -> TaskRow {
     let mut task = first(run);
     task.step = StepIndex(1);
     task.fence.seq = Seq(2);
-    task.brief.sources = vec![Some(OutputRef {
-        seq: Seq(2),
-        digest: output.digest(),
-    })];
+    task.brief.sources = vec![Some(OutputRef::here(Seq(2), output.digest()))];
+    task
+}
+
+/// A step that is held when it is lost.
+pub(super) fn third(run: u128) -> TaskRow {
+    let mut task = first(run);
+    task.step = StepIndex(2);
     task
 }
 
@@ -320,6 +333,10 @@ pub(super) fn start(run: u128) -> Group {
         delay: None,
         deadline: None,
         trace: None,
+        trigger: Name::stored(DEFAULT_TRIGGER),
+        parent: None,
+        copy: None,
+        by: By::default(),
     };
     Group {
         entries: vec![Entry::Start(Box::new(start))],
@@ -333,9 +350,9 @@ pub(super) fn cancel(run: u128) -> Group {
         entries: vec![Entry::Cancel(Cancel {
             run,
             command,
-            actor: None,
-            reason: None,
+            by: By::default(),
             force: false,
+            undo: false,
         })],
     }
 }

@@ -50,7 +50,7 @@ impl Settles {
     }
 
     pub(super) fn push(&mut self, shard: Shard, report: Report) {
-        self.lane_of(report.key.run).push(shard, report);
+        self.lane_of(report.home()).push(shard, report);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -69,7 +69,7 @@ impl Settles {
 
 impl Lane {
     fn push(&mut self, shard: Shard, report: Report) {
-        let run = report.key.run;
+        let run = report.home();
         if self.locked.contains_key(&run) || self.waiting && self.waited == Some(run) {
             self.locked.entry(run).or_default().push_back(report);
         } else {
@@ -115,12 +115,12 @@ impl Lane {
 
     /// Sets a report aside whose run is locked elsewhere, and whatever else is there of that run.
     fn set_aside(&mut self, shard: Shard, report: Report) {
-        let run = report.key.run;
+        let run = report.home();
         let aside = self.locked.entry(run).or_default();
         aside.push_back(report);
         if let Some(ready) = self.ready.remove(&shard) {
             let (of_run, others): (VecDeque<Report>, _) =
-                ready.into_iter().partition(|ready| ready.key.run == run);
+                ready.into_iter().partition(|ready| ready.home() == run);
             aside.extend(of_run);
             self.put_back(shard, others);
         }
@@ -145,21 +145,11 @@ impl Lane {
 fn take_batch(queue: &mut VecDeque<Report>) -> Vec<Report> {
     let mut bytes = 0;
     let fits = |report: &&Report| {
-        bytes += payload_bytes(report);
+        bytes += report.outcome.payload_bytes();
         bytes <= limits::BATCH_BYTES
     };
     let count = queue.iter().take(limits::BATCH).take_while(fits).count();
     queue.drain(..count.max(1)).collect()
-}
-
-fn payload_bytes(report: &Report) -> usize {
-    match &report.outcome {
-        Outcome::Succeeded { output } => output.bytes().len(),
-        Outcome::Failed { details, .. } => {
-            details.as_ref().map_or(0, |details| details.bytes().len())
-        }
-        Outcome::Engine(_) => 0,
-    }
 }
 
 fn id_of(report: &Report) -> AttemptId {
@@ -219,36 +209,42 @@ impl Worker {
             settle.reports.len(),
             "every report is answered"
         );
-        let Some(run) = settle.reports.first().map(|report| report.key.run) else {
+        let Some(run) = settle.reports.first().map(Report::home) else {
             return;
         };
         self.settles.lane_of(run).resolved(settle.wait);
         for (report, slot) in settle.reports.into_iter().zip(slots) {
             let id = id_of(&report);
             match slot {
-                SlotReply::Accepted => {
-                    self.stats.accepted += 1;
-                    if let Outcome::Succeeded { output } = report.outcome {
-                        self.cache.keep_payload(id.key.run, output.digest(), output);
-                    }
-                    self.drop_task(id);
-                }
+                SlotReply::Accepted => self.accepted(id, report.outcome),
                 SlotReply::Busy => self
                     .settles
-                    .lane_of(id.key.run)
+                    .lane_of(report.home())
                     .set_aside(settle.shard, report),
-                SlotReply::Rejected(_) => {
-                    self.stats.rejected += 1;
-                    self.drop_task(id);
-                }
+                SlotReply::Rejected(_) => self.rejected(id),
             }
         }
+    }
+
+    /// A report was recorded: its task is done with.
+    pub(super) fn accepted(&mut self, id: AttemptId, outcome: Outcome) {
+        self.stats.accepted += 1;
+        if let Outcome::Succeeded { output, .. } = outcome {
+            self.cache.keep_payload(id.key.run, output.digest(), output);
+        }
+        self.drop_task(id);
+    }
+
+    /// A report was not recorded and never will be: its task is somebody else's.
+    pub(super) fn rejected(&mut self, id: AttemptId) {
+        self.stats.rejected += 1;
+        self.drop_task(id);
     }
 
     /// Takes reports for failed that may have been recorded.
     pub(super) fn forget_reports(&mut self, settle: &Settle) {
         for report in &settle.reports {
-            self.settles.lane_of(report.key.run).resolved(settle.wait);
+            self.settles.lane_of(report.home()).resolved(settle.wait);
             self.drop_task(id_of(report));
         }
     }

@@ -8,7 +8,10 @@ use super::slots::{Ending, Offered};
 use super::{Action, SubmitError, Worker};
 use crate::id::{RunId, Shard};
 use crate::limits;
-use crate::operation::{Ended, Entry, EntryReply, Group, GroupReply, Operation, Submit};
+use crate::operation::{
+    CancelReply, CommandReply, Ended, Entry, EntryReply, Group, GroupReply, Operation, Submit,
+};
+use crate::run::Status;
 use crate::store::StoreError;
 use crate::time::Moment;
 
@@ -147,11 +150,16 @@ fn runs_of(group: &Group) -> impl Iterator<Item = RunId> {
 /// The run that an entry ended, if it did.
 fn ended(entry: &EntryReply) -> Option<Ended> {
     match entry {
-        EntryReply::Cancelled(reply) if reply.status.is_terminal() => Some(Ended {
-            run: reply.run,
-            status: reply.status,
-        }),
-        EntryReply::Started(_) | EntryReply::Cancelled(_) => None,
+        EntryReply::Cancelled(CancelReply { run, status, .. })
+        | EntryReply::Obeyed(CommandReply { run, status, .. })
+            if status.is_terminal() =>
+        {
+            Some(Ended {
+                run: *run,
+                status: *status,
+            })
+        }
+        EntryReply::Started(_) | EntryReply::Cancelled(_) | EntryReply::Obeyed(_) => None,
     }
 }
 
@@ -159,16 +167,13 @@ fn ended(entry: &EntryReply) -> Option<Ended> {
 fn stopping(entry: &EntryReply) -> Option<RunId> {
     match entry {
         EntryReply::Cancelled(reply) if !reply.status.is_terminal() => Some(reply.run),
-        EntryReply::Started(_) | EntryReply::Cancelled(_) => None,
+        EntryReply::Obeyed(reply) if reply.status == Status::Compensating => Some(reply.run),
+        EntryReply::Started(_) | EntryReply::Cancelled(_) | EntryReply::Obeyed(_) => None,
     }
 }
 
 fn bytes_of(group: &Group) -> usize {
-    let bytes = |entry: &Entry| match entry {
-        Entry::Start(start) => start.input.bytes().len(),
-        Entry::Cancel(_) => 0,
-    };
-    group.entries.iter().map(bytes).sum()
+    group.entries.iter().map(Entry::payload_bytes).sum()
 }
 
 impl Worker {

@@ -1,24 +1,41 @@
 //! Small definitions, and a fold that takes events one after the other.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(unused_imports, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod changes;
+mod children;
+mod desk;
+mod events;
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use squid_mesh_core::change::Change;
-use squid_mesh_core::definition::{
-    BackoffKind, Definition, Draft, DraftBackoff, DraftBinding, DraftRetry, DraftSource, DraftSpan,
-    DraftStep, StepIndex,
-};
-use squid_mesh_core::event::{CancelRequested, Event, Failure, Started};
+use squid_mesh_core::definition::{Definition, StepIndex};
+use squid_mesh_core::event::{By, Event, Started};
 use squid_mesh_core::id::{CommandId, Life, RunId};
 use squid_mesh_core::mutant::Mutation;
+use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::Rejection;
 use squid_mesh_core::payload::Payload;
-use squid_mesh_core::run::{Facts, Run, Seq, Verdict};
-use squid_mesh_core::task::{Fence, Lane};
+use squid_mesh_core::run::{Facts, Run, Stage, Status, Verdict};
+use squid_mesh_core::task::Lane;
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::transition::Transition;
+
+pub(crate) use changes::*;
+pub(crate) use children::*;
+pub(crate) use desk::*;
+pub(crate) use events::*;
+pub(crate) use workflows::*;
+
+pub(crate) const A: StepIndex = StepIndex(0);
+pub(crate) const B: StepIndex = StepIndex(1);
+pub(crate) const C: StepIndex = StepIndex(2);
+pub(crate) const D: StepIndex = StepIndex(3);
+pub(crate) const E: StepIndex = StepIndex(4);
 
 /// That many seconds after the start of time here.
 pub(crate) fn due(seconds: u64) -> Timestamp {
@@ -29,150 +46,8 @@ pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn valid(draft: Draft) -> Definition {
-    Definition::validate(draft).unwrap()
-}
-
-fn step(name: &str, needs: &[&str]) -> DraftStep {
-    let sources = needs
-        .iter()
-        .map(|need| DraftSource::Output((*need).to_owned()))
-        .collect();
-    DraftStep {
-        input: DraftBinding::Tuple(sources),
-        ..DraftStep::handler(name, format!("do_{name}"))
-    }
-}
-
-fn draft(steps: Vec<DraftStep>) -> Draft {
-    Draft {
-        steps,
-        ..Draft::new("order", 1)
-    }
-}
-
-/// s0 -> s1 -> ...
-pub(crate) fn chain(length: usize) -> Definition {
-    let names: Vec<String> = (0..length).map(|i| format!("s{i}")).collect();
-    let steps = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| match i.checked_sub(1) {
-            Some(before) => step(name, &[&names[before]]),
-            None => step(name, &[]),
-        });
-    valid(draft(steps.collect()))
-}
-
-/// a, b -> c
-pub(crate) fn join() -> Definition {
-    valid(draft(vec![
-        step("a", &[]),
-        step("b", &[]),
-        step("c", &["a", "b"]),
-    ]))
-}
-
-/// slow beside x -> y -> z
-pub(crate) fn chain_beside_root() -> Definition {
-    valid(draft(vec![
-        step("slow", &[]),
-        step("x", &[]),
-        step("y", &["x"]),
-        step("z", &["y"]),
-    ]))
-}
-
-pub(crate) fn retrying(retry: DraftRetry) -> Definition {
-    valid(draft(vec![DraftStep {
-        retry: Some(retry),
-        ..step("a", &[])
-    }]))
-}
-
-pub(crate) fn exponential(max_attempts: u32) -> DraftRetry {
-    let span = |millis| Some(DraftSpan::from(Duration::from_millis(millis)));
-    let backoff = DraftBackoff {
-        min: span(100),
-        max: span(1_000),
-        ..DraftBackoff::of(BackoffKind::Exponential)
-    };
-    DraftRetry {
-        backoff: Some(backoff),
-        ..DraftRetry::attempts(max_attempts)
-    }
-}
-
-/// wait -> b
-pub(crate) fn waiting(span: Duration) -> Definition {
-    valid(draft(vec![
-        DraftStep::wait("wait", span),
-        step("b", &["wait"]),
-    ]))
-}
-
-/// wait of an hour, b -> c
-pub(crate) fn wait_join() -> Definition {
-    valid(draft(vec![
-        DraftStep::wait("wait", secs(3_600)),
-        step("b", &[]),
-        step("c", &["wait", "b"]),
-    ]))
-}
-
-pub(crate) fn with_deadline(span: Duration) -> Definition {
-    valid(Draft {
-        deadline: Some(span.into()),
-        ..draft(vec![step("a", &[])])
-    })
-}
-
-fn fence(seq: u32) -> Fence {
-    Fence {
-        seq: Seq(seq),
-        claims: 1,
-    }
-}
-
-pub(crate) fn succeeded(step: StepIndex, seq: u32) -> Event {
-    Event::Succeeded {
-        step,
-        fence: fence(seq),
-        output: Payload::null().digest(),
-    }
-}
-
-pub(crate) fn failed(step: StepIndex, seq: u32, failure: Failure) -> Event {
-    Event::Failed {
-        step,
-        fence: fence(seq),
-        failure,
-    }
-}
-
-pub(crate) fn lost(step: StepIndex, seq: u32) -> Event {
-    Event::Lost {
-        step,
-        fence: fence(seq),
-    }
-}
-
-pub(crate) fn retryable(code: &str) -> Failure {
-    Failure::new(code, "", true)
-}
-
-pub(crate) fn cancel(command: u128, force: bool) -> Event {
-    let command = CommandId::from_u128(command);
-    Event::CancelRequested(Box::new(CancelRequested {
-        command,
-        actor: None,
-        reason: None,
-        force,
-    }))
-}
-
-pub(crate) fn claimed(lanes: impl IntoIterator<Item = Lane>) -> BTreeSet<Lane> {
-    lanes.into_iter().collect()
+pub(crate) fn claimed(lanes: impl IntoIterator<Item = u16>) -> BTreeSet<Lane> {
+    lanes.into_iter().map(Lane).collect()
 }
 
 /// A run with its journal; every transition is folded in the long way too.
@@ -186,7 +61,13 @@ pub(crate) struct Fold {
 
 impl Fold {
     pub(crate) fn start(definition: Definition) -> Fold {
-        let started = Started {
+        let started = Fold::started(&definition);
+        Fold::start_as(definition, started, Vec::new())
+    }
+
+    /// What a plain start is written down as.
+    pub(crate) fn started(definition: &Definition) -> Started {
+        Started {
             command: CommandId::from_u128(7),
             definition: definition.key().clone(),
             digest: definition.digest(),
@@ -199,9 +80,26 @@ impl Fold {
             due: None,
             deadline: definition.deadline().map(|span| due(0).plus(span)),
             trace: None,
+            trigger: Name::stored(DEFAULT_TRIGGER),
+            parent: None,
+            copy: None,
+            by: By::default(),
+        }
+    }
+
+    /// Starts a run as `started` says, which takes over what `inherited` says.
+    pub(crate) fn start_as(
+        definition: Definition,
+        started: Started,
+        inherited: Vec<Change>,
+    ) -> Fold {
+        let facts = Facts {
+            now: due(0),
+            claimed: None,
+            mutation: Mutation::NONE,
         };
         let id = RunId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000);
-        let decided = Run::start(id, Life(1), &definition, started, due(0), Mutation::NONE);
+        let decided = Run::start(id, Life(1), &definition, started, inherited, facts);
         let fold = Fold {
             definition,
             journal: vec![decided.transition],
@@ -254,6 +152,11 @@ impl Fold {
         self.decide(event, Some(&BTreeSet::new()))
     }
 
+    /// Takes an event that does not fit, with these lanes claimed.
+    pub(crate) fn refused_knowing(&mut self, event: Event, claimed: &BTreeSet<Lane>) -> Rejection {
+        self.decide(event, Some(claimed)).unwrap_err()
+    }
+
     pub(crate) fn needs_claims(&self, event: Event) -> bool {
         let facts = Facts {
             now: self.now,
@@ -292,5 +195,13 @@ impl Fold {
         let folded = Run::fold(self.run.id(), self.run.life(), steps, &read).unwrap();
         assert_eq!(folded, self.run);
         assert_eq!(Run::decode(&self.run.encode()).unwrap(), self.run);
+        let rows = self.run.agenda(&self.definition);
+        let lanes: BTreeSet<Lane> = rows.iter().map(|row| row.key.lane).collect();
+        assert_eq!(lanes.len(), rows.len(), "each task has its own lane");
+        assert_eq!(
+            lanes,
+            self.run.lanes().map(|armed| armed.lane).collect(),
+            "each lane that is taken has a task"
+        );
     }
 }

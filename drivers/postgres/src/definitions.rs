@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use squid_mesh_core::definition::{Definition, DefinitionKey};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::DefinitionRow;
 
 use crate::rows::{self, Names};
@@ -39,14 +40,29 @@ impl Definitions {
             .iter()
             .map(|key| (key.name.as_str(), i64::from(key.version)))
             .unzip();
-        let stored = sqlx::query(sql::DEFINITIONS)
-            .bind(names)
-            .bind(versions)
-            .fetch_all(connection)
-            .await?;
+        let query = sqlx::query(sql::DEFINITIONS).bind(names).bind(versions);
+        self.take(&query.fetch_all(connection).await?)
+    }
+
+    /// Reads the definition of the highest version of each workflow, which only the store knows, and keeps what can be read.
+    pub(crate) async fn read_newest(
+        &self,
+        connection: &mut PgConnection,
+        workflows: impl IntoIterator<Item = &Name>,
+    ) -> Result<Stored, sqlx::Error> {
+        let names: Vec<&str> = workflows.into_iter().map(Name::as_str).collect();
+        let query = sqlx::query(sql::NEWEST).bind(names);
+        self.take(&query.fetch_all(connection).await?)
+    }
+
+    fn take(&self, stored: &[PgRow]) -> Result<Stored, sqlx::Error> {
         let mut found = Stored::default();
-        for row in &stored {
+        for row in stored {
             let row = rows::definition(row, &mut Names::default())?;
+            if let Some(definition) = self.kept(&row.key) {
+                found.definitions.push(definition);
+                continue;
+            }
             match restored(&row) {
                 Ok(definition) => found.definitions.push(Arc::new(definition)),
                 Err(detail) => {

@@ -83,6 +83,19 @@ pub(crate) fn commit_error(error: &sqlx::Error) -> StoreError {
     }
 }
 
+/// Whether the transaction that a statement was sent in had failed before.
+pub(crate) fn is_aborted(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // in_failed_sql_transaction
+    code.is_some_and(|code| code == "25P02")
+}
+
+/// Whether a transaction lost against another one: a serialization failure or a deadlock.
+pub(crate) fn is_serialization(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
 /// Whether the connection can be used again once its transaction was rolled back.
 pub(crate) fn is_survivable(error: &sqlx::Error) -> bool {
     match error {

@@ -1,16 +1,21 @@
-//! Looking: payloads and definitions for workers, everything else for people.
+//! Looking: what is immutable for workers, everything else for people.
 //!
 //! Invariant: looking locks nothing and changes nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sqlx::types::Json;
 use sqlx::{Connection as _, PgConnection, Row as _};
+use squid_mesh_core::definition::Definition;
 use squid_mesh_core::id::{RunId, Shards};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
-use squid_mesh_core::store::{Fetch, Fetched, RunFilter, RunRecord, StoreError, StoredRow};
+use squid_mesh_core::store::{
+    Fetch, Fetched, JournalPart, QueueRecord, RunFilter, RunRecord, StoreError, StoredRow,
+};
 use squid_mesh_core::task::{Lane, TaskKey};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::transition::Transition;
@@ -24,7 +29,7 @@ use crate::sql;
 
 type Looked<T> = Result<T, sqlx::Error>;
 
-/// Reads payloads and definitions.
+/// Reads what workers ask for, one statement for each kind of thing.
 pub(crate) async fn fetch(
     connection: &mut PgConnection,
     shards: Shards,
@@ -54,12 +59,34 @@ pub(crate) async fn fetch(
         known.extend(read.map(|definition| (definition.key().clone(), definition)));
     }
     fetched.definitions = known.into_values().collect();
+    if !wanted.newest.is_empty() {
+        fetched.newest = newest(connection, definitions, wanted).await?;
+    }
+    if let Some(part) = wanted.journal {
+        fetched.journal = journal(connection, shards, part).await.map_err(failed)?;
+    }
     Ok(fetched)
+}
+
+/// Definitions of the highest versions, in name order. One that cannot be read is no reason to take the one before it.
+async fn newest(
+    connection: &mut PgConnection,
+    definitions: &Definitions,
+    wanted: &Fetch,
+) -> Result<Vec<Arc<Definition>>, StoreError> {
+    let read = definitions.read_newest(connection, &wanted.newest).await;
+    let mut stored = read.map_err(|error| store_error(&error))?;
+    if let Some((key, detail)) = stored.unreadable.first() {
+        let detail = format!("definition {key}: {detail}");
+        return Err(StoreError::Corrupt { detail });
+    }
+    stored.definitions.sort_by(|a, b| a.key().cmp(b.key()));
+    Ok(stored.definitions)
 }
 
 /// What a set of definitions needs no connection for.
 pub(crate) fn fetch_kept(definitions: &Definitions, wanted: &Fetch) -> Option<Fetched> {
-    if !wanted.payloads.is_empty() {
+    if !wanted.payloads.is_empty() || !wanted.newest.is_empty() || wanted.journal.is_some() {
         return None;
     }
     let kept: Option<Vec<_>> = wanted
@@ -68,8 +95,8 @@ pub(crate) fn fetch_kept(definitions: &Definitions, wanted: &Fetch) -> Option<Fe
         .map(|key| definitions.kept(key))
         .collect();
     Some(Fetched {
-        payloads: Vec::new(),
         definitions: kept?,
+        ..Fetched::default()
     })
 }
 
@@ -147,8 +174,10 @@ pub(crate) async fn run(
         }
         None => Vec::new(),
     };
-    tx.rollback().await?;
-    let Some(found) = found else { return Ok(None) };
+    let Some(found) = found else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
     let mut names = Names::default();
     let mut tasks = Vec::with_capacity(stored.len());
     for row in &stored {
@@ -166,9 +195,14 @@ pub(crate) async fn run(
             Err(detail) => tracing::error!(detail, "a task cannot be read"),
         }
     }
+    let queues: Vec<&str> = tasks.iter().map(|task| task.queue.as_str()).collect();
+    let paused = sqlx::query_scalar::<_, String>(sql::PAUSED).bind(queues);
+    let paused = paused.fetch_all(&mut *tx).await?;
+    tx.rollback().await?;
     Ok(Some(RunRecord {
         now: rows::clock(&found, 0)?,
         row: rows::run(&found, 1, id, &mut names)?,
+        paused: paused.iter().map(|name| Name::stored(name)).collect(),
         tasks,
     }))
 }
@@ -177,15 +211,16 @@ pub(crate) async fn run(
 pub(crate) async fn journal(
     connection: &mut PgConnection,
     shards: Shards,
-    id: RunId,
-    from: Seq,
-    limit: u32,
+    part: JournalPart,
 ) -> Looked<Vec<StoredRow>> {
+    // A bound beyond what the column holds is one beyond every row.
+    let bound = |seq: Seq| i32::try_from(seq.0).unwrap_or(i32::MAX);
     let query = sqlx::query(sql::JOURNAL)
-        .bind(number(id.shard(shards)))
-        .bind(Uuid::from_u128(id.as_u128()))
-        .bind(from.0.cast_signed())
-        .bind(i64::from(limit));
+        .bind(number(part.run.shard(shards)))
+        .bind(Uuid::from_u128(part.run.as_u128()))
+        .bind(bound(part.after))
+        .bind(bound(part.upto))
+        .bind(i64::from(part.limit));
     let stored = query.fetch_all(connection).await?;
     let mut journal = Vec::with_capacity(stored.len());
     for row in &stored {
@@ -194,7 +229,7 @@ pub(crate) async fn journal(
         let payload = payload.map(Payload::new);
         let transition = Transition::decode(row.try_get(2)?);
         let row = transition.map(|transition| JournalRow {
-            run: id,
+            run: part.run,
             seq,
             at,
             transition,
@@ -208,6 +243,7 @@ pub(crate) async fn journal(
 /// Runs that match a filter.
 pub(crate) async fn list(
     connection: &mut PgConnection,
+    shards: Shards,
     filter: &RunFilter,
     after: Option<(Timestamp, RunId)>,
     limit: u32,
@@ -226,7 +262,13 @@ pub(crate) async fn list(
     if labels.len() < filter.labels.len() && contradicts(&filter.labels) {
         return Ok(Vec::new());
     }
-    let query = sqlx::query(sql::LIST)
+    let uuid = |id: Option<RunId>| id.map(|id| Uuid::from_u128(id.as_u128()));
+    let (statement, of) = match (filter.parent, filter.source) {
+        (Some(parent), _) => (sql::LIST_OF_PARENT, Some(parent)),
+        (None, Some(source)) => (sql::LIST_OF_SOURCE, Some(source)),
+        (None, None) => (sql::LIST, None),
+    };
+    let mut query = sqlx::query(statement)
         .bind(at.as_micros())
         .bind(Uuid::from_u128(id.as_u128()))
         .bind(filter.from.unwrap_or(Timestamp::MIN).as_micros())
@@ -239,7 +281,12 @@ pub(crate) async fn list(
         )
         .bind(Some(statuses).filter(|statuses| !statuses.is_empty()))
         .bind(Some(Json(labels)).filter(|labels| !labels.0.is_empty()))
+        .bind(uuid(filter.parent))
+        .bind(uuid(filter.source))
         .bind(i64::from(limit));
+    if let Some(of) = of {
+        query = query.bind(number(of.shard(shards)));
+    }
     let stored = query.fetch_all(connection).await?;
     let mut names = Names::default();
     stored
@@ -276,5 +323,15 @@ pub(crate) async fn definitions(connection: &mut PgConnection) -> Looked<Vec<Def
     stored
         .iter()
         .map(|row| rows::definition(row, &mut names))
+        .collect()
+}
+
+/// Every queue that has a row.
+pub(crate) async fn queues(connection: &mut PgConnection) -> Looked<Vec<QueueRecord>> {
+    sqlx::query(sql::QUEUES)
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(rows::queue_record)
         .collect()
 }

@@ -26,6 +26,7 @@ mod connect;
 mod definitions;
 mod error;
 mod hint;
+mod host;
 mod inspect;
 mod ledger;
 mod options;
@@ -44,13 +45,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+pub use host::HostTransaction;
 pub use options::Options;
+/// The driver underneath. A connection of the host that an operation is performed in is of this version of it.
+pub use sqlx;
 
 use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, Store,
+    StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 use tokio::time::timeout;
@@ -59,6 +64,7 @@ use connect::{Connections, Lent};
 use definitions::Definitions;
 use error::store_error;
 use hint::Hints;
+use host::HostPool;
 
 /// A store in a Postgres schema. Clones share their connections; each clone hears every hint once, so give each worker its
 /// own.
@@ -73,6 +79,8 @@ struct Shared {
     definitions: Definitions,
     hints: Hints,
     options: Options,
+    /// Transactions that handlers write in.
+    host: HostPool,
     /// As the schema says, once it was seen.
     shards: OnceLock<Shards>,
 }
@@ -93,8 +101,10 @@ impl PostgresStore {
             options.patience,
         ));
         let hints = Hints::new(Arc::clone(&connections), &options.schema);
+        let host = HostPool::new(options.host_options(url)?, &options);
         let shared = Shared {
             connections,
+            host,
             definitions: Definitions::default(),
             hints,
             options,
@@ -131,6 +141,7 @@ impl PostgresStore {
     /// clones are closed with it: what is asked of them afterwards is answered `Unavailable`.
     pub async fn close(&self) {
         self.shared.hints.flush().await;
+        self.shared.host.close().await;
         self.shared.connections.close().await;
     }
 }
@@ -149,6 +160,22 @@ impl Shared {
         }
         self.shards.get_or_init(|| found);
         Ok(())
+    }
+
+    /// Whether the schema has the shard that an operation is about.
+    async fn check_shard(&self, operation: &Operation) -> Result<(), StoreError> {
+        let shards = match self.shards.get() {
+            Some(shards) => *shards,
+            None => self.look(async |_, shards| Ok(shards)).await?,
+        };
+        let shard = operation.shard().as_u16();
+        if shard < shards.count() {
+            return Ok(());
+        }
+        Err(StoreError::Refused(format!(
+            "there is no shard {shard} among {}",
+            shards.count()
+        )))
     }
 
     /// A connection to a schema that was seen.
@@ -214,17 +241,7 @@ impl Store for PostgresStore {
 
     async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
         let shared = &self.shared;
-        let shards = match shared.shards.get() {
-            Some(shards) => *shards,
-            None => shared.look(async |_, shards| Ok(shards)).await?,
-        };
-        let shard = operation.shard().as_u16();
-        if shard >= shards.count() {
-            return Err(StoreError::Refused(format!(
-                "there is no shard {shard} among {}",
-                shards.count()
-            )));
-        }
+        shared.check_shard(&operation).await?;
         let performed =
             perform::perform(&shared.connections, &shared.definitions, &operation).await?;
         shared.hints.send(performed.hints);
@@ -262,8 +279,14 @@ impl Inspect for PostgresStore {
         from: Seq,
         limit: u32,
     ) -> Result<Vec<StoredRow>, StoreError> {
+        let part = JournalPart {
+            run: id,
+            after: Seq(from.0.saturating_sub(1)),
+            upto: Seq(u32::MAX),
+            limit,
+        };
         let look = async |lent: &mut Lent<'_>, shards| {
-            inspect::journal(lent, shards, id, from, limit)
+            inspect::journal(lent, shards, part)
                 .await
                 .map_err(|e| store_error(&e))
         };
@@ -276,8 +299,8 @@ impl Inspect for PostgresStore {
         after: Option<(Timestamp, RunId)>,
         limit: u32,
     ) -> Result<Vec<RunRow>, StoreError> {
-        let look = async |lent: &mut Lent<'_>, _| {
-            inspect::list(lent, filter, after, limit)
+        let look = async |lent: &mut Lent<'_>, shards| {
+            inspect::list(lent, shards, filter, after, limit)
                 .await
                 .map_err(|e| store_error(&e))
         };
@@ -297,6 +320,12 @@ impl Inspect for PostgresStore {
                 .await
                 .map_err(|e| store_error(&e))
         };
+        self.shared.look(look).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        let look =
+            async |lent: &mut Lent<'_>, _| inspect::queues(lent).await.map_err(|e| store_error(&e));
         self.shared.look(look).await
     }
 }

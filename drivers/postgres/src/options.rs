@@ -24,6 +24,8 @@ pub struct Options {
     pub(crate) connections: u32,
     pub(crate) patience: Duration,
     pub(crate) lock_patience: Duration,
+    pub(crate) host_transactions: u32,
+    pub(crate) idle_patience: Duration,
     pub(crate) application_name: String,
 }
 
@@ -31,8 +33,8 @@ pub struct Options {
 const SCHEMA_BYTES: usize = 48;
 
 impl Default for Options {
-    /// The schema `squid_mesh`, with one shard if it is to be made; up to eight connections; 30 s for an operation, 5 s for
-    /// a lock.
+    /// The schema `squid_mesh`, with one shard if it is to be made; up to eight connections, and as many for transactions that
+    /// handlers write in; 30 s for an operation, 5 s for a lock, 5 min for a handler's transaction to stand idle.
     fn default() -> Options {
         Options {
             schema: "squid_mesh".into(),
@@ -40,6 +42,8 @@ impl Default for Options {
             connections: 8,
             patience: Duration::from_secs(30),
             lock_patience: Duration::from_secs(5),
+            host_transactions: 8,
+            idle_patience: Duration::from_secs(300),
             application_name: "squid-mesh".into(),
         }
     }
@@ -82,6 +86,22 @@ impl Options {
         self
     }
 
+    /// Most transactions open at a time for handlers to write in, at least one, each on a connection of its own that comes on
+    /// top. Further attempts wait for one.
+    #[must_use]
+    pub fn host_transactions(mut self, most: u32) -> Options {
+        self.host_transactions = most.max(1);
+        self
+    }
+
+    /// How long a handler's transaction may stand idle, unless its step has a timeout: the server ends it then, and with it
+    /// the locks of a process that was stopped.
+    #[must_use]
+    pub fn idle_patience(mut self, patience: Duration) -> Options {
+        self.idle_patience = patience;
+        self
+    }
+
     /// What the server shows in `pg_stat_activity`.
     #[must_use]
     pub fn application_name(mut self, name: impl Into<String>) -> Options {
@@ -109,8 +129,8 @@ impl Options {
         let options = PgConnectOptions::from_str(url).map_err(|error| {
             StoreError::Refused(format!("the address is no postgres URL: {error}"))
         })?;
-        let lock_timeout = format!("{}ms", self.lock_patience.as_millis().max(1));
-        let idle_timeout = format!("{}ms", self.patience.as_millis().max(1));
+        let lock_timeout = self.lock_timeout();
+        let idle_timeout = millis(self.patience);
         Ok(options
             .application_name(&self.application_name)
             .options([
@@ -122,12 +142,32 @@ impl Options {
                 // that was empty a minute ago, and it is made once.
                 ("plan_cache_mode", "force_generic_plan"),
                 ("enable_seqscan", "off"),
+                ("enable_bitmapscan", "off"),
                 ("enable_hashjoin", "off"),
                 ("enable_mergejoin", "off"),
                 ("jit", "off"),
             ])
             .disable_statement_logging())
     }
+
+    /// How to connect for transactions that handlers write in: with the settings that the host's own connections have, so that
+    /// a handler finds the host's tables.
+    pub(crate) fn host_options(&self, url: &str) -> Result<PgConnectOptions, StoreError> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            StoreError::Refused(format!("the address is no postgres URL: {error}"))
+        })?;
+        Ok(options.application_name(&self.application_name))
+    }
+
+    /// As `lock_timeout` has it.
+    pub(crate) fn lock_timeout(&self) -> String {
+        millis(self.lock_patience)
+    }
+}
+
+/// As settings have it; zero, which stands for no bound there, is the shortest.
+pub(crate) fn millis(patience: Duration) -> String {
+    format!("{}ms", patience.as_millis().clamp(1, 2_147_483_647))
 }
 
 #[cfg(test)]

@@ -46,13 +46,13 @@ pub(crate) async fn perform(
 }
 
 /// Why a transaction was not committed, and what that says about its connection.
-struct Aborted {
-    error: StoreError,
-    survivable: bool,
+pub(crate) struct Aborted {
+    pub(crate) error: StoreError,
+    pub(crate) survivable: bool,
 }
 
 impl Aborted {
-    fn by(error: &sqlx::Error) -> Aborted {
+    pub(crate) fn by(error: &sqlx::Error) -> Aborted {
         Aborted {
             error: store_error(error),
             survivable: is_survivable(error),
@@ -60,7 +60,7 @@ impl Aborted {
     }
 
     /// By a decision of ours, which the connection knows nothing of.
-    fn on_purpose(error: StoreError) -> Aborted {
+    pub(crate) fn on_purpose(error: StoreError) -> Aborted {
         Aborted {
             error,
             survivable: true,
@@ -135,7 +135,7 @@ async fn transact(
 }
 
 /// Reads, decides and writes, all but the commit.
-async fn settle(
+pub(crate) async fn settle(
     tx: &mut PgConnection,
     definitions: &Definitions,
     operation: &Operation,

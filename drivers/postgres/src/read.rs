@@ -1,14 +1,16 @@
 //! Reading what an operation asks for, under locks.
 //!
 //! Invariant: locks are taken in the order worker, runs, tasks, one statement for each, and the clock is read after the
-//! last of them.
+//! last of them, as is which queues are paused.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::{RunId, Shard};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Found, ReadSet, Scan, View};
 use squid_mesh_core::task::TaskKey;
 use squid_mesh_core::time::Timestamp;
@@ -27,6 +29,8 @@ pub(crate) struct Reader<'a> {
     unreadable: Vec<(DefinitionKey, String)>,
     /// The clock, as the last statement that took locks told it.
     clock: Option<Timestamp>,
+    /// Whether that statement has waited: the pauses that it told are of the time at which it began.
+    waited: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -37,6 +41,7 @@ impl<'a> Reader<'a> {
             names: Names::default(),
             unreadable: Vec::new(),
             clock: None,
+            waited: false,
         }
     }
 
@@ -55,19 +60,42 @@ impl<'a> Reader<'a> {
         connection: &mut PgConnection,
         set: &ReadSet,
     ) -> Result<(), sqlx::Error> {
-        self.clock = None;
+        (self.clock, self.waited) = (None, false);
+        self.lock_queue(connection, set).await?;
         self.lock_worker(connection, set).await?;
         self.lock_runs(connection, set).await?;
         self.read_definitions(connection, set).await?;
         self.lock_tasks(connection, set).await?;
         self.lock_tasks_of(connection, set).await?;
         if let Some(scan) = &set.scan {
-            self.scan(connection, set.shard, scan).await?;
+            self.scan(connection, set, scan).await?;
         }
-        self.view.now = match self.clock {
-            Some(clock) => clock,
-            None => rows::clock(&sqlx::query(sql::CLOCK).fetch_one(connection).await?, 0)?,
-        };
+        if self.clock.is_none() || self.waited && !set.queues.is_empty() {
+            let query = sqlx::query(sql::CLOCK).bind(names(&set.queues));
+            let row = query.fetch_one(connection).await?;
+            self.see_clock(std::slice::from_ref(&row))?;
+        }
+        self.view.now = self
+            .clock
+            .expect("the statement that asks for nothing but the clock has one row");
+        Ok(())
+    }
+
+    async fn lock_queue(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
+        if let Some(name) = &set.queue {
+            let query = sqlx::query(sql::LOCK_QUEUE).bind(name.as_str());
+            let found = query.fetch_optional(&mut *connection).await?;
+            self.view.queue = found.as_ref().map(rows::queue).transpose()?;
+        }
+        if let Some(id) = set.entry {
+            let query = sqlx::query(sql::ENTRY).bind(Uuid::from_u128(id.as_u128()));
+            let found = query.fetch_optional(connection).await?;
+            self.view.entry = found.as_ref().map(|row| rows::entry(row, 0)).transpose()?;
+        }
         Ok(())
     }
 
@@ -110,6 +138,7 @@ impl<'a> Reader<'a> {
         let stored = sqlx::query(statement)
             .bind(number(set.shard))
             .bind(ids)
+            .bind(names(&set.queues))
             .fetch_all(connection)
             .await?;
         for row in &stored {
@@ -203,7 +232,8 @@ impl<'a> Reader<'a> {
         let query = sqlx::query(statement)
             .bind(number(set.shard))
             .bind(ids)
-            .bind(lanes);
+            .bind(lanes)
+            .bind(names(&set.queues));
         let stored = query.fetch_all(connection).await?;
         for row in &stored {
             let key = rows::task_key(row, 1)?;
@@ -235,7 +265,8 @@ impl<'a> Reader<'a> {
             .collect();
         let query = sqlx::query(sql::LOCK_TASKS_OF)
             .bind(number(set.shard))
-            .bind(ids);
+            .bind(ids)
+            .bind(names(&set.queues));
         let stored = query.fetch_all(connection).await?;
         for row in stored.iter() {
             if !rows::is_missing(row, 2)? {
@@ -249,7 +280,7 @@ impl<'a> Reader<'a> {
     async fn scan(
         &mut self,
         connection: &mut PgConnection,
-        shard: Shard,
+        set: &ReadSet,
         scan: &Scan,
     ) -> Result<(), sqlx::Error> {
         let queues: Vec<&str> = scan
@@ -273,12 +304,13 @@ impl<'a> Reader<'a> {
             })
             .unzip();
         let query = sqlx::query(sql::SCAN)
-            .bind(number(shard))
+            .bind(number(set.shard))
             .bind(queues)
             .bind(most)
             .bind(served)
             .bind(handlers)
-            .bind(scan.format.cast_signed());
+            .bind(scan.format.cast_signed())
+            .bind(names(&set.queues));
         let stored = query.fetch_all(connection).await?;
         for row in &stored {
             if rows::is_missing(row, 2)? {
@@ -294,7 +326,10 @@ impl<'a> Reader<'a> {
         {
             self.view.next_due = Some(rows::instant(row, 1)?);
         }
-        self.see_clock(&stored)
+        self.see_clock(&stored)?;
+        // A scan waits for nobody. What it returns fits the pauses that it has seen.
+        self.waited = false;
+        Ok(())
     }
 
     /// A locked task. Of one that cannot be read, the run is made unreadable: decisions refuse that run, and no other.
@@ -316,10 +351,21 @@ impl<'a> Reader<'a> {
     /// Rows come out as their locks are taken, so the last one's clock is the time after the last lock.
     fn see_clock(&mut self, stored: &[PgRow]) -> Result<(), sqlx::Error> {
         if let Some(last) = stored.last() {
-            self.clock = Some(rows::clock(last, 0)?);
+            let (clock, began) = (rows::clock(last, 0)?, rows::clock(last, "began")?);
+            self.clock = Some(clock);
+            self.waited = clock.since(began) > WAITED;
+            self.view.paused = rows::names(last, "paused")?;
         }
         Ok(())
     }
+}
+
+/// A statement that took longer to take its locks has waited for one. What commits in less time meets one that did not wait
+/// as if it had come after it.
+const WAITED: Duration = Duration::from_millis(10);
+
+fn names(queues: &BTreeSet<Name>) -> Vec<&str> {
+    queues.iter().map(Name::as_str).collect()
 }
 
 /// The shard as its column has it.

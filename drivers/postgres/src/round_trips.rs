@@ -16,7 +16,7 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::payload::{OutputRef, PayloadDigest};
 use squid_mesh_core::run::{Seq, Status};
-use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow};
+use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow, Work};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_test_support::TestDatabase;
 
@@ -48,6 +48,8 @@ fn run() -> RunRow {
         seq: Seq(u32::MAX),
         status: Status::Cancelled,
         state: vec![0, 255],
+        parent: Some(RunId::from_u128(u128::MAX)),
+        source: Some(RunId::from_u128(u128::MAX - 1)),
         labels: BTreeMap::from([("a \"key\"".to_owned(), "ü\n".to_owned())]),
         created: Timestamp::MIN,
         updated: Timestamp::MAX,
@@ -57,6 +59,7 @@ fn run() -> RunRow {
 /// A task with the largest numbers there are.
 fn task() -> TaskRow {
     let output = OutputRef {
+        run: Some(id()),
         seq: Seq(u32::MAX),
         digest: PayloadDigest([255; 8]),
     };
@@ -89,6 +92,11 @@ fn task() -> TaskRow {
             timeout: Some(Duration::from_micros(u64::MAX)),
             sources: vec![None, Some(output)],
             trace: Some("trace".to_owned()),
+            work: Work::Collect {
+                count: u32::MAX,
+                after: Seq(0),
+                upto: Seq(u32::MAX),
+            },
         },
     }
 }

@@ -3,17 +3,20 @@
 //! Invariant: unsigned numbers are stored bit for bit in a signed column of their width, so reading back what was written
 //! gives the same row, whatever the number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sqlx::postgres::{PgRow, PgValueRef};
 use sqlx::types::Json;
-use sqlx::{Row as _, ValueRef as _};
+use sqlx::{ColumnIndex, Row as _, ValueRef as _};
 use squid_mesh_core::definition::{DefinitionDigest, DefinitionKey, StepIndex};
-use squid_mesh_core::id::{Incarnation, Life, RunId, Shard};
+use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard};
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{DefinitionRow, RunRow, WorkerRow};
+use squid_mesh_core::operation::{
+    DefinitionRow, OperatorEntry, QueueAction, QueueRow, RunRow, WorkerRow,
+};
 use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::store::QueueRecord;
 use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
 use uuid::Uuid;
@@ -45,7 +48,7 @@ impl Names {
 }
 
 /// The server's clock in column `at`: read as it is sent, because a conversion in SQL would cost more than the rest.
-pub(crate) fn clock(row: &PgRow, at: usize) -> Decoded<Timestamp> {
+pub(crate) fn clock(row: &PgRow, at: impl ColumnIndex<PgRow>) -> Decoded<Timestamp> {
     let raw: PgValueRef<'_> = row.try_get_raw(at)?;
     let bytes = raw.as_bytes().map_err(sqlx::Error::Decode)?;
     let micros = bytes
@@ -64,6 +67,11 @@ pub(crate) fn is_missing(row: &PgRow, at: usize) -> Decoded<bool> {
 /// The run id in column `at`.
 pub(crate) fn run_id(row: &PgRow, at: usize) -> Decoded<RunId> {
     Ok(RunId::from_u128(row.try_get::<Uuid, _>(at)?.as_u128()))
+}
+
+fn run_id_or_null(row: &PgRow, at: usize) -> Decoded<Option<RunId>> {
+    let id: Option<Uuid> = row.try_get(at)?;
+    Ok(id.map(|id| RunId::from_u128(id.as_u128())))
 }
 
 /// The task key in two columns from `at` on.
@@ -93,6 +101,8 @@ pub(crate) fn run(row: &PgRow, at: usize, id: RunId, names: &mut Names) -> Decod
         labels: labels.map(|labels| labels.0).unwrap_or_default(),
         created: instant(row, at + 7)?,
         updated: instant(row, at + 8)?,
+        parent: run_id_or_null(row, at + 9)?,
+        source: run_id_or_null(row, at + 10)?,
     })
 }
 
@@ -166,6 +176,49 @@ pub(crate) fn definition(row: &PgRow, names: &mut Names) -> Decoded<DefinitionRo
         digest: DefinitionDigest::from_bytes(digest),
         body: row.try_get(3)?,
     })
+}
+
+/// The names in a column that is null where there are none.
+pub(crate) fn names(row: &PgRow, at: &str) -> Decoded<BTreeSet<Name>> {
+    let names: Option<Vec<String>> = row.try_get(at)?;
+    let names = names.into_iter().flatten();
+    Ok(names.map(|name| Name::stored(&name)).collect())
+}
+
+/// A row of `queues`.
+pub(crate) fn queue(row: &PgRow) -> Decoded<QueueRow> {
+    Ok(QueueRow {
+        name: Name::stored(row.try_get(0)?),
+        paused: row.try_get(1)?,
+        by: command(row, 2)?,
+    })
+}
+
+/// A row of `operator_log`, in the columns from `at` on.
+pub(crate) fn entry(row: &PgRow, at: usize) -> Decoded<OperatorEntry> {
+    let action = QueueAction::named(row.try_get(at + 2)?);
+    Ok(OperatorEntry {
+        id: command(row, at)?,
+        actor: row.try_get(at + 1)?,
+        action: action.ok_or_else(|| corrupt("an operator's action has an unknown name"))?,
+        target: Name::stored(row.try_get(at + 3)?),
+        comment: row.try_get(at + 4)?,
+        changed: row.try_get(at + 5)?,
+        at: instant(row, at + 6)?,
+    })
+}
+
+/// A queue and the row of the operator log that made it what it is.
+pub(crate) fn queue_record(row: &PgRow) -> Decoded<QueueRecord> {
+    Ok(QueueRecord {
+        name: Name::stored(row.try_get(0)?),
+        paused: row.try_get(1)?,
+        last: entry(row, 2)?,
+    })
+}
+
+fn command(row: &PgRow, at: usize) -> Decoded<CommandId> {
+    Ok(CommandId::from_u128(row.try_get::<Uuid, _>(at)?.as_u128()))
 }
 
 /// Name and version in two columns from `at` on.

@@ -18,7 +18,7 @@
 /// Columns of [`crate::rows::run`].
 macro_rules! run_columns {
     () => {
-        "life, workflow, version, seq, status, state, labels, created_at, updated_at"
+        "life, workflow, version, seq, status, state, labels, created_at, updated_at, parent, source"
     };
 }
 
@@ -30,6 +30,25 @@ macro_rules! task_columns {
     };
 }
 
+/// The columns by which a statement that locks tells which of the queues in its parameter are paused, and when it began: what
+/// it sees of other tables is of that time, however long it has waited for a lock since. Index: `queues_pkey`.
+macro_rules! paused {
+    ($queues:literal) => {
+        concat!(
+            ", statement_timestamp() as began, \
+             (select array_agg(queues.name) from (select unnest(", $queues, "::text[]) as name) asked \
+             join queues on queues.name = any (array[asked.name]) where queues.paused) as paused"
+        )
+    };
+}
+
+/// Columns of [`crate::rows::entry`].
+macro_rules! entry_columns {
+    () => {
+        "operator_log.id, actor, action, target, comment, changed, at"
+    };
+}
+
 /// Runs by id, locked: with nulls where there is none, or where it is locked elsewhere, which is told by a look without a
 /// lock. (`exists` would be planned as a hash of the whole shard.)
 macro_rules! lock_runs {
@@ -37,8 +56,9 @@ macro_rules! lock_runs {
         concat!(
             "select clock_timestamp(), wanted.id, \
              case when run.life is null then (select true from runs where shard = $1 and id = wanted.id) end, \
-             run.* \
-             from (select unnest($2::uuid[]) as id) wanted left join lateral (select ",
+             run.*",
+            paused!("$3"),
+            " from (select unnest($2::uuid[]) as id) wanted left join lateral (select ",
             run_columns!(),
             " from runs where shard = $1 and id = wanted.id for no key update",
             $wait,
@@ -52,8 +72,9 @@ macro_rules! lock_tasks {
     ($wait:literal) => {
         concat!(
             "select clock_timestamp(), wanted.run_id, wanted.lane, case when task.life is null then \
-             (select true from tasks where shard = $1 and run_id = wanted.run_id and lane = wanted.lane) end, task.* \
-             from (select unnest($2::uuid[]) as run_id, unnest($3::smallint[]) as lane) wanted left join lateral (select ",
+             (select true from tasks where shard = $1 and run_id = wanted.run_id and lane = wanted.lane) end, task.*",
+            paused!("$4"),
+            " from (select unnest($2::uuid[]) as run_id, unnest($3::smallint[]) as lane) wanted left join lateral (select ",
             task_columns!(),
             " from tasks where shard = $1 and run_id = wanted.run_id and lane = wanted.lane for no key update",
             $wait,
@@ -108,6 +129,24 @@ macro_rules! update_tasks {
     };
 }
 
+/// A page of the runs in a range of an index; everything that does not bound the range is a filter.
+///
+/// Parameters: the cursor; from; until; workflow; statuses; labels; parent; source; limit.
+macro_rules! list {
+    ($range:literal) => {
+        concat!(
+            "select id, ",
+            run_columns!(),
+            " from runs where ",
+            $range,
+            " and (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
+             and ($5::text is null or workflow = $5) and ($6::smallint[] is null or status = any($6)) \
+             and ($7::jsonb is null or labels @> $7) and ($8::uuid is null or parent = $8) \
+             and ($9::uuid is null or source = $9) order by created_at desc, id desc limit $10"
+        )
+    };
+}
+
 /// The worker row from nine parameters.
 macro_rules! put_worker {
     ($($parameter:literal),*) => {
@@ -129,8 +168,37 @@ macro_rules! put_worker {
 pub(crate) const BEGIN: &str = "begin isolation level read committed";
 /// Several looks at one snapshot.
 pub(crate) const BEGIN_LOOK: &str = "begin isolation level repeatable read read only";
-/// The clock, where nothing was locked that could have told it.
-pub(crate) const CLOCK: &str = "select clock_timestamp()";
+/// The clock and the pauses, where nothing was locked that could have told them.
+pub(crate) const CLOCK: &str = concat!("select clock_timestamp()", paused!("$1"));
+
+/// Where an operation in a transaction of the host begins.
+pub(crate) const SAVEPOINT: &str = "savepoint squid_mesh";
+/// Joins it to the transaction.
+pub(crate) const RELEASE: &str = "release savepoint squid_mesh";
+/// Undoes it, its settings, and the failure of any of its statements.
+pub(crate) const UNDO: &str = "rollback to savepoint squid_mesh; release savepoint squid_mesh";
+
+/// Puts a transaction's own mark on it, gone when it ends however that comes about, and bounds how long it may stand idle.
+pub(crate) const MARK: &str = "select set_config('squid_mesh.transaction', $1, true), \
+     set_config('idle_in_transaction_session_timeout', $2, true)";
+/// What a transaction's mark and isolation are and its settings were, and the settings of the store in their place, until it
+/// ends. The settings that were come before the new ones are set, since a materialized query is evaluated first.
+pub(crate) const ENTER: &str = "with was as materialized (select current_setting('squid_mesh.transaction', true) as mark, \
+     current_setting('transaction_isolation') as isolation, current_setting('search_path') as search_path, \
+     current_setting('lock_timeout') as lock_timeout, current_setting('plan_cache_mode') as plan_cache_mode, \
+     current_setting('enable_seqscan') as enable_seqscan, current_setting('enable_hashjoin') as enable_hashjoin, \
+     current_setting('enable_mergejoin') as enable_mergejoin, current_setting('jit') as jit) \
+     select was.*, set_config('search_path', $1, true), set_config('lock_timeout', $2, true), \
+     set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), \
+     set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true) \
+     from was";
+/// Puts the settings back that [`ENTER`] found.
+pub(crate) const LEAVE: &str = "select set_config('search_path', $1, true), set_config('lock_timeout', $2, true), \
+     set_config('plan_cache_mode', $3, true), set_config('enable_seqscan', $4, true), \
+     set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true), set_config('jit', $7, true)";
+/// Takes back whatever a handler may have left in its session.
+pub(crate) const CLEAN: &str = "close all; set session authorization default; reset all; unlisten *; \
+     select pg_advisory_unlock_all(); discard temp; discard sequences";
 
 // ------------------------------------------------------------------------------------------------- reads under locks
 
@@ -150,8 +218,9 @@ pub(crate) const LOCK_TASKS_WAITING: &str = lock_tasks!("");
 
 /// Index: `tasks_pkey`, the range of a run. Waits for up to `lock_timeout` for each.
 pub(crate) const LOCK_TASKS_OF: &str = concat!(
-    "select clock_timestamp(), wanted.run_id, task.* \
-     from (select unnest($2::uuid[]) as run_id) wanted left join lateral (select lane, ",
+    "select clock_timestamp(), wanted.run_id, task.*",
+    paused!("$3"),
+    " from (select unnest($2::uuid[]) as run_id) wanted left join lateral (select lane, ",
     task_columns!(),
     " from tasks where shard = $1 and run_id = wanted.run_id order by lane for no key update) task on true"
 );
@@ -163,7 +232,11 @@ pub(crate) const LOCK_TASKS_OF: &str = concat!(
 /// The bound is the time at which the statement began, since only a time that stands still can bound an index range: what
 /// falls due meanwhile is found by the next scan.
 ///
-/// Parameters: shard; queue and limit of each queue; queue and handler of each handler of each queue; format.
+/// Of a paused queue only rows that have an owner are locked and returned, if they are among the first 512 of their range:
+/// with a long backlog, looking at all of it would cost more each time than finding a lost lease early is worth.
+///
+/// Parameters: shard; queue and limit of each queue; queue and handler of each handler of each queue; format; queues of which
+/// to tell whether they are paused.
 pub(crate) const SCAN: &str = concat!(
     "with recursive pair as ( \
      select wanted.queue, wanted.most, first.priority, first.handler \
@@ -175,19 +248,27 @@ pub(crate) const SCAN: &str = concat!(
      from pair cross join lateral \
      (select priority, handler from tasks where shard = $1 and queue = pair.queue and format > 0 \
      and (priority, handler) > (pair.priority, pair.handler) order by priority, handler limit 1) further), \
-     served as ( \
-     select pair.* from pair where (pair.queue, pair.handler) in (select unnest($4::text[]), unnest($5::text[]))), \
+     held as materialized (select queues.name from (select unnest($7::text[]) as name) asked \
+     join queues on queues.name = any (array[asked.name]) where queues.paused), \
+     served as materialized ( \
+     select pair.*, pair.queue in (select name from held) as paused, \
+     coalesce(case when pair.queue in (select name from held) then (select due_at from tasks where shard = $1 \
+     and queue = pair.queue and priority = pair.priority and handler = pair.handler and format > 0 \
+     order by due_at offset 511 limit 1) end, 9223372036854775807) as until \
+     from pair where (pair.queue, pair.handler) in (select unnest($4::text[]), unnest($5::text[]))), \
      started as materialized (select (extract(epoch from statement_timestamp()) * 1000000)::bigint as now) \
-     select clock_timestamp(), next.due_at, task.* \
+     select clock_timestamp(), next.due_at, task.*, statement_timestamp() as began, \
+     (select array_agg(name) from held) as paused \
      from (select min(first.due_at) as due_at from served cross join lateral \
      (select due_at from tasks where shard = $1 and queue = served.queue and priority = served.priority \
      and handler = served.handler and due_at > (select now from started) and format > 0 and format <= $6 \
-     order by due_at limit 1) first) next \
+     order by due_at limit 1) first where not served.paused) next \
      left join ( \
      select due.* from served cross join lateral (select run_id, lane, ",
     task_columns!(),
     " from tasks where shard = $1 and queue = served.queue and priority = served.priority \
      and handler = served.handler and due_at <= (select now from started) and format > 0 and format <= $6 \
+     and due_at <= served.until and (owner is not null or not served.paused) \
      order by due_at, run_id, lane limit served.most for no key update skip locked) due) task on true"
 );
 
@@ -195,6 +276,21 @@ pub(crate) const SCAN: &str = concat!(
 pub(crate) const DEFINITIONS: &str = "select name, version, digest, body \
      from (select unnest($1::text[]) as wanted_name, unnest($2::bigint[]) as wanted_version) wanted \
      join definitions on name = any (array[wanted_name]) and version = wanted_version";
+
+/// Index: `queues_pkey`.
+pub(crate) const LOCK_QUEUE: &str =
+    "select name, paused, entry from queues where name = $1 for no key update";
+
+/// Index: `operator_log_pkey`.
+pub(crate) const ENTRY: &str = concat!(
+    "select ",
+    entry_columns!(),
+    " from operator_log where id = $1"
+);
+
+/// Index: `definitions_pkey`, the end of the range of each name.
+pub(crate) const NEWEST: &str = "select newest.* from (select unnest($1::text[]) as name) wanted cross join lateral \
+     (select name, version, digest, body from definitions where name = wanted.name order by version desc limit 1) newest";
 
 // ------------------------------------------------------------------------------------------------------------ writes
 
@@ -206,16 +302,25 @@ pub(crate) const INSERT_DEFINITIONS: &str = "insert into definitions (name, vers
 pub(crate) const PUT_WORKER: &str =
     put_worker!("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9");
 
+/// Index: `queues_pkey`.
+pub(crate) const INSERT_QUEUE: &str =
+    "insert into queues (name, paused, entry) values ($1, $2, $3)";
+/// Index: `queues_pkey`.
+pub(crate) const UPDATE_QUEUE: &str = "update queues set paused = $2, entry = $3 where name = $1";
+/// Index: `operator_log_pkey`.
+pub(crate) const INSERT_ENTRY: &str = "insert into operator_log (id, actor, action, target, comment, changed, at) \
+     values ($1, $2, $3, $4, $5, $6, $7)";
+
 /// Runs that start, with their journal rows and tasks. Index: every one of these tables.
 pub(crate) const START_RUNS: &str = concat!(
     "with task as (",
     insert_tasks!(),
     "), journalled as (",
     insert_journal!("$21", "$22", "$23", "$24", "$25"),
-    ") insert into runs (shard, id, life, workflow, version, seq, status, state, labels, created_at, updated_at) \
-     select $1::smallint, unnest($26::uuid[]), unnest($27::bigint[]), unnest($28::text[]), unnest($29::bigint[]), \
+    ") insert into runs (shard, id, life, workflow, version, seq, status, state, labels, created_at, updated_at, \
+     parent, source) select $1::smallint, unnest($26::uuid[]), unnest($27::bigint[]), unnest($28::text[]), unnest($29::bigint[]), \
      unnest($30::integer[]), unnest($31::smallint[]), unnest($32::bytea[]), unnest($33::jsonb[]), \
-     unnest($34::bigint[]), unnest($35::bigint[])"
+     unnest($34::bigint[]), unnest($35::bigint[]), unnest($36::uuid[]), unnest($37::uuid[])"
 );
 
 /// Runs that move on, with their journal rows and the tasks they had: how many rows of each the guards let through.
@@ -284,22 +389,29 @@ pub(crate) const TASKS_OF: &str = concat!(
 
 /// Index: `journal_pkey`, the range of a run.
 pub(crate) const JOURNAL: &str = "select seq, at, transition, payload from journal \
-     where shard = $1 and run_id = $2 and seq >= $3 order by seq limit $4";
+     where shard = $1 and run_id = $2 and seq > $3 and seq <= $4 order by seq limit $5";
 
-/// Index: `runs_by_start`, backwards from the cursor or from the end of the time span; everything else is a filter.
-///
-/// Parameters: the cursor; from; until; workflow; statuses; labels; limit.
-pub(crate) const LIST: &str = concat!(
-    "select id, ",
-    run_columns!(),
-    " from runs where version >= 0 and (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
-     and ($5::text is null or workflow = $5) and ($6::smallint[] is null or status = any($6)) \
-     and ($7::jsonb is null or labels @> $7) order by created_at desc, id desc limit $8"
-);
+/// Index: `runs_by_start`, backwards from the cursor or from the end of the time span.
+pub(crate) const LIST: &str = list!("version >= 0");
+/// Index: `runs_by_parent`, likewise. One more parameter: the shard.
+pub(crate) const LIST_OF_PARENT: &str = list!("shard = $11 and parent = $8");
+/// Index: `runs_by_source`, likewise. One more parameter: the shard.
+pub(crate) const LIST_OF_SOURCE: &str = list!("shard = $11 and source = $9");
 
 /// A small table.
 pub(crate) const WORKERS: &str = "select incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed \
      from workers order by started_at, incarnation";
+
+/// Index: `queues_pkey`.
+pub(crate) const PAUSED: &str = "select queues.name from (select unnest($1::text[]) as name) asked \
+     join queues on queues.name = any (array[asked.name]) where queues.paused";
+
+/// A small table. Index: `operator_log_pkey`.
+pub(crate) const QUEUES: &str = concat!(
+    "select queues.name, queues.paused, ",
+    entry_columns!(),
+    " from queues join operator_log on operator_log.id = any (array[queues.entry]) order by queues.name"
+);
 
 /// Index: `definitions_pkey`.
 pub(crate) const ALL_DEFINITIONS: &str =
@@ -328,8 +440,11 @@ pub(crate) const INSERT_APPLIED: &str = "insert into migrations (number, name) v
 
 /// Every statement that is prepared before it is executed.
 #[cfg(test)]
-pub(crate) const PREPARED: [&str; 31] = [
+pub(crate) const PREPARED: [&str; 44] = [
     CLOCK,
+    MARK,
+    ENTER,
+    LEAVE,
     LOCK_WORKER,
     LOCK_RUNS,
     LOCK_RUNS_WAITING,
@@ -337,7 +452,15 @@ pub(crate) const PREPARED: [&str; 31] = [
     LOCK_TASKS_WAITING,
     LOCK_TASKS_OF,
     SCAN,
+    LOCK_QUEUE,
+    ENTRY,
+    INSERT_QUEUE,
+    UPDATE_QUEUE,
+    INSERT_ENTRY,
+    PAUSED,
+    QUEUES,
     DEFINITIONS,
+    NEWEST,
     INSERT_DEFINITIONS,
     PUT_WORKER,
     START_RUNS,
@@ -352,6 +475,8 @@ pub(crate) const PREPARED: [&str; 31] = [
     TASKS_OF,
     JOURNAL,
     LIST,
+    LIST_OF_PARENT,
+    LIST_OF_SOURCE,
     WORKERS,
     ALL_DEFINITIONS,
     IS_MIGRATED,

@@ -8,7 +8,8 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Row as _};
 use squid_mesh_core::id::Shard;
 use squid_mesh_core::operation::{
-    DefinitionRow, JournalRow, RunRow, RunUpdate, TaskUpdate, WorkerRow, Writes,
+    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, TaskUpdate, WorkerRow,
+    Writes,
 };
 use squid_mesh_core::task::{Fence, TaskKey, TaskRow};
 use uuid::Uuid;
@@ -105,6 +106,13 @@ pub(crate) async fn write(
             expect(count(&row, 0)?, updated.len())?;
         }
     }
+    if let Some(write) = &writes.queue {
+        let rows = put_queue(write).execute(&mut *connection).await?;
+        expect(rows.rows_affected(), 1)?;
+    }
+    if let Some(entry) = &writes.entry {
+        insert_entry(entry).execute(&mut *connection).await?;
+    }
     assert!(
         rest.journal.is_empty(),
         "every journal row is of a run that is written with it"
@@ -173,6 +181,8 @@ fn start_runs(shard: Shard, runs: &[RunRow], journal: &[JournalRow], tasks: &[Ta
         .bind(column(runs, labels))
         .bind(column(runs, |row| row.created.as_micros()))
         .bind(column(runs, |row| row.updated.as_micros()))
+        .bind(column(runs, |row| row.parent.map(|id| uuid(id.as_u128()))))
+        .bind(column(runs, |row| row.source.map(|id| uuid(id.as_u128()))))
 }
 
 fn advance_runs(
@@ -256,6 +266,29 @@ fn bind_worker(query: Bound, row: &WorkerRow) -> Bound {
         .bind(row.claim.cast_signed())
         .bind(number(row.claim_shard))
         .bind(pack_claimed(&row.claimed))
+}
+
+fn put_queue(write: &QueueWrite) -> Bound {
+    let statement = if write.is_new {
+        sql::INSERT_QUEUE
+    } else {
+        sql::UPDATE_QUEUE
+    };
+    sqlx::query(statement)
+        .bind(write.row.name.as_str().to_owned())
+        .bind(write.row.paused)
+        .bind(uuid(write.row.by.as_u128()))
+}
+
+fn insert_entry(entry: &OperatorEntry) -> Bound {
+    sqlx::query(sql::INSERT_ENTRY)
+        .bind(uuid(entry.id.as_u128()))
+        .bind(entry.actor.clone())
+        .bind(entry.action.as_str())
+        .bind(entry.target.as_str().to_owned())
+        .bind(entry.comment.clone())
+        .bind(entry.changed)
+        .bind(entry.at.as_micros())
 }
 
 /// One column of many rows.

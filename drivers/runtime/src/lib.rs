@@ -52,10 +52,20 @@
 //!
 //! # Where things are
 //!
-//! - Authoring: [`Workflow::builder`], [`step`], [`Retry`], [`constant`], [`WorkflowBuilder::wait`].
-//! - Handlers: [`Handler`], [`StepContext`], [`StepError`].
+//! - Authoring: [`Workflow::builder`], [`step`], [`Retry`], [`constant`], [`object`], [`Value::field`]; as JSON:
+//!   [`Workflow::from_draft`], [`Handlers`].
+//! - Branches: [`WorkflowBuilder::when`], [`WorkflowBuilder::on_failure`], [`WorkflowBuilder::either`], [`step_routed`],
+//!   [`WorkflowBuilder::route`].
+//! - Waits and people: [`WorkflowBuilder::wait`], [`WorkflowBuilder::wait_until`], [`WorkflowBuilder::pause`],
+//!   [`WorkflowBuilder::approval`], [`WorkflowBuilder::signal`].
+//! - Other workflows: [`WorkflowBuilder::child`], [`WorkflowBuilder::each`].
+//! - Handlers: [`Handler`], [`StepContext`], [`StepError`], [`Routed`], [`Undo`].
 //! - Running: [`Runtime`], or [`Stepper`] for one task at a time.
-//! - Starting, cancelling, looking: [`Client`], [`RunHandle`], [`Inspection`].
+//! - Writing to the database exactly once: [`step_tx`], [`Tx`]; starting in a transaction: [`StartRun::in_tx`].
+//! - Starting, looking: [`Client`], [`RunHandle`], [`Inspection`].
+//! - Commands: [`Client::cancel`], [`Client::approve`], [`Client::resume`], [`Client::signal`], [`Client::resolve_unknown`],
+//!   [`Client::replay`], [`Client::fork`], [`Client::resume_failed`], and for many runs [`Client::resume_failed_all`];
+//!   as values: [`Command`].
 //! - Stores: [`AnyStore`] by URL; [`SharedStore`] for any other. The engine itself is [`core`].
 //!
 //! Invariant: no policy lives in this crate; it moves what the core decides between handlers, clients and stores.
@@ -63,21 +73,38 @@
 mod author;
 mod client;
 mod handler;
+#[cfg(feature = "http")]
+pub mod http;
 mod runtime;
 mod stores;
+mod transaction;
 
+pub use author::route;
 pub use author::{
-    BuildError, Constant, Needs, Part, Retry, StepSpec, Value, Wire, Workflow, WorkflowBuilder,
-    WorkflowRef, constant, step,
+    AnyPart, AnyWire, BuildError, Child, ChildSpec, CollectSpec, Constant, Decision, Each,
+    EachSpec, Field, Gate, Instant, Needs, Object, ObjectOf, Outcome, Part, Retry, Signal,
+    StepFailure, StepSpec, Undo, Value, Wire, Workflow, WorkflowBuilder, WorkflowRef, child,
+    constant, each, object, step, step_routed, step_tx, step_tx_with,
 };
 pub use client::{
-    CancelError, CancelInspection, CancelRun, Client, HistoryEntry, InspectError, InspectRun,
-    Inspection, LimitExceeded, Page, ResultError, RunFailure, RunHandle, RunSummary, StartError,
-    StartRun, StepInspection, StepStatus,
+    Applied, ApplyError, BulkCommand, BulkDone, BulkEntry, BulkError, BulkReport, CancelError,
+    CancelInspection, CancelRun, ChildrenInspection, Client, Command, CommandKind, CopyError,
+    CopyRun, HistoryEntry, InspectError, InspectRun, Inspection, LimitExceeded, NotWaiting, Page,
+    ParentInspection, QueueError, QueueSummary, RedactedPart, RedactionContext, ResolveError,
+    ResolveRun, ResolveUnknown, ResultError, RunFailure, RunHandle, RunSummary, SaidBy, SendSignal,
+    SetQueue, SignalError, SignalInspection, SourceInspection, StartCommand, StartError, StartMany,
+    StartManyError, StartRun, StepInspection, StepStatus, UndoInspection, UndoStatus,
+    UnwritableCommand,
 };
-pub use handler::{Handler, HandlerConflict, StepContext, StepError};
+pub use handler::{
+    Handler, HandlerConflict, Handlers, Routed, StepContext, StepError, TxCall, TxHandler,
+    TxStateCall, TxStateHandler,
+};
 pub use runtime::{LaunchError, Performed, Runtime, RuntimeBuilder, Stepper};
 pub use stores::{AnyStore, ConnectError, SharedStore, StoreSource};
+pub use transaction::{HostConnection, OwnedTx, Transactions, Tx, WrongStore};
+
+pub use squid_mesh_core::definition::{LogLevel, OnLost, RouteMark};
 
 /// The deterministic core: definitions, runs, operations and the traits of stores.
 pub use squid_mesh_core as core;
@@ -92,3 +119,24 @@ pub use squid_mesh_sqlite as sqlite;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct FrontPage;
+
+/// The examples of the authoring guide, compiled.
+#[cfg(doctest)]
+mod authoring_guide {
+    #[doc = include_str!("../../../docs/AUTHORING.md")]
+    struct Index;
+    #[doc = include_str!("../../../docs/authoring/branches.md")]
+    struct Branches;
+    #[doc = include_str!("../../../docs/authoring/gates.md")]
+    struct Gates;
+    #[doc = include_str!("../../../docs/authoring/undo.md")]
+    struct TakingBack;
+    #[doc = include_str!("../../../docs/authoring/children.md")]
+    struct Children;
+    #[doc = include_str!("../../../docs/authoring/transactions.md")]
+    struct Transactions;
+    #[doc = include_str!("../../../docs/authoring/commands.md")]
+    struct Commands;
+    #[doc = include_str!("../../../docs/authoring/drafts.md")]
+    struct DraftsAndVersions;
+}

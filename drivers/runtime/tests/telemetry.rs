@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use squid_mesh::{Retry, Runtime, StepContext, StepError, Workflow, step};
+use squid_mesh::{LogLevel, Retry, Runtime, StepContext, StepError, Workflow, step};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 const MARKER: &str = "MARKER-4711";
@@ -57,6 +57,7 @@ async fn a19_3_payloads_are_in_no_log_and_spans_name_run_workflow_step_attempt_a
 
     let (mut wf, text) = Workflow::builder::<String>("telling", 1);
     let echoed = wf.step("echo", text, step(echo));
+    wf.log_at(LogLevel::Warn, "note", "echoed once", echoed);
     let refused = wf.step("refuse", echoed, step(refuse).retry(Retry::immediate(2)));
     let telling = wf.finish(refused).unwrap();
     let misfit = serde_json::json!({
@@ -92,6 +93,12 @@ async fn a19_3_payloads_are_in_no_log_and_spans_name_run_workflow_step_attempt_a
         run.id()
     );
     assert!(text.contains(&span), "no {span} in the log");
+    let line = text.lines().find(|line| line.contains("echoed once"));
+    let line = line.expect("a log step writes its line");
+    for part in ["WARN", "step=note", "workflow=telling@1"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    assert!(line.contains(&format!("run={}", run.id())), "{line}");
     assert!(
         text.contains("operation{kind=\"settle\""),
         "operations have spans"

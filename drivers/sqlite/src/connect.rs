@@ -145,6 +145,18 @@ impl Opener {
         pool.connect_lazy_with(self.connect.clone().pragma("query_only", "ON"))
     }
 
+    /// The connection for transactions that handlers write in, opened when it is needed. References of the host's tables
+    /// are enforced on it, as on any connection that sqlx opens.
+    pub(crate) fn host(&self) -> SqlitePool {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .after_release(|connection, _| {
+                Box::pin(async move { Ok(!sqlx::Connection::is_in_transaction(connection)) })
+            });
+        pool.connect_lazy_with(self.connect.clone().foreign_keys(true))
+    }
+
     /// What an error while opening means, with the file's name.
     pub(crate) fn explain(&self, error: &sqlx::Error) -> StoreError {
         let path = self.connect.get_filename();

@@ -39,6 +39,11 @@ impl Definitions {
     /// Takes a row's definition, and remembers it.
     pub(crate) fn learn(&self, row: &SqliteRow) -> Result<Arc<Definition>, StoreError> {
         let row = rows::definition(row)?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(definition) = known.get(&row.key) {
+            return Ok(Arc::clone(definition));
+        }
+        drop(known);
         let read = Definition::from_body(&row.body);
         let definition = read.map_err(|problems| {
             corrupt(format!("the body of definition {}: {problems}", row.key))

@@ -100,6 +100,16 @@ fn meaning(code: i32, error: &sqlx::Error) -> StoreError {
     }
 }
 
+/// Whether a statement was refused as it stands: a savepoint that is not there, a transaction in a transaction.
+pub(crate) fn is_misplaced(error: &sqlx::Error) -> bool {
+    result_code(error).is_some_and(|code| code == code::ERROR)
+}
+
+/// Whether a row does not fit the constraints of its table.
+pub(crate) fn is_constraint(error: &sqlx::Error) -> bool {
+    result_code(error).is_some_and(|code| primary(code) == code::CONSTRAINT)
+}
+
 /// Whether somebody else held a lock for longer than was waited.
 pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
     result_code(error).is_some_and(|code| primary(code) == code::BUSY)

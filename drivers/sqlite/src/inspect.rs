@@ -2,14 +2,20 @@
 //!
 //! Invariant: each call sees one snapshot of the database.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use sqlx::Acquire as _;
 use sqlx::sqlite::SqliteRow;
 use squid_mesh_core::id::RunId;
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Seq;
-use squid_mesh_core::store::{Inspect, RunFilter, RunRecord, StoreError, StoredRow};
+use squid_mesh_core::store::{
+    Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, StoreError, StoredRow,
+};
+use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::transition::Transition;
 
@@ -35,14 +41,21 @@ impl Inspect for SqliteStore {
             .rows(&mut tx)
             .await
             .map_err(failed)?;
+        let tasks: Vec<TaskRow> = tasks.iter().map(rows::task).collect::<Result<_, _>>()?;
+        let queues: BTreeSet<&Name> = tasks.iter().map(|task| &task.queue).collect();
+        let paused = Script::of(sql::PAUSED)
+            .with(rows::names(queues))
+            .rows(&mut tx)
+            .await
+            .map_err(failed)?;
         tx.commit().await.map_err(failed)?;
         let Some(run) = run.first() else {
             return Ok(None);
         };
-        let tasks = tasks.iter().map(rows::task).collect::<Result<_, _>>()?;
         Ok(Some(RunRecord {
             now: self.now(),
             row: rows::run(run)?,
+            paused: paused.iter().map(rows::name).collect::<Result<_, _>>()?,
             tasks,
         }))
     }
@@ -53,12 +66,13 @@ impl Inspect for SqliteStore {
         from: Seq,
         limit: u32,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let script = Script::of(sql::JOURNAL)
-            .with(id.to_bytes().as_slice())
-            .with(from.0)
-            .with(limit);
-        let found = self.query(script).await?;
-        found.iter().map(|row| stored_row(id, row)).collect()
+        self.fetch_journal(&JournalPart {
+            run: id,
+            after: Seq(from.0.saturating_sub(1)),
+            upto: Seq(u32::MAX),
+            limit,
+        })
+        .await
     }
 
     async fn list(
@@ -79,6 +93,26 @@ impl Inspect for SqliteStore {
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         let found = self.query(Script::of(sql::ALL_DEFINITIONS)).await?;
         found.iter().map(rows::definition).collect()
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        let found = self.query(Script::of(sql::QUEUES)).await?;
+        found.iter().map(rows::queue_record).collect()
+    }
+}
+
+impl SqliteStore {
+    pub(crate) async fn fetch_journal(
+        &self,
+        part: &JournalPart,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let script = Script::of(sql::JOURNAL)
+            .with(part.run.to_bytes().as_slice())
+            .with(part.after.0)
+            .with(part.upto.0)
+            .with(part.limit);
+        let found = self.query(script).await?;
+        found.iter().map(|row| stored_row(part.run, row)).collect()
     }
 }
 
@@ -110,9 +144,13 @@ fn page(filter: &RunFilter, after: Option<(Timestamp, RunId)>, limit: u32) -> Sc
         .iter()
         .map(|(key, value)| Value::from(vec![key.as_str(), value.as_str()]));
     let labels = Value::Array(labels.collect()).to_string();
-    let script = match &filter.workflow {
-        Some(workflow) => Script::of(sql::LIST_OF_WORKFLOW).with(workflow.as_str()),
-        None => Script::of(sql::LIST),
+    let workflow = filter.workflow.as_ref().map(|name| name.as_str());
+    let bytes = |run: RunId| run.to_bytes().to_vec();
+    let script = match (filter.parent, filter.source, workflow) {
+        (Some(parent), _, _) => Script::of(sql::LIST_OF_PARENT).with(bytes(parent)),
+        (None, Some(source), _) => Script::of(sql::LIST_OF_SOURCE).with(bytes(source)),
+        (None, None, Some(workflow)) => Script::of(sql::LIST_OF_WORKFLOW).with(workflow),
+        (None, None, None) => Script::of(sql::LIST),
     };
     script
         .with(filter.from.unwrap_or(Timestamp::MIN).as_micros())
@@ -122,5 +160,7 @@ fn page(filter: &RunFilter, after: Option<(Timestamp, RunId)>, limit: u32) -> Sc
         .with(statuses.as_str())
         .with(statuses.as_str())
         .with(labels)
+        .with(workflow)
+        .with(filter.source.map(bytes))
         .with(limit)
 }

@@ -23,6 +23,15 @@
 //! [`Options::busy_timeout`], and is then told of a conflict, which is safe to try again. Hints stay within a process:
 //! what one process makes due, another finds when it polls.
 //!
+//! # Transactions that a host writes in
+//!
+//! A transaction that the store begins for a handler takes its turn with the store's own writer, and nothing else is
+//! written while it is open: no lease is renewed either. One transaction that stays open for longer than a third of a lease
+//! may cost other attempts of this process their leases. A host's own transaction on the same file holds the same lock,
+//! without a turn: begin it with `BEGIN IMMEDIATE`, end it soon, and wait for nothing of the engine in between.
+//!
+//! In memory, nobody else can read either while one is open.
+//!
 //! # The clock
 //!
 //! SQLite has no clock of its own, so operations read the host's wall clock while they hold the write lock. Another one
@@ -34,6 +43,7 @@ mod connect;
 mod definitions;
 mod error;
 mod hint;
+mod host;
 mod inspect;
 mod ledger;
 mod options;
@@ -46,5 +56,8 @@ mod store;
 mod write;
 mod writer;
 
+pub use host::HostTransaction;
 pub use options::{Clock, Durability, Options, WallClock};
+/// The driver underneath. A connection of the host that an operation is performed in is of this version of it.
+pub use sqlx;
 pub use store::SqliteStore;

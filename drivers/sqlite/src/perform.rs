@@ -26,6 +26,8 @@ pub(crate) enum Place {
     Second,
     /// The savepoint of the one before it is still there.
     Later,
+    /// At the end of a transaction that somebody else wrote in, and that is undone with it.
+    Last,
 }
 
 impl Place {
@@ -35,6 +37,7 @@ impl Place {
             Place::First => script.statement(sql::BEGIN),
             Place::Second => script.statement(sql::SAVEPOINT),
             Place::Later => script.statement(sql::RELEASE).statement(sql::SAVEPOINT),
+            Place::Last => &mut script,
         };
         script
     }
@@ -42,7 +45,7 @@ impl Place {
     /// Undoes the operation at this place.
     pub(crate) fn undo(self) -> &'static str {
         match self {
-            Place::First => sql::ROLLBACK,
+            Place::First | Place::Last => sql::ROLLBACK,
             Place::Second | Place::Later => sql::UNDO,
         }
     }
@@ -53,6 +56,7 @@ impl Place {
             Place::First if performed => Place::Second,
             Place::First => Place::First,
             Place::Second | Place::Later => Place::Later,
+            Place::Last => Place::Last,
         }
     }
 }

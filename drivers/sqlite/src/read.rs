@@ -56,6 +56,17 @@ fn ask(script: &mut Script, set: &ReadSet, unknown: &BTreeSet<DefinitionKey>) {
             .statement(sql::WORKER)
             .bind(worker.to_bytes().as_slice());
     }
+    if !set.queues.is_empty() {
+        script.statement(sql::PAUSED).bind(rows::names(&set.queues));
+    }
+    if let Some(queue) = &set.queue {
+        script.statement(sql::QUEUE).bind(queue.as_str());
+    }
+    if let Some(entry) = set.entry {
+        script
+            .statement(sql::ENTRY)
+            .bind(entry.to_bytes().as_slice());
+    }
     if !set.runs.is_empty() {
         script.statement(sql::RUNS).bind(rows::run_keys(&set.runs));
     }
@@ -81,6 +92,7 @@ fn ask(script: &mut Script, set: &ReadSet, unknown: &BTreeSet<DefinitionKey>) {
 /// One index range of a due scan.
 struct Range<'s> {
     queue: &'s QueueScan,
+    paused: bool,
     priority: i16,
     handler: Name,
 }
@@ -101,6 +113,15 @@ fn take<'s>(
     };
     if set.worker.is_some() {
         view.worker = next().first().map(rows::worker).transpose()?;
+    }
+    if !set.queues.is_empty() {
+        view.paused = next().iter().map(rows::name).collect::<Result<_, _>>()?;
+    }
+    if set.queue.is_some() {
+        view.queue = next().first().map(rows::queue).transpose()?;
+    }
+    if set.entry.is_some() {
+        view.entry = next().first().map(rows::entry).transpose()?;
     }
     if !set.runs.is_empty() {
         view.runs
@@ -132,6 +153,7 @@ fn take<'s>(
             let mut columns = Columns::of("tasks", &row);
             let range = Range {
                 queue,
+                paused: view.paused.contains(&queue.queue),
                 priority: columns.number()?,
                 handler: columns.name()?,
             };
@@ -202,7 +224,7 @@ async fn read_further(
         for range in ranges {
             ask_range(&mut script, scan, range, view.now);
         }
-        take_ranges(&script.run(connection).await?, view)?;
+        take_ranges(ranges, script.run(connection).await?, view)?;
     }
     Ok(())
 }
@@ -214,33 +236,50 @@ fn pinned(view: &View, run: &squid_mesh_core::id::RunId) -> Option<DefinitionKey
     }
 }
 
+/// Of a paused queue, only what somebody owns: nothing else of it may be taken, and nothing is waited for.
 fn ask_range(script: &mut Script, scan: &Scan, range: &Range<'_>, now: Timestamp) {
-    for sql in [sql::DUE, sql::NEXT_DUE] {
+    let (due, next) = if range.paused {
+        (sql::DUE_OWNED, None)
+    } else {
+        (sql::DUE, Some(sql::NEXT_DUE))
+    };
+    for sql in [Some(due), next].into_iter().flatten() {
         script
             .statement(sql)
             .bind(range.queue.queue.as_str())
             .bind(range.priority)
             .bind(range.handler.as_str());
         script.bind(now.as_micros()).bind(scan.format);
-        if sql == sql::DUE {
+        if sql == due {
             script.bind(range.queue.limit);
         }
     }
 }
 
-fn take_ranges(answers: &[Answer], view: &mut View) -> Result<(), StoreError> {
-    let (pairs, []) = answers.as_chunks() else {
-        return Err(corrupt("a range answered only once"));
+/// Takes the answers to [`ask_range`] for each range.
+fn take_ranges(
+    ranges: &[Range<'_>],
+    answers: Vec<Answer>,
+    view: &mut View,
+) -> Result<(), StoreError> {
+    let mut answers = answers.into_iter();
+    let mut next = || {
+        answers
+            .next()
+            .ok_or_else(|| corrupt("a range was not answered"))
     };
-    for [due, next] in pairs {
-        for row in &due.rows {
+    for range in ranges {
+        for row in &next()?.rows {
             match rows::task(row) {
                 Ok(task) => view.due.push(task),
                 // Nobody can act on it, and it must not stand in the way of what is due behind it.
                 Err(error) => tracing::error!(%error, "a due task is left out"),
             }
         }
-        if let Some(row) = next.rows.first() {
+        if range.paused {
+            continue;
+        }
+        if let Some(row) = next()?.rows.first() {
             let next = Columns::of("tasks", row).instant()?;
             view.next_due = Some(view.next_due.map_or(next, |least| least.min(next)));
         }

@@ -9,11 +9,13 @@ use serde_json::Value;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Row as _, Sqlite, ValueRef as _};
 use squid_mesh_core::definition::{DefinitionDigest, DefinitionKey, StepIndex};
-use squid_mesh_core::id::{Incarnation, Life, RunId, Shard};
+use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard};
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{DefinitionRow, RunRow, WorkerRow};
+use squid_mesh_core::operation::{
+    DefinitionRow, OperatorEntry, QueueAction, QueueRow, RunRow, WorkerRow,
+};
 use squid_mesh_core::run::{Seq, Status};
-use squid_mesh_core::store::StoreError;
+use squid_mesh_core::store::{QueueRecord, StoreError};
 use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
@@ -85,6 +87,11 @@ impl<'r> Columns<'r> {
             .map_err(|_| self.last_bad(&format_args!("{} bytes, not {N}", blob.len())))
     }
 
+    fn id_or_null(&mut self) -> Result<Option<[u8; 16]>, StoreError> {
+        let bytes = self.blob_or_null()?.map(TryInto::try_into);
+        bytes.transpose().map_err(|_| self.last_bad(&"no 16 bytes"))
+    }
+
     pub(crate) fn instant(&mut self) -> Result<Timestamp, StoreError> {
         self.number().map(Timestamp::from_micros)
     }
@@ -112,6 +119,30 @@ impl<'r> Columns<'r> {
 
     fn flag(&mut self) -> Result<bool, StoreError> {
         self.number::<i64>().map(|number| number != 0)
+    }
+
+    fn text_or_null(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.raw::<&str>()?.map(str::to_owned))
+    }
+
+    fn command(&mut self) -> Result<CommandId, StoreError> {
+        self.bytes().map(CommandId::from_bytes)
+    }
+
+    fn entry(&mut self) -> Result<OperatorEntry, StoreError> {
+        Ok(OperatorEntry {
+            id: self.command()?,
+            actor: self.text_or_null()?,
+            action: {
+                let text = self.text()?;
+                QueueAction::named(text)
+                    .ok_or_else(|| self.last_bad(&"no action of an operator has this name"))?
+            },
+            target: self.name()?,
+            comment: self.text_or_null()?,
+            changed: self.flag()?,
+            at: self.instant()?,
+        })
     }
 
     fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, StoreError> {
@@ -143,6 +174,8 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
         labels: columns.json()?,
         created: columns.instant()?,
         updated: columns.instant()?,
+        parent: columns.id_or_null()?.map(RunId::from_bytes),
+        source: columns.id_or_null()?.map(RunId::from_bytes),
     })
 }
 
@@ -169,15 +202,7 @@ pub(crate) fn task(row: &SqliteRow) -> Result<TaskRow, StoreError> {
             seq: columns.seq()?,
             claims: columns.number()?,
         },
-        owner: match columns.blob_or_null()? {
-            None => None,
-            Some(bytes) => {
-                let bytes = bytes
-                    .try_into()
-                    .map_err(|_| columns.last_bad(&"no 16 bytes"))?;
-                Some(Incarnation::from_bytes(bytes))
-            }
-        },
+        owner: columns.id_or_null()?.map(Incarnation::from_bytes),
         begun: columns.flag()?,
         expired: columns.flag()?,
         hand_offs: columns.number()?,
@@ -214,6 +239,33 @@ pub(crate) fn definition(row: &SqliteRow) -> Result<DefinitionRow, StoreError> {
         key: columns.definition_key()?,
         digest: columns.bytes().map(DefinitionDigest::from_bytes)?,
         body: columns.text()?.to_owned(),
+    })
+}
+
+/// The name in a row of nothing else.
+pub(crate) fn name(row: &SqliteRow) -> Result<Name, StoreError> {
+    Columns::of("queues", row).name()
+}
+
+pub(crate) fn queue(row: &SqliteRow) -> Result<QueueRow, StoreError> {
+    let mut columns = Columns::of("queues", row);
+    Ok(QueueRow {
+        name: columns.name()?,
+        paused: columns.flag()?,
+        by: columns.command()?,
+    })
+}
+
+pub(crate) fn entry(row: &SqliteRow) -> Result<OperatorEntry, StoreError> {
+    Columns::of("operator_log", row).entry()
+}
+
+pub(crate) fn queue_record(row: &SqliteRow) -> Result<QueueRecord, StoreError> {
+    let mut columns = Columns::of("queues", row);
+    Ok(QueueRecord {
+        name: columns.name()?,
+        paused: columns.flag()?,
+        last: columns.entry()?,
     })
 }
 
@@ -266,6 +318,11 @@ pub(crate) fn numbered_keys(keys: impl IntoIterator<Item = (RunId, u32)>) -> Str
     array(keys, |text, (run, number)| {
         write!(text, "[\"{:032x}\",{number}]", run.as_u128())
     })
+}
+
+/// The JSON array by which queues and workflows are asked for. Names need no escapes.
+pub(crate) fn names<'k>(names: impl IntoIterator<Item = &'k Name>) -> String {
+    array(names, |text, name| write!(text, "\"{name}\""))
 }
 
 /// The JSON array by which definitions are asked for.
@@ -341,5 +398,6 @@ mod tests {
             version: 2,
         };
         assert_eq!(definition_keys([&key]), "[[\"order\",2]]");
+        assert_eq!(names([&key.name]), "[\"order\"]");
     }
 }

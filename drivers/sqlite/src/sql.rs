@@ -8,7 +8,7 @@
 macro_rules! run_columns {
     () => {
         "run.run_id, run.life, run.workflow, run.version, run.seq, run.status, run.state, run.labels, \
-         run.created, run.updated"
+         run.created, run.updated, run.parent, run.source"
     };
 }
 
@@ -26,6 +26,12 @@ macro_rules! worker_columns {
     };
 }
 
+macro_rules! entry_columns {
+    () => {
+        "entry.id, entry.actor, entry.action, entry.target, entry.comment, entry.changed, entry.at"
+    };
+}
+
 /// Takes the write lock: whoever holds it is the only one who writes.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Undoes the transaction.
@@ -39,11 +45,32 @@ pub(crate) const UNDO: &str = "ROLLBACK TO operation";
 /// Makes everything durable.
 pub(crate) const COMMIT: &str = "COMMIT";
 
+/// Marks a transaction that is lent to a handler: gone with the transaction.
+pub(crate) const MARK: &str = "SAVEPOINT squid_mesh_host";
+/// Takes the mark off. Fails if there is none.
+pub(crate) const UNMARK: &str = "RELEASE squid_mesh_host";
+/// Fails within a transaction, which is how one is told from none whoever began it.
+pub(crate) const PROBE: &str = "BEGIN";
+
 /// One worker, by its primary key.
 pub(crate) const WORKER: &str = concat!(
     "SELECT ",
     worker_columns!(),
     " FROM squid_mesh_workers WHERE incarnation = ?"
+);
+
+/// Those of some queues that are paused, from a JSON array of names: the primary key, once for each.
+pub(crate) const PAUSED: &str = "SELECT queue.name FROM json_each(?) AS wanted CROSS JOIN squid_mesh_queues AS queue \
+     ON queue.name = wanted.value WHERE queue.paused";
+
+/// One queue, by its primary key.
+pub(crate) const QUEUE: &str = "SELECT name, paused, entry FROM squid_mesh_queues WHERE name = ?";
+
+/// One row of the operator log, by its primary key.
+pub(crate) const ENTRY: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM squid_mesh_operator_log AS entry WHERE entry.id = ?"
 );
 
 /// Runs by key, from a JSON array of ids in hexadecimal: the primary key, once for each.
@@ -74,6 +101,13 @@ pub(crate) const TASKS_OF: &str = concat!(
 pub(crate) const DEFINITIONS: &str = "SELECT definition.name, definition.version, definition.digest, definition.body \
      FROM json_each(?) AS wanted CROSS JOIN squid_mesh_definitions AS definition \
      ON definition.name = wanted.value ->> 0 AND definition.version = wanted.value ->> 1";
+
+/// Definitions of the highest version, from a JSON array of names: the end of a range of the primary key, and the primary
+/// key, once for each.
+pub(crate) const NEWEST: &str = "SELECT definition.name, definition.version, definition.digest, definition.body \
+     FROM json_each(?) AS wanted CROSS JOIN squid_mesh_definitions AS definition \
+     ON definition.name = wanted.value AND definition.version = ( \
+       SELECT max(version.version) FROM squid_mesh_definitions AS version WHERE version.name = wanted.value)";
 
 /// The pairs of priority and handler that a queue has: one seek in `squid_mesh_tasks_by_due` for each priority, and one
 /// for each pair.
@@ -108,6 +142,18 @@ pub(crate) const DUE: &str = concat!(
      ORDER BY task.due_at, task.run_id, task.lane LIMIT ? + 0"
 );
 
+/// What somebody owns of what is due of one queue, priority and handler, as far as it is among the first 512: with a long
+/// backlog behind a pause, looking at all of it would cost more each time than finding a lost lease early is worth.
+pub(crate) const DUE_OWNED: &str = concat!(
+    "SELECT ",
+    task_columns!(),
+    " FROM (SELECT * FROM squid_mesh_tasks AS head \
+     WHERE head.shard = 0 AND head.queue = ? AND head.priority = ? AND head.handler = ? \
+       AND head.due_at <= ? AND head.format <= ? \
+     ORDER BY head.due_at, head.run_id, head.lane LIMIT 512) AS task \
+     WHERE task.owner IS NOT NULL LIMIT ? + 0"
+);
+
 /// When the next of one queue, priority and handler falls due: the head of a range of `squid_mesh_tasks_by_due`.
 pub(crate) const NEXT_DUE: &str = "SELECT task.due_at FROM squid_mesh_tasks AS task \
      WHERE task.shard = 0 AND task.queue = ? AND task.priority = ? AND task.handler = ? \
@@ -120,8 +166,8 @@ pub(crate) const INSERT_DEFINITION: &str =
 
 /// Adds a run.
 pub(crate) const INSERT_RUN: &str = "INSERT INTO squid_mesh_runs \
-     (run_id, life, workflow, version, seq, status, state, labels, created, updated) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     (run_id, life, workflow, version, seq, status, state, labels, created, updated, parent, source) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Moves a run on, unless somebody else has: its primary key.
 pub(crate) const UPDATE_RUN: &str = "UPDATE squid_mesh_runs SET seq = ?, status = ?, state = ?, updated = ? \
@@ -161,6 +207,26 @@ pub(crate) const PUT_WORKER: &str = "INSERT INTO squid_mesh_workers \
        queues = excluded.queues, started = excluded.started, seen = excluded.seen, claim = excluded.claim, \
        claim_shard = excluded.claim_shard, claimed = excluded.claimed";
 
+/// Adds a queue.
+pub(crate) const INSERT_QUEUE: &str =
+    "INSERT INTO squid_mesh_queues (paused, entry, name) VALUES (?, ?, ?)";
+
+/// Changes a queue: its primary key.
+pub(crate) const UPDATE_QUEUE: &str =
+    "UPDATE squid_mesh_queues SET paused = ?, entry = ? WHERE name = ?";
+
+/// Appends to the operator log.
+pub(crate) const INSERT_ENTRY: &str = "INSERT INTO squid_mesh_operator_log \
+     (id, actor, action, target, comment, changed, at) VALUES (?, ?, ?, ?, ?, ?, ?)";
+
+/// Every queue that has a row, with the row of the operator log that made it what it is: its primary key, once for each.
+pub(crate) const QUEUES: &str = concat!(
+    "SELECT queue.name, queue.paused, ",
+    entry_columns!(),
+    " FROM squid_mesh_queues AS queue CROSS JOIN squid_mesh_operator_log AS entry ON entry.id = queue.entry \
+     ORDER BY queue.name"
+);
+
 /// Payloads, from a JSON array of pairs of id and seq: the primary key of the journal, once for each.
 pub(crate) const PAYLOADS: &str = "SELECT row.run_id, row.seq, row.payload \
      FROM json_each(?) AS wanted CROSS JOIN squid_mesh_journal AS row \
@@ -168,7 +234,8 @@ pub(crate) const PAYLOADS: &str = "SELECT row.run_id, row.seq, row.payload \
 
 /// A stretch of one journal: a range of its primary key.
 pub(crate) const JOURNAL: &str = "SELECT row.seq, row.at, row.transition, row.payload \
-     FROM squid_mesh_journal AS row WHERE row.shard = 0 AND row.run_id = ? AND row.seq >= ? ORDER BY row.seq LIMIT ?";
+     FROM squid_mesh_journal AS row WHERE row.shard = 0 AND row.run_id = ? AND row.seq > ? AND row.seq <= ? \
+     ORDER BY row.seq LIMIT ?";
 
 macro_rules! list {
     ($of:literal) => {
@@ -182,6 +249,7 @@ macro_rules! list {
               AND NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS ( \
                 SELECT 1 FROM json_each(run.labels) AS label \
                  WHERE label.key = wanted.value ->> 0 AND label.value = wanted.value ->> 1)) \
+              AND run.workflow = coalesce(?, run.workflow) AND run.source IS coalesce(?, run.source) \
               ORDER BY run.created DESC, run.run_id DESC LIMIT ?"
         )
     };
@@ -191,6 +259,10 @@ macro_rules! list {
 pub(crate) const LIST: &str = list!("");
 /// A page of the runs of one workflow: `squid_mesh_runs_by_workflow`, backwards.
 pub(crate) const LIST_OF_WORKFLOW: &str = list!("run.workflow = ? AND");
+/// A page of the runs that one run's steps started: `squid_mesh_runs_by_parent`, backwards.
+pub(crate) const LIST_OF_PARENT: &str = list!("run.shard = 0 AND run.parent = ? AND");
+/// A page of the copies of one run: `squid_mesh_runs_by_source`, backwards.
+pub(crate) const LIST_OF_SOURCE: &str = list!("run.shard = 0 AND run.source = ? AND");
 
 /// Every worker, oldest first.
 pub(crate) const WORKERS: &str = concat!(
@@ -248,21 +320,38 @@ mod tests {
                 WORKER,
                 "squid_mesh_workers USING PRIMARY KEY (incarnation=?)",
             ),
+            (PAUSED, "queue USING PRIMARY KEY (name=?)"),
+            (QUEUE, "squid_mesh_queues USING PRIMARY KEY (name=?)"),
+            (ENTRY, "entry USING PRIMARY KEY (id=?)"),
             (RUNS, BY_KEY),
             (TASKS, BY_LANE),
             (DEFINITIONS, "(name=? AND version=?)"),
+            (
+                NEWEST,
+                "definition USING PRIMARY KEY (name=? AND version=?)",
+            ),
+            (NEWEST, "version USING PRIMARY KEY (name=?)"),
             (DUE, BY_DUE),
             (NEXT_DUE, BY_DUE),
+            (UPDATE_QUEUE, "squid_mesh_queues USING PRIMARY KEY (name=?)"),
             (UPDATE_RUN, BY_KEY),
             (DELETE_TASK, BY_LANE),
             (MOVE_TASK, BY_LANE),
             (UPDATE_TASK, BY_LANE),
             (PAYLOADS, "(shard=? AND run_id=? AND seq=?)"),
-            (JOURNAL, "(shard=? AND run_id=? AND seq>?)"),
+            (JOURNAL, "(shard=? AND run_id=? AND seq>? AND seq<?)"),
             (LIST, "squid_mesh_runs_by_start (created>? AND created<?)"),
             (
                 LIST_OF_WORKFLOW,
                 "squid_mesh_runs_by_workflow (workflow=? AND created>? AND created<?)",
+            ),
+            (
+                LIST_OF_PARENT,
+                "squid_mesh_runs_by_parent (shard=? AND parent=? AND created>? AND created<?)",
+            ),
+            (
+                LIST_OF_SOURCE,
+                "squid_mesh_runs_by_source (shard=? AND source=? AND created>? AND created<?)",
             ),
         ];
         for (sql, index) in table {
@@ -284,6 +373,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_owned_of_a_paused_queue_is_found_by_the_same_range() {
+        let mut connection = migrated().await;
+        let plan = plan(&mut connection, DUE_OWNED).await;
+        assert!(
+            plan.iter()
+                .any(|line| line.contains("SEARCH head") && line.contains(BY_DUE)),
+            "{plan:#?}"
+        );
+        assert!(
+            !plan.iter().any(|line| line.contains("TEMP B-TREE")),
+            "{plan:#?}"
+        );
+    }
+
+    #[tokio::test]
     async fn pairs_are_found_by_seeks_alone() {
         let mut connection = migrated().await;
         let plan = plan(&mut connection, PAIRS).await;
@@ -302,6 +406,9 @@ mod tests {
         let mut connection = migrated().await;
         let rest = [
             TASKS_OF,
+            QUEUES,
+            INSERT_QUEUE,
+            INSERT_ENTRY,
             INSERT_DEFINITION,
             INSERT_RUN,
             INSERT_JOURNAL,

@@ -9,6 +9,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool, SqliteRow};
 use squid_mesh_core::definition::{Definition, DefinitionKey};
 use squid_mesh_core::id::Shards;
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Operation, Reply};
 use squid_mesh_core::payload::{Payload, PayloadDigest, PayloadRef};
 use squid_mesh_core::run::Seq;
@@ -27,15 +28,17 @@ use crate::perform::check_shard;
 use crate::rows::{self, Columns};
 use crate::script::Script;
 use crate::sql;
-use crate::writer::{Job, QUEUE, Shared, Writer};
+use crate::writer::{Job, QUEUE, Request, Shared, Turn, Writer};
 
 /// A store in an SQLite file, or in memory.
 #[derive(Debug)]
 pub struct SqliteStore {
-    jobs: mpsc::Sender<Job>,
+    requests: mpsc::Sender<Request>,
     writer: JoinHandle<()>,
     readers: SqlitePool,
-    shared: Arc<Shared>,
+    /// For transactions that handlers write in, one at a time.
+    pub(crate) host: SqlitePool,
+    pub(crate) shared: Arc<Shared>,
     opener: Opener,
     /// An in-memory database lives as long as it has a connection.
     anchor: Option<SqliteConnection>,
@@ -70,14 +73,16 @@ impl SqliteStore {
             hints,
             clock: Arc::clone(&options.clock),
         });
-        let (jobs, inbox) = mpsc::channel(QUEUE);
+        let (requests, inbox) = mpsc::channel(QUEUE);
         let writer = Writer::new(opener.clone(), connection, Arc::clone(&shared));
         let writer = tokio::spawn(writer.run(inbox));
         let readers = opener.readers(options.readers);
+        let host = opener.host();
         Ok(SqliteStore {
-            jobs,
+            requests,
             writer,
             readers,
+            host,
             shared,
             opener,
             anchor,
@@ -103,16 +108,28 @@ impl SqliteStore {
             .map_err(|error| store_error(&error))
     }
 
-    /// Performs what is queued already, and closes every connection. Dropping the store instead leaves operations whose
+    /// Performs what is queued already, waits for a transaction that a handler writes in, and closes every connection. Dropping the store instead leaves operations whose
     /// futures were dropped in doubt, and harms nothing else.
     pub async fn close(mut self) {
         let (closed, _) = mpsc::channel(1);
-        self.jobs = closed;
+        self.requests = closed;
         if let Err(error) = (&mut self.writer).await {
             tracing::error!(%error, "the writer ended early");
         }
+        self.host.close().await;
         self.readers.close().await;
         self.anchor = None;
+    }
+
+    async fn request(&self, request: Request) -> Result<(), StoreError> {
+        self.requests.send(request).await.map_err(|_| ended())
+    }
+
+    /// Waits for the writer to let somebody else write.
+    pub(crate) async fn turn(&self) -> Result<Turn, StoreError> {
+        let (turn, mine) = oneshot::channel();
+        self.request(Request::Turn(turn)).await?;
+        mine.await.map_err(|_| ended())
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -148,6 +165,22 @@ impl SqliteStore {
                 found.push(self.shared.definitions.learn(row)?);
             }
         }
+        found.sort_by(|a, b| a.key().cmp(b.key()));
+        Ok(found)
+    }
+
+    /// Always asks: which version is the highest, only the database knows.
+    async fn fetch_newest(
+        &self,
+        wanted: &BTreeSet<Name>,
+    ) -> Result<Vec<Arc<Definition>>, StoreError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let script = Script::of(sql::NEWEST).with(rows::names(wanted));
+        let rows = self.query(script).await?;
+        let learnt = rows.iter().map(|row| self.shared.definitions.learn(row));
+        let mut found = learnt.collect::<Result<Vec<_>, _>>()?;
         found.sort_by(|a, b| a.key().cmp(b.key()));
         Ok(found)
     }
@@ -190,6 +223,10 @@ impl SqliteStore {
     }
 }
 
+fn ended() -> StoreError {
+    StoreError::Unavailable("the writer has ended".to_owned())
+}
+
 impl Store for SqliteStore {
     fn shards(&self) -> Shards {
         Shards::ONE
@@ -197,21 +234,25 @@ impl Store for SqliteStore {
 
     async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
         check_shard(&operation)?;
-        let ended = || StoreError::Unavailable("the writer has ended".to_owned());
         let (answer, reply) = oneshot::channel();
-        self.jobs
-            .send(Job { operation, answer })
-            .await
-            .map_err(|_| ended())?;
+        self.request(Request::Perform(Job { operation, answer }))
+            .await?;
         reply.await.map_err(|_| ended())?
     }
 
     async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
         let payloads = self.fetch_payloads(&wanted.payloads).await?;
         let definitions = self.fetch_definitions(&wanted.definitions).await?;
+        let newest = self.fetch_newest(&wanted.newest).await?;
+        let journal = match &wanted.journal {
+            Some(part) => self.fetch_journal(part).await?,
+            None => Vec::new(),
+        };
         Ok(Fetched {
             payloads,
             definitions,
+            newest,
+            journal,
         })
     }
 

@@ -7,7 +7,8 @@
 
 use sqlx::sqlite::SqliteConnection;
 use squid_mesh_core::operation::{
-    DefinitionRow, JournalRow, RunRow, RunUpdate, TaskUpdate, WorkerRow, Writes,
+    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, TaskUpdate, WorkerRow,
+    Writes,
 };
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::{Fence, TaskKey, TaskRow};
@@ -47,6 +48,8 @@ enum Row<'w> {
     TaskUpdate(&'w TaskUpdate),
     Task(&'w TaskRow),
     Worker(&'w WorkerRow),
+    Queue(&'w QueueWrite),
+    Entry(&'w OperatorEntry),
 }
 
 /// In an order in which no row stands in the way of another: a lane is freed before it is taken.
@@ -65,6 +68,8 @@ fn rows_of(writes: &Writes) -> Vec<Row<'_>> {
     rows.extend(moved.into_iter().map(Row::TaskUpdate));
     rows.extend(writes.tasks_inserted.iter().map(Row::Task));
     rows.extend(writes.worker.iter().map(Row::Worker));
+    rows.extend(writes.queue.iter().map(Row::Queue));
+    rows.extend(writes.entry.iter().map(Row::Entry));
     rows
 }
 
@@ -102,6 +107,9 @@ impl Row<'_> {
             Row::TaskUpdate(_) => sql::UPDATE_TASK,
             Row::Task(_) => sql::INSERT_TASK,
             Row::Worker(_) => sql::PUT_WORKER,
+            Row::Queue(write) if write.is_new => sql::INSERT_QUEUE,
+            Row::Queue(_) => sql::UPDATE_QUEUE,
+            Row::Entry(_) => sql::INSERT_ENTRY,
         }
     }
 
@@ -126,6 +134,8 @@ impl Row<'_> {
                 put_task_key(script, &row.key);
             }
             Row::Worker(row) => put_worker(script, row)?,
+            Row::Queue(write) => put_queue(script, write),
+            Row::Entry(entry) => put_entry(script, entry),
         }
         Ok(())
     }
@@ -153,6 +163,9 @@ fn put_run(script: &mut Script, row: &RunRow) -> Result<(), StoreError> {
     script
         .bind(row.created.as_micros())
         .bind(row.updated.as_micros());
+    for run in [row.parent, row.source] {
+        script.bind(run.map(|run| run.to_bytes().to_vec()));
+    }
     Ok(())
 }
 
@@ -224,6 +237,25 @@ fn put_worker(script: &mut Script, row: &WorkerRow) -> Result<(), StoreError> {
         .bind(row.claim_shard.as_u16())
         .bind(rows::encode_claimed(&row.claimed));
     Ok(())
+}
+
+fn put_queue(script: &mut Script, write: &QueueWrite) {
+    script
+        .bind(i32::from(write.row.paused))
+        .bind(write.row.by.to_bytes().as_slice())
+        .bind(write.row.name.as_str());
+}
+
+fn put_entry(script: &mut Script, entry: &OperatorEntry) {
+    script
+        .bind(entry.id.to_bytes().as_slice())
+        .bind(entry.actor.as_deref())
+        .bind(entry.action.as_str())
+        .bind(entry.target.as_str());
+    script
+        .bind(entry.comment.as_deref())
+        .bind(i32::from(entry.changed))
+        .bind(entry.at.as_micros());
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {

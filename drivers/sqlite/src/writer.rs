@@ -4,9 +4,13 @@
 //! up while a transaction runs share the next one, and with it one flush to disk; each can be undone alone.
 //! Renewals go first, because a lease that is not renewed in time repeats an attempt.
 //!
+//! Whoever else wants to write gets a turn: between two transactions of the writer's, and for as long as it holds it. What
+//! queues up meanwhile, renewals too, comes before the next turn.
+//!
 //! Invariant: an operation has its reply only once its transaction is committed; it is answered `Unavailable` if that is
 //! unknown, and anything else only if it wrote nothing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnection;
@@ -42,6 +46,18 @@ impl Job {
     }
 }
 
+/// What is asked of the writer.
+pub(crate) enum Request {
+    /// Perform an operation.
+    Perform(Job),
+    /// Write nothing while somebody else does.
+    Turn(oneshot::Sender<Turn>),
+}
+
+/// The right to write, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
+
 /// What the writer shares with the rest of the store.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -68,11 +84,32 @@ impl Writer {
     }
 
     /// Performs what arrives until nobody can send any more, and closes the connection.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(GROUP);
-        while inbox.recv_many(&mut jobs, GROUP).await > 0 {
-            jobs.sort_by_key(|job| !matches!(job.operation, Operation::Lease(_)));
-            self.perform_together(std::mem::take(&mut jobs)).await;
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        let mut turns = VecDeque::new();
+        loop {
+            let mut requests = Vec::with_capacity(GROUP);
+            if turns.is_empty() {
+                if inbox.recv_many(&mut requests, GROUP).await == 0 {
+                    break;
+                }
+            } else {
+                let waiting = std::iter::from_fn(|| inbox.try_recv().ok());
+                requests.extend(waiting.take(GROUP));
+            }
+            let mut jobs = Vec::with_capacity(requests.len());
+            for request in requests {
+                match request {
+                    Request::Perform(job) => jobs.push(job),
+                    Request::Turn(turn) => turns.push_back(turn),
+                }
+            }
+            if !jobs.is_empty() {
+                jobs.sort_by_key(|job| !matches!(job.operation, Operation::Lease(_)));
+                self.perform_together(jobs).await;
+            }
+            if let Some(turn) = turns.pop_front() {
+                give(turn).await;
+            }
         }
         if let Some(connection) = self.connection {
             close(connection).await;
@@ -160,6 +197,15 @@ impl Writer {
             job.answer(Ok(performed.reply));
         }
         self.shared.hints.send(hints);
+    }
+}
+
+/// Gives somebody a turn, and waits until it is over. Whoever asked may have stopped waiting.
+async fn give(asked: oneshot::Sender<Turn>) {
+    let (held, over) = oneshot::channel();
+    if asked.send(Turn(held)).is_ok() {
+        // Nothing is ever sent: a turn is over when it is dropped.
+        let _ = over.await;
     }
 }
 

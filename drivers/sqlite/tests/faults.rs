@@ -10,10 +10,11 @@ use futures_util::future::join_all;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use squid_mesh_core::id::{RunId, Shard};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Claim, HandlerSet, Offer, Operation};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::{Seq, Status};
-use squid_mesh_core::store::{Fetch, Inspect as _, Store as _, StoreError};
+use squid_mesh_core::store::{Fetch, Inspect as _, JournalPart, Store as _, StoreError};
 use squid_mesh_core::transition::DecodeError;
 use squid_mesh_sqlite::{Options, SqliteStore};
 use squid_mesh_test_support::{SqliteFile, sqlite_url};
@@ -114,11 +115,43 @@ async fn a_journal_row_that_cannot_be_read_is_shown_as_such() {
         "UPDATE squid_mesh_journal SET transition = x'ff00'",
     )
     .await;
-    let id = RunId::from_u128(7);
-    let journal = store.journal(id, Seq::FIRST, 10).await.unwrap();
+    let run = RunId::from_u128(7);
+    let journal = store.journal(run, Seq::FIRST, 10).await.unwrap();
+    let (after, upto, limit) = (Seq(0), Seq::FIRST, 10);
+    let wanted = Fetch {
+        journal: Some(JournalPart {
+            run,
+            after,
+            upto,
+            limit,
+        }),
+        ..Fetch::default()
+    };
+    let part = store.fetch(wanted).await.unwrap().journal;
+    for rows in [journal, part] {
+        assert!(
+            matches!(rows[0].row, Err(DecodeError::Newer { format: 255, .. })),
+            "{rows:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_newest_definition_that_cannot_be_read_is_corrupt_and_not_replaced_by_an_older_one() {
+    let (_file, store, _, mut other) = setting(Options::default()).await;
+    vandalise(
+        &mut other,
+        "INSERT INTO squid_mesh_definitions SELECT name, 2, digest, 'no body' FROM squid_mesh_definitions",
+    )
+    .await;
+    let wanted = Fetch {
+        newest: [Name::new("chain").unwrap()].into(),
+        ..Fetch::default()
+    };
+    let corrupt = store.fetch(wanted).await;
     assert!(
-        matches!(journal[0].row, Err(DecodeError::Newer { format: 255, .. })),
-        "{journal:?}"
+        matches!(&corrupt, Err(StoreError::Corrupt { detail }) if detail.contains("chain@2")),
+        "{corrupt:?}"
     );
 }
 

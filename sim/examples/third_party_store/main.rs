@@ -14,7 +14,8 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, Store,
+    StoreError, StoredRow,
 };
 use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
@@ -87,6 +88,19 @@ impl Store for ListStore {
                 .definitions
                 .extend(stored.map(|(_, definition)| Arc::clone(definition)));
         }
+        for name in &wanted.newest {
+            let versions = rows
+                .definitions
+                .iter()
+                .filter(|(row, _)| row.key.name == *name);
+            let newest = versions.max_by_key(|(row, _)| row.key.version);
+            fetched
+                .newest
+                .extend(newest.map(|(_, definition)| Arc::clone(definition)));
+        }
+        if let Some(part) = &wanted.journal {
+            fetched.journal = rows.part(part);
+        }
         Ok(fetched)
     }
 
@@ -109,6 +123,12 @@ impl Inspect for ListStore {
         Ok(row.map(|row| RunRecord {
             now: now(),
             row,
+            paused: tasks
+                .iter()
+                .map(|task| &task.queue)
+                .filter(|queue| rows.is_paused(queue))
+                .cloned()
+                .collect(),
             tasks,
         }))
     }
@@ -119,19 +139,12 @@ impl Inspect for ListStore {
         from: Seq,
         limit: u32,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let rows = self.rows();
-        // Rows of one run are appended in order, so they are found in order.
-        let wanted = rows
-            .journal
-            .iter()
-            .filter(|row| row.run == id && row.seq >= from)
-            .take(limit as usize);
-        Ok(wanted
-            .map(|row| StoredRow {
-                seq: row.seq,
-                row: Ok(row.clone()),
-            })
-            .collect())
+        Ok(self.rows().part(&JournalPart {
+            run: id,
+            after: Seq(from.0.saturating_sub(1)),
+            upto: Seq(u32::MAX),
+            limit,
+        }))
     }
 
     async fn list(
@@ -154,6 +167,8 @@ impl Inspect for ListStore {
                     .all(|(key, value)| row.labels.get(key) == Some(value))
                 && filter.from.is_none_or(|from| row.created >= from)
                 && filter.until.is_none_or(|until| row.created < until)
+                && filter.parent.is_none_or(|run| row.parent == Some(run))
+                && filter.source.is_none_or(|run| row.source == Some(run))
         });
         runs.sort_by_key(|row| Reverse((row.created, row.id)));
         runs.truncate(limit as usize);
@@ -175,6 +190,23 @@ impl Inspect for ListStore {
             .collect();
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(rows)
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        let rows = self.rows();
+        let mut queues = Vec::new();
+        for row in &rows.queues {
+            let last = rows.entries.iter().find(|entry| entry.id == row.by);
+            queues.push(QueueRecord {
+                name: row.name.clone(),
+                paused: row.paused,
+                last: last
+                    .expect("a queue's row is written with its entry")
+                    .clone(),
+            });
+        }
+        queues.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(queues)
     }
 }
 

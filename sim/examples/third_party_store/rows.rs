@@ -8,10 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use squid_mesh_core::definition::{Definition, DefinitionKey};
 use squid_mesh_core::id::{RunId, Shard, Shards};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    DefinitionRow, Found, JournalRow, ReadSet, RunRow, Scan, View, WorkerRow, Writes,
+    DefinitionRow, Found, JournalRow, OperatorEntry, QueueRow, ReadSet, RunRow, Scan, View,
+    WorkerRow, Writes,
 };
-use squid_mesh_core::store::StoreError;
+use squid_mesh_core::store::{JournalPart, StoreError, StoredRow};
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
@@ -23,6 +25,8 @@ pub(crate) struct Rows {
     pub(crate) journal: Vec<JournalRow>,
     pub(crate) tasks: Vec<TaskRow>,
     pub(crate) workers: Vec<WorkerRow>,
+    pub(crate) queues: Vec<QueueRow>,
+    pub(crate) entries: Vec<OperatorEntry>,
 }
 
 impl Rows {
@@ -66,13 +70,30 @@ impl Rows {
         view.tasks
             .extend(all.map(|row| (row.key, Found::Row(row.clone()))));
         view.tasks_of.extend(&set.tasks_of);
+        let queue = |name| self.queues.iter().find(|row| Some(&row.name) == name);
+        view.queue = queue(set.queue.as_ref()).cloned();
+        let entry = |row: &&OperatorEntry| Some(row.id) == set.entry;
+        view.entry = self.entries.iter().find(entry).cloned();
+        view.paused = set
+            .queues
+            .iter()
+            .filter(|name| self.is_paused(name))
+            .cloned()
+            .collect();
         view.now = now();
         if let Some(scan) = &set.scan {
             self.scan(scan, set.shard, shards, view);
         }
     }
 
-    /// Due rows of each queue, priority and handler, by (due time, key), up to the limit; and when the next falls due.
+    pub(crate) fn is_paused(&self, name: &Name) -> bool {
+        self.queues
+            .iter()
+            .any(|row| row.name == *name && row.paused)
+    }
+
+    /// Due rows of each queue, priority and handler, by (due time, key), up to the limit; and when the next falls due. Of a
+    /// paused queue only what somebody owns, and nothing that is still to come.
     fn scan(&self, scan: &Scan, shard: Shard, shards: Shards, view: &mut View) {
         let mut rows: Vec<&TaskRow> = self.tasks.iter().collect();
         rows.retain(|row| row.key.run.shard(shards) == shard && row.format <= scan.format);
@@ -80,8 +101,12 @@ impl Rows {
         for queue in &scan.queues {
             let here =
                 |row: &&&TaskRow| row.queue == queue.queue && queue.handlers.contains(&row.handler);
+            let paused = view.paused.contains(&queue.queue);
             let mut taken = None;
             for row in rows.iter().filter(here) {
+                if paused && (row.owner.is_none() || row.due_at > view.now) {
+                    continue;
+                }
                 let range = (row.priority, &row.handler);
                 let count = taken
                     .filter(|(last, _)| *last == range)
@@ -97,6 +122,20 @@ impl Rows {
                 }
             }
         }
+    }
+
+    /// Rows of one run, which are appended in order, so they are found in order.
+    pub(crate) fn part(&self, part: &JournalPart) -> Vec<StoredRow> {
+        let rows = self
+            .journal
+            .iter()
+            .filter(|row| row.run == part.run && row.seq > part.after && row.seq <= part.upto);
+        rows.take(part.limit as usize)
+            .map(|row| StoredRow {
+                seq: row.seq,
+                row: Ok(row.clone()),
+            })
+            .collect()
     }
 
     /// Every guard and every key first; nothing is written unless all hold.
@@ -131,6 +170,12 @@ impl Rows {
         let seen = writes.worker.as_ref().map(|row| row.incarnation);
         self.workers.retain(|row| Some(row.incarnation) != seen);
         self.workers.extend(writes.worker);
+
+        let set = writes.queue.map(|write| write.row);
+        self.queues
+            .retain(|row| set.as_ref().is_none_or(|set| set.name != row.name));
+        self.queues.extend(set);
+        self.entries.extend(writes.entry);
         Ok(())
     }
 
@@ -171,6 +216,14 @@ impl Rows {
                 .tasks_deleted
                 .iter()
                 .all(|(key, was)| fence(*key) == Some(*was))
+            && writes.queue.iter().all(|write| {
+                let there = self.queues.iter().any(|row| row.name == write.row.name);
+                there != write.is_new
+            })
+            && writes
+                .entry
+                .iter()
+                .all(|new| self.entries.iter().all(|row| row.id != new.id))
     }
 }
 

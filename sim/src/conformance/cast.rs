@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squid_mesh_core::definition::DefinitionKey;
-use squid_mesh_core::event::Failure;
+use squid_mesh_core::event::{By, Failure};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
+use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Claim, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand, Register,
     Registration, Report, Settle, Start, Submit,
@@ -136,6 +137,10 @@ pub(crate) fn start(
         delay: None,
         deadline: None,
         trace: None,
+        trigger: Name::stored(DEFAULT_TRIGGER),
+        parent: None,
+        copy: None,
+        by: By::default(),
     }
 }
 
@@ -177,7 +182,9 @@ pub(crate) fn report(task: &TaskRow, ending: Ending) -> Report {
     let token = task.token().expect("only a held task is reported");
     let outcome = match task.item() {
         Item::Attempt => outcome(ending),
-        item @ (Item::Loss | Item::Wait | Item::Deadline) => Outcome::Engine(item),
+        item @ (Item::Loss | Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery) => {
+            Outcome::Engine(item)
+        }
     };
     Report {
         key: task.key,
@@ -192,6 +199,7 @@ fn outcome(ending: Ending) -> Outcome {
     match ending {
         Ending::Succeeded(well) => Outcome::Succeeded {
             output: json(&format!("{{\"well\":{well}}}")),
+            label: None,
         },
         Ending::Failed => Outcome::Failed {
             failure: failed("unlucky", true),

@@ -156,14 +156,19 @@ pub(super) fn claimed(reply: &Reply) -> &[TaskRow] {
         Reply::Registered(_)
         | Reply::Submitted { .. }
         | Reply::Leased(_)
-        | Reply::Settled { .. } => &[],
+        | Reply::Settled { .. }
+        | Reply::Queue(_) => &[],
     }
 }
 
 pub(super) fn groups(reply: &Reply) -> &[GroupReply] {
     match reply {
         Reply::Submitted { groups, .. } => groups,
-        Reply::Registered(_) | Reply::Claimed(_) | Reply::Leased(_) | Reply::Settled { .. } => &[],
+        Reply::Registered(_)
+        | Reply::Claimed(_)
+        | Reply::Leased(_)
+        | Reply::Settled { .. }
+        | Reply::Queue(_) => &[],
     }
 }
 

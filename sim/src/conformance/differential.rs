@@ -20,7 +20,7 @@ use squid_mesh_core::time::Timestamp;
 
 use super::Suite;
 use super::failure::{Failure, holds, perform, same, unanswered};
-use super::observe::{compare_all, compare_run};
+use super::observe::{compare_all, compare_queues, compare_run};
 use super::script::{Action, Script, scripts};
 use super::session::Session;
 use crate::store::{Conditions, Tables};
@@ -152,6 +152,11 @@ impl<S: Store + Inspect> Pair<'_, S> {
                 .await
                 .map_err(|failure| failure.after(operation))?;
         }
+        if matches!(operation, Operation::Queue(_)) {
+            compare_queues(self.store, &self.tables)
+                .await
+                .map_err(|failure| failure.after(operation))?;
+        }
         Ok((found, !landed.touched.runs.is_empty()))
     }
 
@@ -171,6 +176,7 @@ impl<S: Store + Inspect> Pair<'_, S> {
             (Operation::Lease(leases), Reply::Leased(replies)) => {
                 self.time_of_leases(leases, replies).await
             }
+            (_, Reply::Queue(reply)) => Ok(reply.as_ref().ok().map(|reply| reply.at)),
             (Operation::Register(register), _) => {
                 let Some(worker) = &register.worker else {
                     return Ok(None);

@@ -3,6 +3,7 @@
 //! Invariant: the time of the answer aside, both are told the same, and it is done once.
 
 use futures_util::future::join;
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::CommandId;
 use squid_mesh_core::operation::{Cancel, Claimed, Entry, Operation, Reply};
 use squid_mesh_core::store::{Inspect, Store};
@@ -47,9 +48,9 @@ pub(super) async fn check<S: Store + Inspect>(store: &S) -> Result<(), Failure> 
     let cancel = Cancel {
         run,
         command: CommandId::from_u128(2),
-        actor: None,
-        reason: None,
+        by: By::default(),
         force: false,
+        undo: false,
     };
     let cancel = submit(store.shards(), vec![Entry::Cancel(cancel)]);
     doubled(store, &cancel).await?;
@@ -92,6 +93,6 @@ fn timeless(reply: Reply) -> Reply {
             tasks,
             ..Claimed::default()
         }),
-        reply @ (Reply::Registered(_) | Reply::Leased(_)) => reply,
+        reply @ (Reply::Registered(_) | Reply::Leased(_) | Reply::Queue(_)) => reply,
     }
 }

@@ -6,23 +6,24 @@ use std::collections::BTreeSet;
 
 use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::operation::Entry;
+use squid_mesh_core::operation::{Entry, Operation, Register};
 use squid_mesh_core::payload::{Payload, PayloadDigest, PayloadRef};
 use squid_mesh_core::run::Seq;
-use squid_mesh_core::store::{Fetch, Fetched, Inspect, Store, StoreError};
+use squid_mesh_core::store::{Fetch, Fetched, Inspect, JournalPart, Store, StoreError, StoredRow};
 
 use super::cast::{Worker, json, report, start, submit, workflow};
 use super::concurrent::claimed;
 use super::failure::{Failure, holds, perform, same, same_rows, unanswered};
+use super::observe::EVERYTHING;
 use super::script::Ending;
-use super::workflows::{name, workflows};
+use super::workflows::{name, versions, workflows};
 
 /// A text that a store which reads JSON would write otherwise, beside one longer than a database page.
 const PECULIAR: &str =
     r#"{"z": 1, "a" :1.0, "z":"\u00e9 é", "big":123456789012345678901234567890}"#;
 const LONG: usize = 100_000;
 
-/// Payloads and definitions.
+/// Payloads, definitions, and parts of journals.
 pub(super) async fn check<S: Store + Inspect>(store: &S) -> Result<(), Failure> {
     let worker = Worker::able(1);
     perform(store, &worker.register()).await?;
@@ -48,6 +49,8 @@ pub(super) async fn check<S: Store + Inspect>(store: &S) -> Result<(), Failure> 
     ];
     let nowhere = [at(run, 99, &input), at(RunId::from_u128(7), 1, &input)];
     found(store, here, nowhere).await?;
+    newest(store).await?;
+    parts(store, [run, other, RunId::from_u128(7)]).await?;
     let wrong = PayloadRef {
         digest: PayloadDigest([0; 8]),
         ..at(run, 1, &input)
@@ -81,12 +84,77 @@ async fn found<S: Store>(
             .chain(nowhere)
             .collect(),
         definitions: keys.chain([unknown]).collect(),
+        ..Fetch::default()
     };
     let fetched = store.fetch(wanted).await.map_err(unanswered)?;
     same_rows("payloads", &here, &fetched.payloads)?;
     same_rows("definitions", &known, &fetched.definitions)?;
     let nothing = store.fetch(Fetch::default()).await.map_err(unanswered)?;
     same("nothing fetched", &Fetched::default(), &nothing)
+}
+
+/// The newest of several versions, before and after there are several.
+async fn newest<S: Store>(store: &S) -> Result<(), Failure> {
+    let [chain, fork] = ["chain", "fork"].map(workflow);
+    let wanted = Fetch {
+        newest: ["chain", "fork", "unknown"].map(name).into(),
+        ..Fetch::default()
+    };
+    let of = |fetched: Fetched| -> Vec<DefinitionKey> {
+        let newest = fetched.newest.iter();
+        newest.map(|definition| definition.key().clone()).collect()
+    };
+    let fetched = store.fetch(wanted.clone()).await.map_err(unanswered)?;
+    same_rows("the newest versions", &[chain, fork.clone()], &of(fetched))?;
+    for definition in versions() {
+        let definitions = vec![definition];
+        let register = Register {
+            worker: None,
+            definitions,
+        };
+        perform(store, &Operation::Register(register)).await?;
+    }
+    let tenth = versions()[0].key().clone();
+    let fetched = store.fetch(wanted).await.map_err(unanswered)?;
+    same_rows("the newest of many versions", &[tenth, fork], &of(fetched))
+}
+
+/// Parts of journals, as they are of the whole.
+async fn parts<S: Store + Inspect>(store: &S, runs: [RunId; 3]) -> Result<(), Failure> {
+    let table = [
+        (0, u32::MAX, 9),
+        (0, 1, 9),
+        (1, 2, 9),
+        (0, 2, 1),
+        (1, 1, 9),
+        (2, 9, 9),
+        (0, 9, 0),
+    ];
+    for run in runs {
+        let whole = store.journal(run, Seq::FIRST, EVERYTHING).await;
+        let whole = whole.map_err(unanswered)?;
+        for (after, upto, limit) in table {
+            let part = JournalPart {
+                run,
+                after: Seq(after),
+                upto: Seq(upto),
+                limit,
+            };
+            let wanted = Fetch {
+                journal: Some(part),
+                ..Fetch::default()
+            };
+            let fetched = store.fetch(wanted).await.map_err(unanswered)?;
+            let expected: Vec<StoredRow> = whole
+                .iter()
+                .filter(|row| (after + 1..=upto).contains(&row.seq.0))
+                .take(limit as usize)
+                .cloned()
+                .collect();
+            same_rows(&format!("{part:?}"), &expected, &fetched.journal)?;
+        }
+    }
+    Ok(())
 }
 
 fn at(run: RunId, seq: u32, payload: &Payload) -> PayloadRef {

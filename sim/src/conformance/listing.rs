@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::event::{By, CopyKind, Parent};
 use squid_mesh_core::id::{CommandId, RunId};
-use squid_mesh_core::operation::{Cancel, Entry, RunRow};
+use squid_mesh_core::operation::{Cancel, Copy, Entry, RunRow};
 use squid_mesh_core::run::{Seq, Status};
 use squid_mesh_core::store::{Inspect, RunFilter, Store};
 
@@ -95,21 +97,23 @@ pub(super) async fn filters<S: Store + Inspect>(store: &S) -> Result<(), Failure
     let listed = listed.map_err(unanswered)?;
     same("the number of runs listed", &3, &listed.len())?;
     let cancelled = listed[0].id;
-    let (command, actor, reason) = (CommandId::from_u128(9), None, None);
     let cancel = Cancel {
         run: cancelled,
-        command,
-        actor,
-        reason,
+        command: CommandId::from_u128(9),
+        by: By::default(),
         force: false,
+        undo: false,
     };
     perform(store, &submit(store.shards(), vec![Entry::Cancel(cancel)])).await?;
+    let (parent, source) = (&listed[2], &listed[0]);
+    relatives(store, parent, source).await?;
 
     let all = store
         .list(&everything, None, EVERYTHING)
         .await
         .map_err(unanswered)?;
-    for (which, filter, matches) in table(&all) {
+    let table = table(&all).into_iter();
+    for (which, filter, matches) in table.chain(kin(parent.id, source.id)) {
         let found = store
             .list(&filter, None, EVERYTHING)
             .await
@@ -118,6 +122,82 @@ pub(super) async fn filters<S: Store + Inspect>(store: &S) -> Result<(), Failure
         same_rows(&format!("the runs {which}"), &expected, &found)?;
     }
     ranges(store, cancelled).await
+}
+
+/// Starts one run as a child of another, and one as a copy of another, which has ended.
+async fn relatives<S: Store + Inspect>(
+    store: &S,
+    parent: &RunRow,
+    source: &RunRow,
+) -> Result<(), Failure> {
+    let mut child = start(4, &workflow("chain"), 0, None, json("1"));
+    child.parent = Some(Parent {
+        run: parent.id,
+        life: parent.life,
+        step: StepIndex(0),
+        child: 0,
+        depth: 0,
+        detached: true,
+    });
+    let mut copy = start(5, &source.definition, 0, None, json("1"));
+    copy.copy = Some(Copy {
+        source: source.id,
+        kind: CopyKind::Replay,
+        from: Vec::new(),
+        allow_irreversible: true,
+    });
+    for (start, expected) in [
+        (child, (Some(parent.id), None)),
+        (copy, (None, Some(source.id))),
+    ] {
+        let id = start.run;
+        let entry = Entry::Start(Box::new(start));
+        perform(store, &submit(store.shards(), vec![entry])).await?;
+        let record = store.run(id).await.map_err(unanswered)?;
+        let related = record.map(|record| (record.row.parent, record.row.source));
+        same("parent and source of a run", &Some(expected), &related)?;
+    }
+    Ok(())
+}
+
+/// Filters by other runs, and what they should let through.
+fn kin(parent: RunId, source: RunId) -> [(&'static str, RunFilter, Matches); 6] {
+    let of = |parent, source, workflow: Option<&str>| {
+        let mut filter = RunFilter::default();
+        (filter.parent, filter.source) = (parent, source);
+        filter.workflow = workflow.map(name);
+        filter
+    };
+    let (child, copy) = (Some(parent), Some(source));
+    let nothing = || -> Matches { Box::new(|_| false) };
+    [
+        (
+            "of a parent",
+            of(child, None, None),
+            Box::new(move |row| row.parent == child),
+        ),
+        (
+            "of a source",
+            of(None, copy, None),
+            Box::new(move |row| row.source == copy),
+        ),
+        ("of both", of(child, copy, None), nothing()),
+        (
+            "of a parent that has no children",
+            of(copy, None, None),
+            nothing(),
+        ),
+        (
+            "of a parent and another workflow",
+            of(child, None, Some("fork")),
+            nothing(),
+        ),
+        (
+            "of a source and another workflow",
+            of(None, copy, Some("fork")),
+            nothing(),
+        ),
+    ]
 }
 
 type Matches = Box<dyn Fn(&RunRow) -> bool>;

@@ -25,6 +25,7 @@ mod failure;
 mod fetches;
 mod listing;
 mod observe;
+mod pauses;
 mod races;
 #[cfg(test)]
 mod reach;
@@ -65,17 +66,23 @@ pub enum Check {
     Races,
     /// An operation performed twice at once is done once and answered twice alike.
     Doubled,
-    /// Payloads and definitions read back as they were written, and nothing else does.
+    /// Payloads, definitions and journals read back as they were written, and nothing else does.
     Fetches,
     /// Pages of a listing show each run exactly once while others start.
     Pages,
     /// Filters and journal ranges show what they say.
     Filters,
+    /// Of a paused queue nothing is claimed or handed off until it is resumed.
+    Pauses,
+    /// A lease that ends in a paused queue is recorded as a loss.
+    PausedLosses,
+    /// Operators who pause a queue at once, or repeat themselves, are told the truth.
+    Operators,
 }
 
 impl Check {
     /// Every check.
-    pub const ALL: [Check; 8] = [
+    pub const ALL: [Check; 11] = [
         Check::Scripts,
         Check::OneRunPerKey,
         Check::OneClaimPerTask,
@@ -84,6 +91,9 @@ impl Check {
         Check::Fetches,
         Check::Pages,
         Check::Filters,
+        Check::Pauses,
+        Check::PausedLosses,
+        Check::Operators,
     ];
 }
 
@@ -134,6 +144,9 @@ impl Suite {
             Check::Fetches => fetches::check(&self.store(create).await?).await,
             Check::Pages => listing::pages(&self.store(create).await?).await,
             Check::Filters => listing::filters(&self.store(create).await?).await,
+            Check::Pauses => pauses::holds_back(&self.store(create).await?).await,
+            Check::PausedLosses => pauses::losses(&self.store(create).await?).await,
+            Check::Operators => pauses::operators(&self.store(create).await?).await,
         };
         outcome.map_err(|failure| Failure {
             check: Some(check),

@@ -101,10 +101,17 @@ pub(super) async fn compare_all(store: &impl Inspect, tables: &Tables) -> Result
         &tables.definitions().cloned().collect::<Vec<_>>(),
         &found,
     )?;
+    compare_queues(store, tables).await?;
     let found = store.workers().await.map_err(unanswered)?;
     same_rows(
         "the workers",
         &tables.workers().into_iter().cloned().collect::<Vec<_>>(),
         &found,
     )
+}
+
+/// Compares every queue.
+pub(super) async fn compare_queues(store: &impl Inspect, tables: &Tables) -> Result<(), Failure> {
+    let found = store.queues().await.map_err(unanswered)?;
+    same_rows("the queues", &tables.queues().collect::<Vec<_>>(), &found)
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
 use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::event::By;
 use squid_mesh_core::event::Event;
 use squid_mesh_core::id::{CommandId, RunId, Shard};
 use squid_mesh_core::operation::{
@@ -206,9 +207,9 @@ impl<S: Store + Inspect> Race<'_, S> {
             let cancel = Cancel {
                 run,
                 command,
-                actor: None,
-                reason: None,
+                by: By::default(),
                 force,
+                undo: false,
             };
             take_turns().await;
             let reply = perform(

@@ -29,6 +29,11 @@ fn words(reply: &Reply) -> Vec<String> {
             .iter()
             .map(|_| "contradicted".to_owned())
             .collect(),
+        Reply::Queue(Ok(reply)) => vec![format!(
+            "paused {}, changed {}",
+            reply.paused, reply.changed
+        )],
+        Reply::Queue(Err(rejection)) => vec![rejection.code().to_owned()],
         Reply::Claimed(claimed) => claimed
             .tasks
             .iter()
@@ -84,6 +89,7 @@ fn group_words(group: &GroupReply) -> Vec<String> {
             .map(|entry| match entry {
                 EntryReply::Started(start) => format!("started, existing {}", start.existing),
                 EntryReply::Cancelled(cancel) => format!("cancel: {}", cancel.status),
+                EntryReply::Obeyed(obeyed) => format!("obeyed: {}", obeyed.status),
             })
             .collect(),
     }
@@ -135,6 +141,10 @@ fn generated_scripts_reach_every_kind_of_answer() {
         "held, stop true",
         "key_conflict",
         "other_outcome",
+        "paused false, changed false",
+        "paused false, changed true",
+        "paused true, changed false",
+        "paused true, changed true",
         "stale",
         "started, existing false",
         "started, existing true",

@@ -75,6 +75,13 @@ pub enum Action {
         /// How it ended.
         ending: Ending,
     },
+    /// An operator pauses or resumes a queue.
+    Queue {
+        /// Which.
+        queue: Pick,
+        /// Whether it is paused.
+        pauses: bool,
+    },
     /// The last operation is performed again, as after an unknown commit.
     Repeat,
 }
@@ -166,6 +173,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Repeat),
         1 => (side(), any::<bool>()).prop_map(|(worker, contradicts)| Action::Register { worker, contradicts }),
         1 => (side(), place()).prop_map(|(worker, place)| Action::Lapse { worker, place }),
+        1 => (pick(), prop::bool::weighted(0.4)).prop_map(|(queue, pauses)| Action::Queue { queue, pauses }),
     ]
 }
 

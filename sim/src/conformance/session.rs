@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use squid_mesh_core::definition::Definition;
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, RunId, Shard, Shards};
 use squid_mesh_core::limits;
 use squid_mesh_core::operation::{
     Cancel, Claim, Entry, EntryReply, Group, GroupReply, Held, HeldReply, Leases, Offer, Operation,
-    Register, Reply, Report, Start, StartDelay, Submit,
+    QueueAction, QueueCommand, Register, Reply, Report, Start, StartDelay, Submit,
 };
 use squid_mesh_core::task::TaskRow;
 
 use super::cast::{LEASE, Worker, json, report, start};
 use super::script::{Action, Ending, Pick, Side, Want, Wish};
-use super::workflows::{HOUR, contradiction, workflows};
+use super::workflows::{HOUR, QUEUES, contradiction, name, workflows};
 
 /// Clients and two workers.
 pub(super) struct Session {
@@ -111,6 +112,7 @@ impl Session {
                 picks,
             } => self.settle(*worker, *slots, picks),
             Action::Late { pick, ending } => self.late(*pick, *ending),
+            Action::Queue { queue, pauses } => self.queue(*queue, *pauses),
             Action::Repeat => self.last.clone(),
         }
     }
@@ -214,13 +216,15 @@ impl Session {
                 Some(Entry::Start(Box::new(start)))
             }
             Wish::Cancel { run, force } => run.of(&self.runs).map(|run| {
-                let (actor, reason) = (Some("somebody".to_owned()), None);
                 Entry::Cancel(Cancel {
                     run: *run,
                     command,
-                    actor,
-                    reason,
+                    by: By {
+                        actor: Some("somebody".to_owned()),
+                        ..By::default()
+                    },
                     force: *force,
+                    undo: false,
                 })
             }),
         }
@@ -282,6 +286,21 @@ impl Session {
         )
     }
 
+    fn queue(&mut self, queue: Pick, pauses: bool) -> Option<Operation> {
+        self.drawn += 1;
+        Some(Operation::Queue(QueueCommand {
+            queue: name(queue.of(&QUEUES)?),
+            action: if pauses {
+                QueueAction::Pause
+            } else {
+                QueueAction::Resume
+            },
+            command: CommandId::from_u128(self.drawn.into()),
+            actor: Some("somebody".to_owned()),
+            comment: None,
+        }))
+    }
+
     /// Takes in what an operation was answered.
     pub(super) fn learn(&mut self, operation: &Operation, reply: &Reply) {
         match (operation, reply) {
@@ -317,7 +336,7 @@ impl Session {
                     }
                 }
             }
-            (Operation::Register(_), _) => {}
+            (Operation::Register(_), _) | (Operation::Queue(_), Reply::Queue(_)) => {}
             (_, reply) => panic!("the reply is of another operation: {reply:?}"),
         }
         self.last = Some(operation.clone());

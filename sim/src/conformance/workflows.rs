@@ -33,6 +33,12 @@ pub fn contradiction() -> Arc<Definition> {
     valid(draft)
 }
 
+/// The first workflow again, under other versions: the newest is not the last as a text, nor the last to be registered.
+pub(super) fn versions() -> Vec<Arc<Definition>> {
+    let version = |version| Draft { version, ..chain() };
+    [10, 9].map(version).map(valid).into()
+}
+
 /// Three steps, each fed by the one before.
 fn chain() -> Draft {
     let step = |name: &str, input| DraftStep {
@@ -41,7 +47,7 @@ fn chain() -> Draft {
     };
     Draft {
         steps: vec![
-            step("first", DraftBinding::Whole(DraftSource::Input)),
+            step("first", DraftBinding::Whole(DraftSource::input())),
             step("second", output("first")),
             step("third", output("second")),
         ],
@@ -60,7 +66,7 @@ fn fork() -> Draft {
         priority: Some(-5),
         ..DraftStep::handler("right", RARE_HANDLER)
     };
-    let both = ["left", "right"].map(|step| DraftSource::Output(step.to_owned()));
+    let both = ["left", "right"].map(|step| DraftSource::output(step.to_owned()));
     let join = DraftStep {
         input: DraftBinding::Tuple(both.into()),
         ..DraftStep::handler("join", "join")
@@ -111,7 +117,7 @@ fn timed() -> Draft {
 }
 
 fn output(step: &str) -> DraftBinding {
-    DraftBinding::Whole(DraftSource::Output(step.to_owned()))
+    DraftBinding::Whole(DraftSource::output(step.to_owned()))
 }
 
 fn valid(draft: Draft) -> Arc<Definition> {

@@ -91,6 +91,56 @@ milestones! {
     Joined = "a join became ready",
     /// Several reports were settled at once.
     Batched = "several reports were settled at once",
+    /// A step was skipped.
+    Skipped = "a step was skipped",
+    /// A route took a label.
+    Routed = "a route took a label",
+    /// A gate was opened.
+    GateOpened = "a gate was opened",
+    /// A gate's deadline came first.
+    GateExpired = "a gate expired",
+    /// Somebody decided about a step.
+    Resolved = "somebody decided about a step",
+    /// A decision came when nothing waited for it.
+    NotWaiting = "a decision came when nothing waited for it",
+    /// A signal reached a step that waited for it.
+    SignalArrived = "a signal reached its step",
+    /// A signal came before its step was reached.
+    SignalKept = "a signal came early and was kept",
+    /// Whether an attempt had its effect was unknown.
+    HeldBack = "an attempt of unknown outcome was held back",
+    /// Its own late report said.
+    DoubtResolved = "a late report resolved a doubt",
+    /// A step was to be taken back.
+    Compensating = "a step was to be taken back",
+    /// A step was taken back.
+    Compensated = "a step was taken back",
+    /// A step could not be taken back.
+    UndoFailed = "a step could not be taken back",
+    /// A child was started.
+    ChildStarted = "a child was started",
+    /// A parent heard of a result.
+    ChildCompleted = "a parent heard of a result",
+    /// A parent heard of a failure.
+    ChildFailed = "a parent heard of a failed child",
+    /// A parent heard of a cancelled child.
+    ChildCancelled = "a parent heard of a cancelled child",
+    /// A run was copied.
+    Copied = "a run was copied",
+    /// A copy would have repeated what must not be.
+    UnsafeReplay = "an unsafe copy was refused",
+    /// A queue was paused.
+    QueuePaused = "a queue was paused",
+    /// A queue was resumed.
+    QueueResumed = "a queue was resumed",
+    /// Somebody tried to pause the engine's queue.
+    QueueReserved = "the engine's queue was not paused",
+    /// A claim left attempts of a paused queue that it had slots for.
+    ClaimHeldBack = "a pause held a claim back",
+    /// A settle made a step ready, and did not hand it off because its queue was paused.
+    HandOffHeldBack = "a pause held a hand-off back",
+    /// A lease ended in a paused queue, and its loss was claimed.
+    LossWhilePaused = "a loss was claimed of a paused queue",
 }
 
 impl Milestone {

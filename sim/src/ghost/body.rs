@@ -2,9 +2,9 @@
 //!
 //! Invariant: a body ends once, and only by itself, by being aborted, or with its process.
 
-use squid_mesh_core::payload::{Payload, PayloadDigest};
+use squid_mesh_core::payload::PayloadDigest;
 use squid_mesh_core::task::Item;
-use squid_mesh_core::worker::{AttemptFailure, AttemptId};
+use squid_mesh_core::worker::{AttemptFailure, AttemptId, Returned};
 
 use super::{GrantId, ProcessId};
 use crate::clock::SimTime;
@@ -43,7 +43,7 @@ pub struct Body {
 #[derive(Debug, Clone, PartialEq)]
 pub enum BodyEnd {
     /// It returned this.
-    Returned(Result<Payload, AttemptFailure>),
+    Returned(Result<Returned, AttemptFailure>),
     /// Its worker dropped it.
     Aborted,
     /// Its process died.
@@ -58,7 +58,7 @@ impl Body {
 
     /// Whether it returned an output with this digest.
     pub fn returned(&self, digest: PayloadDigest) -> bool {
-        matches!(&self.end, Some(BodyEnd::Returned(Ok(output))) if output.digest() == digest)
+        matches!(&self.end, Some(BodyEnd::Returned(Ok(returned))) if returned.output.digest() == digest)
     }
 
     /// The failure that it returned.

@@ -3,6 +3,7 @@
 //! Invariant: a task has at most one grant that has not ended.
 
 use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::event::Role;
 use squid_mesh_core::id::Incarnation;
 use squid_mesh_core::task::{Fence, Item, TaskKey};
 use squid_mesh_core::time::Timestamp;
@@ -23,6 +24,10 @@ pub struct Grant {
     pub step: StepIndex,
     /// What it was there to do.
     pub item: Item,
+    /// What its attempt is of.
+    pub role: Role,
+    /// Whether it was recorded that its body may begin.
+    pub marked: bool,
     /// The process that claimed.
     pub process: ProcessId,
     /// As whom it claimed.

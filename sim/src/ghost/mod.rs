@@ -8,18 +8,21 @@
 mod body;
 mod grant;
 mod process;
+mod queue;
 mod run;
 
 use std::collections::BTreeMap;
 
 use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::event::Role;
 use squid_mesh_core::id::{Incarnation, RunId};
 use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
 
 pub use body::{Body, BodyEnd, BodyId};
 pub use grant::{Grant, GrantEnd, GrantId};
 pub use process::{ClaimRecord, Process, ProcessId};
-pub use run::{GhostRun, GhostStep, Progress, Winding};
+pub use queue::GhostQueues;
+pub use run::{GhostChildren, GhostRun, GhostStep, GhostTries, GhostUndo, Progress, Way, Winding};
 
 /// What really happened so far.
 #[derive(Debug, Default)]
@@ -36,6 +39,10 @@ pub struct Ghost {
     pub processes: Vec<Process>,
     /// What each claim took: by incarnation and number.
     pub claims: BTreeMap<(Incarnation, u64), ClaimRecord>,
+    /// Queues that were paused and resumed.
+    pub queues: GhostQueues,
+    /// Operations that have landed.
+    pub landings: u64,
 }
 
 /// One task, over all the rows it ever had.
@@ -101,10 +108,14 @@ impl Ghost {
         self.bodies.iter().rposition(matches).map(BodyId)
     }
 
-    /// The claim under which a step of a run is being attempted, if there is one.
-    pub fn attempt_on(&self, run: RunId, step: StepIndex) -> Option<&Grant> {
+    /// The claim under which a step of a run, or its undo, is being attempted, if there is one.
+    pub fn attempt_on(&self, run: RunId, step: StepIndex, role: Role) -> Option<&Grant> {
         let mut held = self.held_of(run);
-        held.find(|grant| grant.step == step && matches!(grant.item, Item::Attempt | Item::Loss))
+        held.find(|grant| {
+            grant.step == step
+                && grant.role == role
+                && matches!(grant.item, Item::Attempt | Item::Loss)
+        })
     }
 
     /// Every current claim on a task of a run.
@@ -139,7 +150,22 @@ impl Ghost {
     /// Whether every run that can be read has ended.
     pub fn all_ended(&self) -> bool {
         self.runs
-            .values()
-            .all(|run| run.ended.is_some() || run.unreadable)
+            .iter()
+            .all(|(id, run)| run.ended.is_some() || run.unreadable || self.is_stuck(*id))
+    }
+
+    /// Whether a run waits for a child that cannot be read, or for one that does so itself: only a person can end it.
+    pub fn is_stuck(&self, id: RunId) -> bool {
+        let run = self.run(id);
+        let steps = run.definition.indexes().zip(&run.steps);
+        let mut waiting =
+            steps.filter(|(_, state)| !state.progress.is_settled() && state.children.active() > 0);
+        waiting.any(|(step, state)| {
+            (0..state.children.started)
+                .filter(|child| !state.children.ends.contains_key(child))
+                .map(|child| RunId::child(id, step, child))
+                .filter_map(|child| self.runs.get(&child).map(|run| (child, run)))
+                .any(|(child, run)| run.unreadable || self.is_stuck(child))
+        })
     }
 }

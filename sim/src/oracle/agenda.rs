@@ -2,7 +2,7 @@
 //!
 //! Invariant: a claim is new exactly when somebody came to hold a task under a fence that nobody held before.
 
-use squid_mesh_core::definition::StepKind;
+use squid_mesh_core::event::Role;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
 
@@ -31,8 +31,12 @@ impl Landing<'_> {
         let Some(grant) = self.ghost.holder(&row.key) else {
             return Ok(());
         };
+        // What the engine does by itself is no longer to be done once its run has moved on; who forces a run to its end
+        // takes its attempts from whoever holds them.
+        let forced = self.ghost.run(row.key.run).forced;
+        let moved_on = row.fence.seq > grant.fence.seq && (forced || !is_attempt(grant.item));
         ensure!(
-            Some(grant.process) == self.process(),
+            moved_on || Some(grant.process) == self.process(),
             OldClaimsWriteNothing,
             "task {} was taken from {}, who held it until {}",
             row.key,
@@ -51,7 +55,7 @@ impl Landing<'_> {
     fn held(&mut self, row: &TaskRow) -> Check {
         let same = |grant: &&Grant| Some(grant.owner) == row.owner && grant.fence == row.fence;
         match self.ghost.holder(&row.key).filter(same) {
-            Some(grant) if grant.until == row.due_at => Ok(()),
+            Some(grant) if grant.until == row.due_at && grant.marked == row.begun => Ok(()),
             Some(grant) => {
                 let by_holder = Some(grant.process) == self.process()
                     && matches!(self.operation, Operation::Lease(_));
@@ -68,6 +72,7 @@ impl Landing<'_> {
                     .expect("the task has a holder");
                 let grant = &mut self.ghost.grants[index];
                 (grant.until, grant.cap, grant.since) = (row.due_at, row.renew_until, decided);
+                grant.marked |= row.begun;
                 Ok(())
             }
             None => self.granted(row),
@@ -109,6 +114,8 @@ impl Landing<'_> {
             key: row.key,
             step: row.step,
             item: row.item(),
+            role: row.role(),
+            marked: row.begun,
             process,
             owner,
             fence: row.fence,
@@ -121,7 +128,11 @@ impl Landing<'_> {
             end: None,
         });
         if row.item() == Item::Attempt {
-            self.ghost.step_mut(row.key.run, row.step).claimed = Some(row.fence.seq);
+            let tries = self
+                .ghost
+                .step_mut(row.key.run, row.step)
+                .tries_mut(row.role());
+            tries.expect("what is claimed was scheduled").claimed = Some(row.fence.seq);
         }
         let task = self.ghost.tasks.entry(row.key).or_default();
         (task.grant, task.fence) = (Some(id), Some(row.fence));
@@ -134,15 +145,17 @@ impl Landing<'_> {
         let Some(before) = self.ghost.holder(&row.key).cloned() else {
             return Ok(());
         };
+        let forced = self.ghost.run(row.key.run).forced;
+        let moved_on = row.fence.seq > before.fence.seq && (forced || !is_attempt(before.item));
         ensure!(
-            clock >= before.until,
+            moved_on || clock >= before.until,
             LeasesDoNotOverlap,
             "task {} was claimed at {clock}, while {} holds it until {}",
             row.key,
             before.owner,
             before.until
         );
-        let attempted = matches!(before.item, Item::Attempt | Item::Loss);
+        let attempted = is_attempt(before.item) && !moved_on;
         ensure!(
             !attempted || row.item() == Item::Loss,
             AttemptsAreAccounted,
@@ -167,32 +180,44 @@ impl Landing<'_> {
         };
         let (id, clock) = (row.key.run, self.landed.at);
         let spec = run.definition.step(row.step);
-        ensure!(
-            run.cancel.is_none(),
-            CancelIsFinal,
-            "run {id} was cancelled, then step {} was claimed",
-            spec.name
-        );
-        ensure!(
-            run.is_open(),
-            ClaimIsAllowed,
-            "run {id} is ending, and step {} was claimed",
-            spec.name
-        );
+        self.is_not_paused(row)?;
         let state = &run.steps[row.step.at()];
-        let Progress::Scheduled(due) = state.progress else {
+        let due = match row.role() {
+            Role::Step => {
+                ensure!(
+                    run.cancel.is_none(),
+                    CancelIsFinal,
+                    "run {id} was cancelled, then step {} was claimed",
+                    spec.name
+                );
+                ensure!(
+                    run.is_open(),
+                    ClaimIsAllowed,
+                    "run {id} is ending, and step {} was claimed",
+                    spec.name
+                );
+                match state.progress {
+                    Progress::Scheduled(due) => Some(due),
+                    _ => None,
+                }
+            }
+            Role::Undo => state.undo.as_ref().and_then(|undo| undo.due),
+        };
+        let Some(due) = due else {
             return broken(
                 Promise::ClaimIsAllowed,
                 format!(
-                    "run {id} step {} is {:?}, and was claimed",
-                    spec.name, state.progress
+                    "run {id} step {} is {:?}, and was claimed ({:?})",
+                    spec.name,
+                    state.progress,
+                    row.role()
                 ),
             );
         };
         // What was due once and was given back stays due, even if the clock has been stepped back since.
-        let came_due = state.claimed == Some(row.fence.seq);
+        let claimed = state.tries(row.role()).and_then(|tries| tries.claimed);
         ensure!(
-            came_due || clock >= due,
+            claimed == Some(row.fence.seq) || clock >= due,
             NothingEarly,
             "run {id} step {} is due at {due}, and was claimed at {clock}",
             spec.name
@@ -204,24 +229,33 @@ impl Landing<'_> {
     fn attempt_is_allowed(&self, row: &TaskRow, run: &GhostRun, process: ProcessId) -> Check {
         let id = row.key.run;
         let (spec, state) = (run.definition.step(row.step), &run.steps[row.step.at()]);
+        let role = row.role();
+        let tries = state.tries(role).cloned().unwrap_or_default();
         ensure!(
-            row.attempt == state.executed + state.lost + 1,
+            row.attempt == tries.executed + tries.lost + 1,
             AttemptsAreAccounted,
             "run {id} step {}: attempt {} was claimed after {} reports and {} losses",
             spec.name,
             row.attempt,
-            state.executed,
-            state.lost
+            tries.executed,
+            tries.lost
         );
+        // Whoever decides about a doubt may have it tried again beyond what the policy allows.
+        let retry = run.retry(row.step, role);
+        let decided = !run.commands.is_empty();
         ensure!(
-            state.executed < spec.retry.max_attempts && state.lost <= spec.retry.max_lost,
+            decided || tries.executed < retry.max_attempts && tries.lost <= retry.max_lost,
             RetryPolicy,
             "run {id} step {} was claimed after {} attempts and {} losses",
             spec.name,
-            state.executed,
-            state.lost
+            tries.executed,
+            tries.lost
         );
-        let StepKind::Handler { handler } = &spec.kind else {
+        let handler = match (role, &spec.undo) {
+            (Role::Undo, Some(undo)) => Some(&undo.handler),
+            (Role::Step | Role::Undo, _) => spec.kind.handler(),
+        };
+        let Some(handler) = handler else {
             return broken(
                 Promise::ClaimIsAllowed,
                 format!("run {id} step {} has no handler", spec.name),
@@ -252,7 +286,7 @@ impl Landing<'_> {
             );
         };
         ensure!(
-            run.ended.is_none(),
+            run.ended.is_none() || row.kind == TaskKind::Delivery,
             TerminalIsFinal,
             "run {} has ended, and its {:?} was claimed",
             row.key.run,
@@ -261,6 +295,7 @@ impl Landing<'_> {
         let due = match row.kind {
             TaskKind::Wait => match run.steps[row.step.at()].progress {
                 Progress::Waiting(due) => Some(due),
+                Progress::Open(_, Some(due)) | Progress::Listening(_, Some(due)) => Some(due),
                 _ => {
                     return broken(
                         Promise::ClaimIsAllowed,
@@ -269,15 +304,36 @@ impl Landing<'_> {
                 }
             },
             TaskKind::Deadline => run.deadline,
-            TaskKind::Step | TaskKind::Stopping => None,
+            TaskKind::Evaluate => match run.steps[row.step.at()].progress {
+                Progress::Evaluating(due) => Some(due),
+                _ => None,
+            },
+            TaskKind::Step
+            | TaskKind::Stopping
+            | TaskKind::Undo
+            | TaskKind::Spawn
+            | TaskKind::Collect
+            | TaskKind::Recall
+            | TaskKind::Delivery => None,
         };
         let clock = self.landed.at;
+        // What was due once and was given back stays due, even if the clock has been stepped back since.
+        let claimed_before = self
+            .ghost
+            .grants
+            .iter()
+            .any(|grant| grant.key == row.key && grant.fence.seq == row.fence.seq);
+        let given_back = row.kind == TaskKind::Evaluate && claimed_before;
         ensure!(
-            due.is_none_or(|due| clock >= due),
+            given_back || due.is_none_or(|due| clock >= due),
             NothingEarly,
             "task {} is due at {due:?}, and was claimed at {clock}",
             row.key
         );
         Ok(())
     }
+}
+
+fn is_attempt(item: Item) -> bool {
+    matches!(item, Item::Attempt | Item::Loss)
 }

@@ -2,19 +2,18 @@
 //!
 //! Invariant: a recorded outcome is matched with the body that really ran under the claim that was really current.
 
-use squid_mesh_core::definition::{Binding, Source, StepIndex};
-use squid_mesh_core::event::{Failure, code};
+use squid_mesh_core::change::Chore;
+use squid_mesh_core::definition::{OnLost, StepIndex, StepKind, label};
+use squid_mesh_core::event::{Failure, Found, Role, code};
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::operation::{Operation, Outcome, Report};
+use squid_mesh_core::operation::{JournalRow, Operation, Outcome, Report};
 use squid_mesh_core::task::Item;
-use squid_mesh_core::time::Timestamp;
-use squid_mesh_core::worker::Execution;
 
-use super::Landing;
-use crate::clock::SimTime;
-use crate::fault::sometimes::{Milestone, Sometimes};
-use crate::ghost::{Body, BodyEnd, BodyId, Ghost, Grant, GrantEnd, GrantId, ProcessId, Progress};
-use crate::script::Script;
+use super::bound::routed;
+use super::change::Cause;
+use super::{Landing, bound};
+use crate::fault::sometimes::Milestone;
+use crate::ghost::{Body, BodyEnd, Grant, GrantEnd, ProcessId, Progress};
 use crate::violation::{Broken, Check, Promise, broken, ensure};
 
 impl Landing<'_> {
@@ -22,7 +21,7 @@ impl Landing<'_> {
     pub(super) fn reported(
         &mut self,
         id: RunId,
-        step: StepIndex,
+        (step, role): (StepIndex, Role),
         failure: Option<&Failure>,
     ) -> Check {
         let run = self.ghost.run(id);
@@ -33,13 +32,16 @@ impl Landing<'_> {
                 format!("run {id} step {name} is reported by nobody's worker"),
             );
         };
-        let Some(report) = self.report_on(id, step, failure.is_some()).cloned() else {
+        let Some(report) = self.report_on(id, step, role, failure.is_some()).cloned() else {
             return broken(
                 Promise::ResultIsReal,
                 format!("run {id} step {name}: nobody reported this"),
             );
         };
-        let Some(grant) = self.ghost.attempt_on(id, step) else {
+        if run.steps[step.at()].progress == Progress::Held && role == Role::Step {
+            return self.doubt_resolved(id, step, process, &report);
+        }
+        let Some(grant) = self.ghost.attempt_on(id, step, role) else {
             return broken(
                 Promise::OldClaimsWriteNothing,
                 format!("run {id} step {name} is reported, and nobody holds it"),
@@ -72,25 +74,56 @@ impl Landing<'_> {
         if failure.is_some_and(|failure| failure.code == code::TIMEOUT) {
             self.sometimes.reached(Milestone::TimedOut);
         }
-        let state = self.ghost.step_mut(id, step);
-        state.executed += 1;
-        state.reported = Some((report.token.fence, report.outcome.digest()));
+        self.count_report(id, step, role, &report);
         self.ghost.end_grant(&key, GrantEnd::Recorded);
+        Ok(())
+    }
+
+    fn count_report(&mut self, id: RunId, step: StepIndex, role: Role, report: &Report) {
+        let tries = self.ghost.step_mut(id, step).tries_mut(role);
+        let tries = tries.expect("a report is of a step or an undo that has begun");
+        tries.executed += 1;
+        tries.reported = Some((report.token.fence, report.outcome.digest()));
+    }
+
+    /// The report of an attempt whose outcome was unknown: of a body that really ran, and whose loss was recorded.
+    fn doubt_resolved(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        process: ProcessId,
+        report: &Report,
+    ) -> Check {
+        let body = self.ghost.body_of(process, &report.key, &report.token);
+        let Some(body) = body.map(|body| &self.ghost.bodies[body.0]) else {
+            return broken(
+                Promise::ResultIsReal,
+                format!(
+                    "run {id} step {}: what is unknown is reported by no body",
+                    step.0
+                ),
+            );
+        };
+        if let Some(wrong) = mismatch(body, &report.outcome) {
+            return broken(Promise::ResultIsReal, format!("run {id}: {wrong}"));
+        }
+        self.sometimes.reached(Milestone::DoubtResolved);
+        self.count_report(id, step, Role::Step, report);
         Ok(())
     }
 
     /// The report of this operation that a journal row records: the one for this step, ended in this way, that matches the
     /// body of the current claim if several do.
-    fn report_on(&self, id: RunId, step: StepIndex, failed: bool) -> Option<&Report> {
+    fn report_on(&self, id: RunId, step: StepIndex, role: Role, failed: bool) -> Option<&Report> {
         let Operation::Settle(settle) = self.operation else {
             return None;
         };
-        let holder = self.ghost.attempt_on(id, step);
+        let holder = self.ghost.attempt_on(id, step, role);
         let concerns = |report: &&Report| {
             let ended = match report.outcome {
                 Outcome::Succeeded { .. } => !failed,
                 Outcome::Failed { .. } => failed,
-                Outcome::Engine(_) => false,
+                _ => false,
             };
             report.key.run == id && report.step == step && ended
         };
@@ -101,10 +134,10 @@ impl Landing<'_> {
     }
 
     /// A loss was recorded.
-    pub(super) fn lost(&mut self, id: RunId, step: StepIndex) -> Check {
+    pub(super) fn lost(&mut self, id: RunId, step: StepIndex, role: Role, begun: bool) -> Check {
         let name = self.ghost.run(id).definition.step(step).name.clone();
         let by = self.process();
-        let Some(grant) = self.ghost.attempt_on(id, step) else {
+        let Some(grant) = self.ghost.attempt_on(id, step, role) else {
             return broken(
                 Promise::OldClaimsWriteNothing,
                 format!("run {id} step {name} is lost, and nobody holds it"),
@@ -116,31 +149,144 @@ impl Landing<'_> {
             "run {id} step {name}: its loss is recorded by who did not claim it for that"
         );
         let key = grant.key;
+        self.begun_is_recorded(id, step, role, begun)?;
         self.ghost.end_grant(&key, GrantEnd::Recorded);
-        self.ghost.step_mut(id, step).lost += 1;
+        let tries = self.ghost.step_mut(id, step).tries_mut(role);
+        tries.expect("only what was begun can be lost").lost += 1;
         self.sometimes.reached(Milestone::Lost);
         Ok(())
     }
 
-    /// A wait ended.
-    pub(super) fn wait_ended(&mut self, id: RunId, step: StepIndex) -> Check {
+    /// Of a step that must not be repeated blindly it is known whether the body may have begun.
+    fn begun_is_recorded(&self, id: RunId, step: StepIndex, role: Role, begun: bool) -> Check {
+        let spec = self.ghost.run(id).definition.step(step);
+        let last = self.ghost.bodies.iter().rev().find(|body| {
+            let grant = &self.ghost.grants[body.grant.0];
+            grant.key.run == id && grant.step == step && grant.role == role
+        });
+        let Some(body) = last.filter(|_| spec.on_lost == OnLost::Hold && role == Role::Step) else {
+            return Ok(());
+        };
+        let grant = &self.ghost.grants[body.grant.0];
+        let lapsed = grant.end.is_none() || grant.end == Some(GrantEnd::Lapsed);
+        let unreported =
+            lapsed && self.ghost.run(id).steps[step.at()].tries.claimed == Some(grant.fence.seq);
+        ensure!(
+            begun || !unreported,
+            AttemptsAreAccounted,
+            "run {id} step {} is recorded as lost before it began, and its body had begun",
+            spec.name
+        );
+        Ok(())
+    }
+
+    /// A wait ended, or a gate closed.
+    pub(super) fn time_came<'e>(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        row: &JournalRow,
+    ) -> Result<Cause<'e>, Box<Broken>> {
         let clock = self.landed.at;
         let run = self.ghost.run(id);
         let name = &run.definition.step(step).name;
-        let Progress::Waiting(due) = run.steps[step.at()].progress else {
-            return broken(
-                Promise::SettlesOnce,
-                format!("run {id} wait {name} ends, and was not waiting"),
-            );
+        let (due, gate) = match run.steps[step.at()].progress {
+            Progress::Waiting(due) => (Some(due), false),
+            Progress::Open(_, closes) | Progress::Listening(_, closes) => (closes, true),
+            _ => (None, false),
         };
-        ensure!(
-            clock >= due,
-            NothingEarly,
-            "run {id} wait {name} ends at {clock}, and is due at {due}"
-        );
+        if due.is_none_or(|due| clock < due) {
+            broken(
+                Promise::NothingEarly,
+                format!("run {id} step {name} ends at {clock}, and is due at {due:?}"),
+            )?;
+        }
+        let wired = run.definition.indexes().any(|other| {
+            let expired = run.definition.step(step).way(label::EXPIRED);
+            run.definition.step(other).guards.iter().any(|guard| {
+                guard.step == step
+                    && expired.is_some_and(|expired| {
+                        guard.way == squid_mesh_core::definition::Way::Label(expired)
+                    })
+            })
+        });
         self.engine_item_by_holder(id, Item::Wait, Some(step))?;
-        self.sometimes.reached(Milestone::WaitEnded);
-        Ok(())
+        let milestone = if gate {
+            Milestone::GateExpired
+        } else {
+            Milestone::WaitEnded
+        };
+        self.sometimes.reached(milestone);
+        Ok(match (gate, wired) {
+            (false, _) => Cause::Success(step, None),
+            (true, true) => Cause::Success(step, row.payload.clone()),
+            (true, false) => Cause::Fails(step, code::EXPIRED.to_owned()),
+        })
+    }
+
+    /// The engine has looked at a step of its own: what it found is what is there to be found.
+    pub(super) fn evaluated<'e>(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        found: &Found,
+        row: &JournalRow,
+    ) -> Result<Cause<'e>, Box<Broken>> {
+        let run = self.ghost.run(id);
+        let spec = run.definition.step(step).clone();
+        let chore = match run.steps[step.at()].progress {
+            Progress::Evaluating(_) => Chore::Evaluate,
+            Progress::Spawning => Chore::Spawn,
+            _ => Chore::Collect,
+        };
+        let input = bound(self.ghost, id, &spec.input);
+        let expected = match (&spec.kind, found) {
+            (_, Found::Failure { failure, .. }) => {
+                self.chore_by_holder(id, step, chore)?;
+                return Ok(Cause::Fails(step, failure.code.clone()));
+            }
+            (StepKind::Log { .. }, Found::Logged) => true,
+            (kind, Found::Reached) => kind.is_gate(),
+            (
+                StepKind::Route {
+                    conditions,
+                    fallback,
+                },
+                Found::Label(label),
+            ) => {
+                self.sometimes.reached(Milestone::Routed);
+                let taken = routed(conditions, fallback.as_ref(), &input);
+                taken.and_then(|taken| spec.way(taken.as_str())) == Some(*label)
+            }
+            (StepKind::Until, Found::Instant { until, .. }) => {
+                let millis = serde_json::from_slice::<i64>(input.bytes()).unwrap_or(i64::MIN);
+                until.as_micros() == millis.saturating_mul(1_000)
+            }
+            (StepKind::Each { .. }, Found::Children { .. }) => true,
+            _ => false,
+        };
+        if !expected {
+            broken(
+                Promise::ResultIsReal,
+                format!(
+                    "run {id} step {}: {found:?} was found in {input:?}",
+                    spec.name
+                ),
+            )?;
+        }
+        self.chore_by_holder(id, step, chore)?;
+        Ok(match found {
+            Found::Instant { until, .. } => Cause::Until(step, *until),
+            Found::Logged | Found::Label(_) => Cause::Success(step, row.payload.clone()),
+            Found::Reached | Found::Children { .. } | Found::Failure { .. } => {
+                Cause::Children(step)
+            }
+        })
+    }
+
+    /// A chore is settled by who holds it.
+    pub(super) fn chore_by_holder(&mut self, id: RunId, step: StepIndex, chore: Chore) -> Check {
+        self.engine_item_by_holder(id, Item::Chore(chore), Some(step))
     }
 
     /// The run's deadline came.
@@ -177,184 +323,27 @@ impl Landing<'_> {
 /// Why a reported outcome is not what its body did.
 fn mismatch(body: &Body, outcome: &Outcome) -> Option<String> {
     let real = match outcome {
-        Outcome::Succeeded { output } => body.returned(output.digest()),
+        Outcome::Succeeded { output, .. } => body.returned(output.digest()),
         Outcome::Failed { failure, .. } if failure.code == code::TIMEOUT => {
             body.end == Some(BodyEnd::Aborted)
         }
-        Outcome::Failed { failure, .. } if failure.code == code::PAYLOAD_TOO_LARGE => {
+        Outcome::Failed { failure, .. }
+            if matches!(
+                failure.code.as_str(),
+                code::PAYLOAD_TOO_LARGE | code::UNKNOWN_LABEL
+            ) =>
+        {
             matches!(body.end, Some(BodyEnd::Returned(Ok(_))))
         }
         Outcome::Failed { failure, .. } => body
             .failure()
             .is_some_and(|returned| returned.failure == *failure),
-        Outcome::Engine(_) => false,
+        _ => false,
     };
     let said = match outcome {
         Outcome::Succeeded { .. } => "a success".to_owned(),
         Outcome::Failed { failure, .. } => format!("the failure {}", failure.code),
-        Outcome::Engine(item) => format!("the item {item:?}"),
+        other => format!("{other:?}"),
     };
     (!real).then(|| format!("{said} was reported, the body ended as {:?}", body.end))
-}
-
-/// A body that is about to begin.
-pub struct Beginning<'a> {
-    /// What really happened before.
-    pub ghost: &'a mut Ghost,
-    /// In which process.
-    pub process: ProcessId,
-    /// What its worker wants executed.
-    pub execution: &'a Execution,
-    /// What it will do.
-    pub script: Script,
-    /// True time.
-    pub now: SimTime,
-    /// What the database's clock shows.
-    pub clock: Timestamp,
-    /// When that was last stepped.
-    pub stepped: SimTime,
-}
-
-/// Checks that the body may begin, and remembers it.
-///
-/// # Errors
-/// The first promise that its beginning breaks.
-pub fn begin(beginning: Beginning<'_>, sometimes: &mut Sometimes) -> Result<BodyId, Box<Broken>> {
-    let Beginning {
-        ghost,
-        process,
-        execution,
-        script,
-        now,
-        ..
-    } = beginning;
-    let (run, step) = (execution.run(), execution.index());
-    let what = format_args!("run {run} step {}", execution.step).to_string();
-    let Some(id) = ghost.grant_of(&execution.attempt.key, &execution.attempt.token) else {
-        broken(
-            Promise::ClaimIsAllowed,
-            format!("{what} is executed, and was never claimed"),
-        )?;
-        unreachable!("a broken promise has returned");
-    };
-    may_begin(ghost, process, id, execution, &what)?;
-    let GrantId(index) = id;
-    let grant = &ghost.grants[index];
-    let process_state = ghost.process(process);
-    let quiet = beginning.stepped <= grant.granted
-        && !process_state.drifts
-        && process_state.thawed <= grant.since;
-    if quiet && grant.end.is_none() && beginning.clock > grant.until {
-        broken(
-            Promise::ToldBeforeLeaseEnds,
-            format!(
-                "{what} begins at {}, after its lease ended at {}",
-                beginning.clock, grant.until
-            ),
-        )?;
-    }
-    input_is_bound(ghost, run, step, execution)?;
-    let body = BodyId(ghost.bodies.len());
-    ghost.bodies.push(Body {
-        process,
-        attempt: execution.attempt,
-        grant: id,
-        item: Item::Attempt,
-        script,
-        began: now,
-        told: None,
-        end: None,
-        ended: now,
-        answered: false,
-    });
-    ghost.grants[index].body = Some(body);
-    if let Some(state) = ghost
-        .runs
-        .get_mut(&run)
-        .and_then(|run| run.steps.get_mut(step.at()))
-    {
-        state.begun += 1;
-        if execution.task.hand_offs > 0 {
-            sometimes.reached(Milestone::HandedOff);
-        }
-    }
-    Ok(body)
-}
-
-fn may_begin(
-    ghost: &Ghost,
-    process: ProcessId,
-    id: GrantId,
-    execution: &Execution,
-    what: &str,
-) -> Check {
-    let grant = &ghost.grants[id.0];
-    ensure!(
-        grant.process == process,
-        OldClaimsWriteNothing,
-        "{what} is executed by another process than the one that claimed it, under the same incarnation"
-    );
-    ensure!(
-        grant.body.is_none(),
-        AttemptsAreAccounted,
-        "{what} begins twice under one claim"
-    );
-    ensure!(
-        grant.item == Item::Attempt && grant.step == execution.index(),
-        ClaimIsAllowed,
-        "{what} is executed under a claim for {:?} of step {}",
-        grant.item,
-        grant.step.0
-    );
-    ensure!(
-        !ghost.process(process).stopped,
-        DrainIsClean,
-        "{what} begins in a worker that has stopped"
-    );
-    Ok(())
-}
-
-/// Puts the expected input together from what was really recorded.
-fn input_is_bound(ghost: &Ghost, run: RunId, step: StepIndex, execution: &Execution) -> Check {
-    let Some(state) = ghost.runs.get(&run) else {
-        return Ok(());
-    };
-    let part = |source: &Source| -> Vec<u8> {
-        match source {
-            Source::Input => state.start.input.bytes().to_vec(),
-            Source::Output(step) => state.steps[step.at()]
-                .output
-                .as_ref()
-                .map_or_else(|| b"null".to_vec(), |output| output.bytes().to_vec()),
-            Source::Constant(value) => value.to_string().into_bytes(),
-            _ => Vec::new(),
-        }
-    };
-    let expected = match &state.definition.step(step).input {
-        Binding::Nothing => b"null".to_vec(),
-        Binding::Whole(source) => part(source),
-        Binding::Tuple(sources) => {
-            let parts: Vec<Vec<u8>> = sources.iter().map(part).collect();
-            [b"[".as_slice(), &parts.join(&b','), b"]"].concat()
-        }
-        Binding::Object(fields) => {
-            let field = |(name, source): (&String, &Source)| {
-                [format!("\"{name}\":").as_bytes(), &part(source)].concat()
-            };
-            let parts: Vec<Vec<u8>> = fields.iter().map(field).collect();
-            [b"{".as_slice(), &parts.join(&b','), b"}"].concat()
-        }
-        _ => return Ok(()),
-    };
-    let given = execution.input.bytes();
-    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).ok();
-    ensure!(
-        given == expected || value(given) == value(&expected),
-        InputIsBound,
-        "run {run} step {} got {}, and should have got {}",
-        step.0,
-        String::from_utf8_lossy(given),
-        String::from_utf8_lossy(&expected)
-    );
-    Ok(())
 }

@@ -4,64 +4,133 @@
 
 use std::time::Duration;
 
-use squid_mesh_core::change::{Change, Heading, StepEnd};
+use squid_mesh_core::change::{Change, Chore};
 use squid_mesh_core::definition::{StepIndex, StepKind};
-use squid_mesh_core::event::Failure;
+use squid_mesh_core::event::{Failure, Role};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::limits;
-use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::payload::Payload;
 use squid_mesh_core::time::Timestamp;
 
 use super::Landing;
 use crate::fault::sometimes::Milestone;
-use crate::ghost::{Progress, Winding};
+use crate::ghost::{Progress, Way};
 use crate::violation::{Check, Promise, broken, ensure};
 
 /// What a step's next due time is counted from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Cause<'e> {
     /// The run's start.
     Start,
     /// A failed attempt of this step.
-    Failure(StepIndex, &'e Failure),
-    /// A lost attempt of this step.
-    Loss(StepIndex),
-    /// The end of this step.
-    Success(StepIndex),
-    /// Something that concerns no step.
+    Failure(StepIndex, Role, &'e Failure),
+    /// A lost attempt of this step; whether its body may have begun.
+    Loss(StepIndex, Role, bool),
+    /// A conflict of this step's transaction.
+    Conflict(StepIndex),
+    /// This step ends with this output.
+    Success(StepIndex, Option<Payload>),
+    /// The undo of this step succeeded.
+    Undone(StepIndex),
+    /// This step fails for good with this code.
+    Fails(StepIndex, String),
+    /// The engine has looked at this step, and it goes on until then.
+    Until(StepIndex, Timestamp),
+    /// This step, whose outcome was unknown, is tried again.
+    Again(StepIndex),
+    /// Something about the children of this step.
+    Children(StepIndex),
+    /// Something that concerns no step, or that many.
     Other,
 }
 
 /// No rest after a loss is longer.
-const LOSS_REST: Duration = Duration::from_secs(60);
+pub(super) const LOSS_REST: Duration = Duration::from_secs(60);
 
 impl Landing<'_> {
-    pub(super) fn changes(&mut self, id: RunId, changes: &[Change], cause: Cause<'_>) -> Check {
+    pub(super) fn changes(&mut self, id: RunId, changes: &[Change], cause: &Cause<'_>) -> Check {
         for change in changes {
-            match change {
-                Change::Schedule { step, due, .. } => self.scheduled(id, *step, *due, cause)?,
-                Change::Await { step, due, .. } => self.awaited(id, *step, *due)?,
-                Change::ArmDeadline { due, .. } => {
-                    let expected = self.ghost.run(id).deadline;
-                    ensure!(
-                        expected == Some(*due),
-                        TimersAreExact,
-                        "run {id} must have ended by {expected:?}, its deadline is armed for {due}"
-                    );
-                }
-                Change::DisarmDeadline
-                | Change::Report { .. }
-                | Change::Lose { .. }
-                | Change::Stop { .. } => {}
-                Change::Settle { step, end } => self.settled(id, *step, *end, cause)?,
-                Change::Wind { heading } => self.winds(id, heading)?,
-                Change::Finish => self.finished(id)?,
-            }
+            self.change(id, change, cause)?;
         }
         Ok(())
     }
 
-    fn scheduled(&mut self, id: RunId, step: StepIndex, due: Timestamp, cause: Cause<'_>) -> Check {
+    fn change(&mut self, id: RunId, change: &Change, cause: &Cause<'_>) -> Check {
+        match change {
+            Change::Schedule {
+                step,
+                role: Role::Step,
+                due,
+                ..
+            } => self.scheduled(id, *step, *due, cause),
+            Change::Schedule {
+                step,
+                role: Role::Undo,
+                due,
+                ..
+            } => self.undo_scheduled(id, *step, *due, cause),
+            Change::Engage {
+                step, chore, due, ..
+            } => self.engaged(id, *step, *chore, *due, cause),
+            Change::Await { step, due, .. } => self.awaited(id, *step, *due, cause),
+            Change::Open { step, deadline, .. } => {
+                self.opened(id, *step, deadline.map(|(_, due)| due), cause)
+            }
+            Change::ArmDeadline { due, .. } => {
+                let expected = self.ghost.run(id).deadline;
+                ensure!(
+                    expected == Some(*due),
+                    TimersAreExact,
+                    "run {id} must have ended by {expected:?}, its deadline is armed for {due}"
+                );
+                Ok(())
+            }
+            Change::DisarmDeadline
+            | Change::Report { .. }
+            | Change::Lose { .. }
+            | Change::Conflict { .. }
+            | Change::Stop { .. }
+            | Change::Place { .. }
+            | Change::Obey { .. } => Ok(()),
+            Change::Hold { step, .. } => self.held_back(id, *step, cause),
+            Change::Label { step, label } => {
+                self.ghost.step_mut(id, *step).label = Some(*label);
+                Ok(())
+            }
+            Change::Settle { step, end } => self.settled(id, *step, *end, cause),
+            Change::Fail { step, code, place } => self.failed(id, *step, code, place.seq, cause),
+            Change::Fan { step, count } => self.fanned(id, *step, *count),
+            Change::Spawn { step, upto } => self.spawned(id, *step, *upto),
+            Change::Rest { step } => {
+                self.ghost.step_mut(id, *step).progress = Progress::Resting;
+                Ok(())
+            }
+            Change::Recall { step, upto } => {
+                self.ghost.step_mut(id, *step).children.told = *upto;
+                Ok(())
+            }
+            Change::Arrive { .. } => Ok(()),
+            Change::Spoil { step, .. } => {
+                self.ghost.step_mut(id, *step).children.spoilt = true;
+                Ok(())
+            }
+            Change::Keep { signal, .. } => self.kept(id, signal),
+            Change::Take { seq } => self.taken(id, *seq),
+            Change::Undone { step, done } => self.undone(id, *step, *done, cause),
+            Change::Inherit { step, code, .. } => self.inherits(id, *step, code.as_deref()),
+            Change::Wind { heading } => self.winds(id, heading),
+            Change::Finish => self.finished(id),
+            Change::Deliver { .. } => self.delivers(id),
+        }
+    }
+
+    fn scheduled(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        due: Timestamp,
+        cause: &Cause<'_>,
+    ) -> Check {
         let clock = self.landed.at;
         let run = self.ghost.run(id);
         let name = &run.definition.step(step).name;
@@ -71,31 +140,26 @@ impl Landing<'_> {
             "run {id} is ending ({:?}), and step {name} is scheduled",
             run.winding
         );
-        let (least, most) = match (run.steps[step.at()].progress, cause) {
+        let state = &run.steps[step.at()];
+        let (least, most) = match (state.progress, cause) {
             (Progress::Blocked, _) => {
-                ensure!(
-                    run.is_ready(step),
-                    FollowsTheGraph,
-                    "run {id} step {name} is scheduled before it is ready"
-                );
-                let base = if matches!(cause, Cause::Start) {
-                    run.base
-                } else {
-                    clock
-                };
+                self.goes_on(id, step)?;
+                let base = self.base(id, cause);
                 (base, base)
             }
-            (Progress::Scheduled(_), Cause::Failure(failed, failure)) if failed == step => {
-                let (least, most) = match failure.retry_after {
-                    Some(span) => (span.min(limits::SPAN_MAX), span.min(limits::SPAN_MAX)),
-                    None => run.retry_delay(step, run.steps[step.at()].executed),
-                };
+            (
+                Progress::Scheduled(_) | Progress::Held,
+                Cause::Failure(failed, Role::Step, failure),
+            ) if *failed == step => {
+                let (least, most) = self.delay(id, step, Role::Step, failure);
                 self.sometimes.reached(Milestone::Retried);
                 (clock.plus(least), clock.plus(most))
             }
-            (Progress::Scheduled(_), Cause::Loss(lost)) if lost == step => {
+            (Progress::Scheduled(_), Cause::Loss(lost, Role::Step, _)) if *lost == step => {
                 (clock, clock.plus(LOSS_REST))
             }
+            (Progress::Scheduled(_), Cause::Conflict(met)) if *met == step => (clock, clock),
+            (Progress::Held, Cause::Again(again)) if *again == step => (clock, clock),
             (progress, _) => {
                 return broken(
                     Promise::SettlesOnce,
@@ -103,225 +167,146 @@ impl Landing<'_> {
                 );
             }
         };
+        let run = self.ghost.run(id);
         ensure!(
             (least..=most).contains(&due),
             TimersAreExact,
-            "run {id} step {name} is due at {due}, and should be between {least} and {most}"
+            "run {id} step {} is due at {due}, and should be between {least} and {most}",
+            run.definition.step(step).name
         );
-        let run = self.ghost.run(id);
-        if run.definition.step(step).needs.len() > 1 && matches!(cause, Cause::Success(_)) {
+        if run.definition.step(step).needs.len() > 1 && matches!(cause, Cause::Success(..)) {
             self.sometimes.reached(Milestone::Joined);
         }
-        self.ghost.step_mut(id, step).progress = Progress::Scheduled(due);
+        let state = self.ghost.step_mut(id, step);
+        state.progress = Progress::Scheduled(due);
+        state.doubtful = false;
         Ok(())
     }
 
-    fn awaited(&mut self, id: RunId, step: StepIndex, due: Timestamp) -> Check {
+    /// How long after a failure the next attempt is due.
+    pub(super) fn delay(
+        &self,
+        id: RunId,
+        step: StepIndex,
+        role: Role,
+        failure: &Failure,
+    ) -> (Duration, Duration) {
         let run = self.ghost.run(id);
-        let spec = run.definition.step(step);
-        let StepKind::Wait { duration } = &spec.kind else {
-            return broken(
-                Promise::FollowsTheGraph,
-                format!("run {id} step {} is no wait", spec.name),
-            );
-        };
-        ensure!(
-            run.is_open()
-                && run.steps[step.at()].progress == Progress::Blocked
-                && run.is_ready(step),
-            FollowsTheGraph,
-            "run {id} waits at {} before it is ready",
-            spec.name
-        );
-        let base = if run.seq == Seq::FIRST {
-            run.base
+        match failure.retry_after {
+            Some(span) => (span.min(limits::SPAN_MAX), span.min(limits::SPAN_MAX)),
+            None => {
+                let tries = run.steps[step.at()].tries(role);
+                run.retry_delay(step, role, tries.map_or(0, |tries| tries.executed))
+            }
+        }
+    }
+
+    /// What first due times are counted from.
+    fn base(&self, id: RunId, cause: &Cause<'_>) -> Timestamp {
+        if matches!(cause, Cause::Start) {
+            self.ghost.run(id).base
         } else {
             self.landed.at
-        };
-        let expected = base.plus(*duration);
+        }
+    }
+
+    /// A blocked step goes on only when everything it waits for is there.
+    pub(super) fn goes_on(&self, id: RunId, step: StepIndex) -> Check {
+        let run = self.ghost.run(id);
         ensure!(
-            due == expected,
-            TimersAreExact,
-            "run {id} waits at {} until {due}, and should until {expected}",
-            spec.name
+            run.is_open() && run.way(step) == Way::On,
+            FollowsTheGraph,
+            "run {id} step {} goes on before it is ready",
+            run.definition.step(step).name
         );
-        self.ghost.step_mut(id, step).progress = Progress::Waiting(due);
         Ok(())
     }
 
-    fn settled(&mut self, id: RunId, step: StepIndex, end: StepEnd, cause: Cause<'_>) -> Check {
-        let forced = self.ghost.run(id).forced;
-        let out = self.ghost.attempt_on(id, step).is_some();
+    fn engaged(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        chore: Chore,
+        due: Timestamp,
+        cause: &Cause<'_>,
+    ) -> Check {
+        let base = self.base(id, cause);
         let run = self.ghost.run(id);
-        let name = run.definition.step(step).name.clone();
-        let own = match cause {
-            Cause::Success(own) | Cause::Failure(own, _) | Cause::Loss(own) => own == step,
-            Cause::Start | Cause::Other => false,
+        let (spec, state) = (run.definition.step(step), &run.steps[step.at()]);
+        let blocked = state.progress == Progress::Blocked;
+        if blocked {
+            self.goes_on(id, step)?;
+        }
+        let (spec, state) = (spec.clone(), state.clone());
+        let room = match &spec.kind {
+            StepKind::Each { parallel, .. } => state.children.active() < *parallel,
+            _ => true,
         };
-        let state = &run.steps[step.at()];
+        let all_ended = state.children.ends.len() == state.children.count as usize;
+        let (fits, progress) = match chore {
+            Chore::Evaluate => (blocked, Progress::Evaluating(due)),
+            Chore::Spawn => (
+                state.children.started < state.children.count && room,
+                Progress::Spawning,
+            ),
+            Chore::Collect => (
+                matches!(spec.kind, StepKind::Each { .. }) && all_ended,
+                Progress::Collecting,
+            ),
+            Chore::Recall => {
+                let ending = !self.ghost.run(id).is_open() || state.children.spoilt;
+                let untold = state.children.told < state.children.started;
+                (ending && untold, Progress::Recalling)
+            }
+        };
         ensure!(
-            !state.progress.is_settled(),
-            SettlesOnce,
-            "run {id} step {name} is settled twice"
+            fits && !state.progress.is_settled(),
+            FollowsTheGraph,
+            "run {id} step {}: the engine is to {chore:?} while it is {:?} with {:?}",
+            spec.name,
+            state.progress,
+            state.children
         );
-        let progress = match end {
-            StepEnd::Succeeded => {
-                ensure!(
-                    own && matches!(cause, Cause::Success(_)),
-                    ResultIsReal,
-                    "run {id} step {name} succeeds without having reported so"
-                );
-                Progress::Succeeded
-            }
-            StepEnd::Failed => {
-                ensure!(
-                    own,
-                    ResultIsReal,
-                    "run {id} step {name} fails without having reported so"
-                );
-                Progress::Failed
-            }
-            StepEnd::Cancelled => {
-                ensure!(
-                    run.winding.is_some(),
-                    FollowsTheGraph,
-                    "run {id} step {name} is cancelled in a run that goes on"
-                );
-                ensure!(
-                    forced || own || !out,
-                    EndsWithItsAttempts,
-                    "run {id} step {name} ends while an attempt is out"
-                );
-                Progress::Cancelled
-            }
-        };
+        ensure!(
+            due == base,
+            TimersAreExact,
+            "run {id} step {}: the engine is to {chore:?} at {due} instead of {base}",
+            spec.name
+        );
         self.ghost.step_mut(id, step).progress = progress;
         Ok(())
     }
 
-    fn winds(&mut self, id: RunId, heading: &Heading) -> Check {
-        let clock = self.landed.at;
-        let run = self.ghost.run_mut(id);
-        let all = |progress: Progress| run.steps.iter().all(|step| step.progress == progress);
-        let any_failed = run
-            .steps
-            .iter()
-            .any(|step| step.progress == Progress::Failed);
-        let overdue = run.deadline.is_some_and(|deadline| clock >= deadline);
-        let (winding, allowed) = match heading {
-            Heading::Completed => (Winding::Completed, all(Progress::Succeeded)),
-            Heading::Failed(_) => (Winding::Failed, any_failed || overdue),
-            Heading::Cancelled => (Winding::Cancelled, run.cancel.is_some()),
-        };
-        ensure!(
-            allowed && run.winding.is_none(),
-            FollowsTheGraph,
-            "run {id} heads for {winding:?} without a reason"
-        );
-        run.winding = Some(winding);
-        if winding == Winding::Failed {
-            let milestone = if any_failed {
-                Milestone::FailedByStep
-            } else {
-                Milestone::FailedByDeadline
-            };
-            self.sometimes.reached(milestone);
-        }
-        Ok(())
-    }
-
-    fn finished(&mut self, id: RunId) -> Check {
+    fn awaited(&mut self, id: RunId, step: StepIndex, due: Timestamp, cause: &Cause<'_>) -> Check {
+        let base = self.base(id, cause);
         let run = self.ghost.run(id);
-        let open = self
-            .ghost
-            .held_of(id)
-            .find(|grant| grant.body.is_some() && grant.end.is_none());
-        ensure!(
-            run.forced || open.is_none(),
-            EndsWithItsAttempts,
-            "run {id} ends while an attempt of step {} is out",
-            open.map_or(0, |grant| grant.step.0)
-        );
-        let status = match run.winding {
-            Some(Winding::Completed) => Status::Completed,
-            Some(Winding::Failed) => Status::Failed,
-            Some(Winding::Cancelled) => Status::Cancelled,
-            None => {
+        let spec = run.definition.step(step);
+        let expected = match (&spec.kind, cause) {
+            (StepKind::Wait { duration }, _) => {
+                ensure!(
+                    run.steps[step.at()].progress == Progress::Blocked,
+                    FollowsTheGraph,
+                    "run {id} waits at {} twice",
+                    spec.name
+                );
+                self.goes_on(id, step)?;
+                base.plus(*duration)
+            }
+            (StepKind::Until, Cause::Until(own, until)) if *own == step => *until,
+            _ => {
                 return broken(
                     Promise::FollowsTheGraph,
-                    format!("run {id} ends without heading for an end"),
+                    format!("run {id} step {} is no wait", spec.name),
                 );
             }
         };
-        match status {
-            Status::Completed => self.sometimes.reached(Milestone::Completed),
-            Status::Cancelled => self.sometimes.reached(Milestone::Cancelled),
-            _ => {}
-        }
-        self.ghost.run_mut(id).ended = Some(status);
-        Ok(())
-    }
-
-    /// After a failure or a loss: was the step tried again exactly when its policy says so?
-    pub(super) fn consequence(&mut self, id: RunId, cause: Cause<'_>) -> Check {
-        let run = self.ghost.run(id);
-        let (step, again, exhausted) = match cause {
-            Cause::Failure(step, failure) => {
-                let state = &run.steps[step.at()];
-                let allowed = run.definition.step(step).retry.max_attempts;
-                (
-                    step,
-                    failure.retryable && state.executed < allowed,
-                    Milestone::Exhausted,
-                )
-            }
-            Cause::Loss(step) => {
-                let allowed = run.definition.step(step).retry.max_lost;
-                (
-                    step,
-                    run.steps[step.at()].lost <= allowed,
-                    Milestone::LostTooOften,
-                )
-            }
-            Cause::Start | Cause::Success(_) | Cause::Other => return Ok(()),
-        };
-        let state = &run.steps[step.at()];
-        let name = &run.definition.step(step).name;
-        let tried_again = matches!(state.progress, Progress::Scheduled(_));
         ensure!(
-            tried_again == again,
-            RetryPolicy,
-            "run {id} step {name} after {} attempts and {} losses: it should {}be tried again, and is {:?}",
-            state.executed,
-            state.lost,
-            if again { "" } else { "not " },
-            state.progress
+            due == expected,
+            TimersAreExact,
+            "run {id} waits at {} until {due}, and should until {expected}",
+            self.ghost.run(id).definition.step(step).name
         );
-        if !again {
-            self.sometimes.reached(exhausted);
-        }
-        Ok(())
-    }
-
-    /// Whatever is ready is scheduled, and a run with nothing left to do has ended.
-    pub(super) fn follows(&self, id: RunId) -> Check {
-        let run = self.ghost.run(id);
-        if !run.is_open() {
-            return Ok(());
-        }
-        for step in run.definition.indexes() {
-            ensure!(
-                run.steps[step.at()].progress != Progress::Blocked || !run.is_ready(step),
-                FollowsTheGraph,
-                "run {id} step {} is ready and was not scheduled",
-                run.definition.step(step).name
-            );
-        }
-        ensure!(
-            run.steps.iter().any(|step| !step.progress.is_settled()),
-            FollowsTheGraph,
-            "every step of run {id} is settled, and it goes on"
-        );
+        self.ghost.step_mut(id, step).progress = Progress::Waiting(due);
         Ok(())
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! Invariant: the ghost's progress moves only with rows that were checked.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use squid_mesh_core::event::{Event, Started};
+use squid_mesh_core::change::Chore;
+use squid_mesh_core::definition::StepKind;
+use squid_mesh_core::event::{ChildEnd, Event, Role, Started};
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::operation::{Entry, JournalRow, Operation, Start, StartDelay};
+use squid_mesh_core::operation::{Entry, JournalRow, Operation, Outcome, Start, StartDelay};
+use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Run, Seq};
 
 use super::Landing;
@@ -55,7 +59,6 @@ impl Landing<'_> {
                 format!("run {id} was started by no start of this operation"),
             );
         };
-        let start = start.clone();
         let Some(definition) = self.tables.definition(&start.definition).cloned() else {
             return broken(
                 Promise::TruthfulReply,
@@ -67,6 +70,9 @@ impl Landing<'_> {
             JournalGrows,
             "run {id} does not begin at 1 and now"
         );
+        if let Some(parent) = &started.parent {
+            self.child_is_recorded(id, parent)?;
+        }
         ensure!(
             started.command == start.command && row.payload.as_ref() == Some(&start.input),
             TruthfulReply,
@@ -98,35 +104,81 @@ impl Landing<'_> {
             at: now,
             base,
             deadline: span.map(|span| base.plus(span)),
+            signals: VecDeque::new(),
+            commands: BTreeMap::new(),
             cancel: None,
+            takes_back: false,
             forced: false,
             winding: None,
+            failed_by: None,
             ended: None,
+            reported: false,
             unreadable: false,
         };
         self.ghost.runs.insert(id, run);
-        self.changes(id, &row.transition.changes, Cause::Start)
+        self.changes(id, &row.transition.changes, &Cause::Start)?;
+        self.copy_is_safe(id)
     }
 
-    /// The start of this operation that made the run: the first one with its id.
-    fn start_of(&self, id: RunId) -> Option<&Start> {
-        let Operation::Submit(submit) = self.operation else {
+    /// The start of this operation that made the run: the first one with its id; of a child, what its parent's worker
+    /// prepared.
+    fn start_of(&self, id: RunId) -> Option<Start> {
+        let row = self.tables.journal(id, Seq::FIRST).next()?;
+        let Event::Started(started) = &row.transition.event else {
             return None;
         };
-        let command = match &self.tables.journal(id, Seq::FIRST).next()?.transition.event {
-            Event::Started(started) => started.command,
-            _ => return None,
+        let own = self.entries().find_map(|entry| match entry {
+            Entry::Start(start) if start.run == id && start.command == started.command => {
+                Some((**start).clone())
+            }
+            _ => None,
+        });
+        own.or_else(|| self.child_start(id, row, started))
+    }
+
+    fn child_start(&self, id: RunId, row: &JournalRow, started: &Started) -> Option<Start> {
+        let Operation::Settle(settle) = self.operation else {
+            return None;
         };
-        submit
-            .groups
+        let parent = started.parent.as_ref()?;
+        let prepared = settle
+            .reports
             .iter()
-            .flat_map(|group| &group.entries)
-            .find_map(|entry| match entry {
-                Entry::Start(start) if start.run == id && start.command == command => {
-                    Some(&**start)
+            .find_map(|report| match &report.outcome {
+                Outcome::Spawn(spawn)
+                    if report.key.run == parent.run && report.step == parent.step =>
+                {
+                    Some(spawn)
                 }
-                Entry::Start(_) | Entry::Cancel(_) => None,
-            })
+                _ => None,
+            })?;
+        let at = parent.child.checked_sub(prepared.from)?;
+        let (input, raw_input) = prepared.inputs.get(at as usize)?.clone();
+        let step = self
+            .ghost
+            .run(parent.run)
+            .definition
+            .step(parent.step)
+            .clone();
+        Some(Start {
+            run: id,
+            life: self.tables.run(id)?.life,
+            command: started.command,
+            definition: prepared.definition.clone(),
+            trigger: started.trigger.clone(),
+            input,
+            raw_input,
+            key: None,
+            labels: BTreeMap::new(),
+            queue: step.queue,
+            priority: step.priority,
+            delay: None,
+            deadline: None,
+            trace: row_trace(row),
+            parent: Some(parent.clone()),
+            copy: None,
+            by: squid_mesh_core::event::By::default(),
+        })
     }
 
     fn moved_on(&mut self, id: RunId, row: &JournalRow) -> Check {
@@ -155,9 +207,13 @@ impl Landing<'_> {
         (run.seq, run.at) = (transition.seq, transition.at);
         let was_open = run.is_open();
         let cause = self.event(id, row)?;
-        self.changes(id, &transition.changes, cause)?;
-        if was_open {
-            self.consequence(id, cause)
+        self.changes(id, &transition.changes, &cause)?;
+        let undo = matches!(
+            cause,
+            Cause::Failure(_, Role::Undo, _) | Cause::Loss(_, Role::Undo, _)
+        );
+        if was_open || undo {
+            self.consequence(id, &cause)
         } else {
             Ok(())
         }
@@ -174,8 +230,10 @@ impl Landing<'_> {
                 broken(Promise::JournalGrows, format!("run {id} is started twice"))?;
                 Ok(Cause::Start)
             }
-            Event::Succeeded { step, output, .. } => {
-                self.reported(id, *step, None)?;
+            Event::Succeeded {
+                step, role, output, ..
+            } => {
+                self.reported(id, (*step, *role), None)?;
                 let payload = row.payload.clone();
                 ensure_err(
                     payload
@@ -189,22 +247,30 @@ impl Landing<'_> {
                         )
                     },
                 )?;
-                self.ghost.step_mut(id, *step).output = payload;
-                Ok(Cause::Success(*step))
+                Ok(match role {
+                    Role::Step => Cause::Success(*step, payload),
+                    Role::Undo => Cause::Undone(*step),
+                })
             }
-            Event::Failed { step, failure, .. } => {
-                self.reported(id, *step, Some(failure))?;
-                Ok(Cause::Failure(*step, failure))
+            Event::Failed {
+                step,
+                role,
+                failure,
+                ..
+            } => {
+                self.reported(id, (*step, *role), Some(failure))?;
+                Ok(Cause::Failure(*step, *role, failure))
             }
-            Event::Lost { step, .. } => {
-                self.lost(id, *step)?;
-                Ok(Cause::Loss(*step))
+            Event::Lost {
+                step, role, begun, ..
+            } => {
+                self.lost(id, *step, *role, *begun)?;
+                Ok(Cause::Loss(*step, *role, *begun))
             }
-            Event::Due { step } => {
-                self.wait_ended(id, *step)?;
-                Ok(Cause::Success(*step))
-            }
-            Event::DeadlineReached => {
+            Event::Conflicted { step, .. } => Ok(Cause::Conflict(*step)),
+            Event::Evaluated { step, found } => self.evaluated(id, *step, found, row),
+            Event::Due { step, .. } => self.time_came(id, *step, row),
+            Event::DeadlineReached { .. } => {
                 self.deadline_came(id)?;
                 Ok(Cause::Other)
             }
@@ -213,6 +279,7 @@ impl Landing<'_> {
                 let run = self.ghost.run_mut(id);
                 run.cancel.get_or_insert((request.command, seq));
                 run.forced |= request.force;
+                run.takes_back |= request.undo;
                 let milestone = if request.force {
                     Milestone::Forced
                 } else {
@@ -221,7 +288,52 @@ impl Landing<'_> {
                 self.sometimes.reached(milestone);
                 Ok(Cause::Other)
             }
+            Event::Resolved(resolved) => self.resolved(id, resolved, row.payload.clone()),
+            Event::Signalled(signalled) => self.signalled(id, signalled, row.payload.clone()),
+            Event::Spawned { step, .. } => {
+                self.chore_by_holder(id, *step, Chore::Spawn)?;
+                let detached = matches!(
+                    self.ghost.run(id).definition.step(*step).kind,
+                    StepKind::Child { detach: true, .. }
+                );
+                Ok(if detached {
+                    Cause::Success(*step, row.payload.clone())
+                } else {
+                    Cause::Children(*step)
+                })
+            }
+            Event::Recalled { step, .. } => {
+                self.chore_by_holder(id, *step, Chore::Recall)?;
+                Ok(Cause::Children(*step))
+            }
+            Event::ChildEnded {
+                step, child, end, ..
+            } => {
+                let payload = row.payload.clone().unwrap_or_else(Payload::null);
+                self.child_ended(id, *step, *child, *end, &payload)?;
+                let run = self.ghost.run(id);
+                let single = matches!(run.definition.step(*step).kind, StepKind::Child { .. });
+                let gives = single && run.is_open() && *end == ChildEnd::Completed;
+                Ok(if gives {
+                    Cause::Success(*step, row.payload.clone())
+                } else {
+                    Cause::Children(*step)
+                })
+            }
+            Event::Collected { step, .. } => {
+                self.chore_by_holder(id, *step, Chore::Collect)?;
+                let output = row.payload.clone().unwrap_or_else(Payload::null);
+                self.collected(id, *step, &output)?;
+                Ok(Cause::Success(*step, row.payload.clone()))
+            }
         }
+    }
+}
+
+fn row_trace(row: &JournalRow) -> Option<String> {
+    match &row.transition.event {
+        Event::Started(started) => started.trace.clone(),
+        _ => None,
     }
 }
 

@@ -4,15 +4,29 @@
 
 mod agenda;
 mod attempt;
+mod begin;
+mod bound;
 mod change;
+mod children;
+mod ending;
+mod explained;
+mod gate;
 mod history;
 mod lease;
+mod offered;
+mod queue;
 mod reply;
+mod settled;
 mod submitted;
+mod undo;
 
+use squid_mesh_core::event::Role;
 use squid_mesh_core::id::RunId;
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::Operation;
-use squid_mesh_core::task::{Item, TaskRow};
+use squid_mesh_core::payload::Payload;
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::task::{Item, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::verify;
 
@@ -23,7 +37,11 @@ use crate::settings::NodeSetup;
 use crate::store::{Landed, Tables};
 use crate::violation::{Check, Promise, broken, ensure};
 
-pub use attempt::{Beginning, begin};
+use bound::bound;
+
+pub use begin::{Beginning, begin};
+pub use explained::all as all_explained;
+pub use offered::refused as refused_offer;
 pub use reply::{delivered, same_reply};
 
 /// Who asked for an operation.
@@ -71,6 +89,10 @@ pub struct Landing<'a> {
     pub holders: Vec<bool>,
     /// Slots checked so far.
     pub slots_seen: usize,
+    /// A signal that came and has not found its place yet.
+    pub incoming: Option<(Name, Payload)>,
+    /// A kept signal that was taken and has not found its step yet.
+    pub taken: Option<(Name, Payload)>,
 }
 
 impl Landing<'_> {
@@ -94,9 +116,25 @@ impl Landing<'_> {
             self.task(&self.landed.touched.tasks[index])?;
         }
         for index in 0..self.landed.touched.runs.len() {
-            self.caches(self.landed.touched.runs[index])?;
+            let run = self.landed.touched.runs[index];
+            self.caches(run)?;
+            self.delivery_is_done(run)?;
         }
-        self.answers()
+        for index in 0..self.landed.touched.tasks.len() {
+            let run = self.landed.touched.tasks[index].run;
+            if self.ghost.runs.contains_key(&run) {
+                self.delivery_is_done(run)?;
+            }
+        }
+        self.answers()?;
+        self.count_pauses();
+        self.explained()
+    }
+
+    /// The payload of a journal row.
+    fn row_payload(&self, id: RunId, seq: Seq) -> Option<Payload> {
+        let row = self.tables.journal(id, seq).next();
+        row.filter(|row| row.seq == seq)?.payload.clone()
     }
 
     /// Whether it was decided a while ago, and in doubt since.
@@ -149,7 +187,7 @@ fn agenda_matches(ghost: &Ghost, tables: &Tables, id: RunId) -> Check {
     let tasks: Vec<TaskRow> = tables.tasks_of(id).cloned().collect();
     match verify::agenda(&run.fold, &run.definition, &tasks).first() {
         Some(found) => broken(Promise::JournalIsTruth, format!("run {id}: {found}")),
-        None if run.ended.is_some() && !tasks.is_empty() => broken(
+        None if run.ended.is_some() && tasks.iter().any(dangles) => broken(
             Promise::TerminalIsFinal,
             format!(
                 "run {id} has ended, and {} tasks of it are left",
@@ -158,6 +196,11 @@ fn agenda_matches(ghost: &Ghost, tables: &Tables, id: RunId) -> Check {
         ),
         None => Ok(()),
     }
+}
+
+/// Of a run that has ended, only the report to its parent may be left to do.
+fn dangles(task: &TaskRow) -> bool {
+    task.kind != TaskKind::Delivery
 }
 
 /// Checks every run of the store from the beginning, with nothing but the store's own rows.
@@ -176,14 +219,13 @@ pub fn full_check(ghost: &Ghost, tables: &Tables) -> Check {
         let Some(row) = tables.run(*id) else {
             return broken(Promise::Acknowledged, format!("run {id} is gone"));
         };
-        let journal = tables
-            .journal(*id, squid_mesh_core::run::Seq::FIRST)
-            .map(|row| &row.transition);
+        let journal = tables.journal(*id, Seq::FIRST).map(|row| &row.transition);
         let tasks: Vec<TaskRow> = tables.tasks_of(*id).cloned().collect();
         if let Some(found) = verify::run(&run.definition, row, journal, &tasks).first() {
             return broken(Promise::JournalIsTruth, format!("run {id}: {found}"));
         }
     }
+    queue::queues_match(ghost, tables)?;
     effects(ghost)
 }
 
@@ -192,27 +234,32 @@ fn effects(ghost: &Ghost) -> Check {
     for (id, run) in &ghost.runs {
         for (index, step) in run.steps.iter().enumerate() {
             let name = &run.definition.steps()[index].name;
-            // A claim that is there to record a loss stands for the attempt that was lost.
-            let stands = |grant: &&Grant| match grant.item {
-                Item::Attempt => grant.body.is_some(),
-                Item::Loss => true,
-                Item::Wait | Item::Deadline => false,
-            };
-            let out = ghost
-                .held_of(*id)
-                .filter(stands)
-                .filter(|grant| grant.step.at() == index)
-                .count();
-            let accounted = u64::from(step.executed) + u64::from(step.lost) + out as u64;
-            // Whoever forces a cancel takes it upon himself that running attempts go unrecorded; so does nobody's run that
-            // cannot be read.
-            let excused = run.forced || run.unreadable;
-            ensure!(
-                excused || u64::from(step.begun) <= accounted,
-                EffectsAreCounted,
-                "run {id} step {name} began {} times, the journal accounts for {accounted}",
-                step.begun
-            );
+            for role in [Role::Step, Role::Undo] {
+                let Some(tries) = step.tries(role) else {
+                    continue;
+                };
+                // A claim that is there to record a loss stands for the attempt that was lost.
+                let stands = |grant: &&Grant| match grant.item {
+                    Item::Attempt => grant.body.is_some(),
+                    Item::Loss => true,
+                    Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery => false,
+                };
+                let out = ghost
+                    .held_of(*id)
+                    .filter(stands)
+                    .filter(|grant| grant.step.at() == index && grant.role == role)
+                    .count();
+                let accounted = u64::from(tries.executed) + u64::from(tries.lost) + out as u64;
+                // Whoever forces a cancel takes it upon himself that running attempts go unrecorded; so does nobody's run
+                // that cannot be read.
+                let excused = run.forced || run.unreadable;
+                ensure!(
+                    excused || u64::from(tries.begun) <= accounted,
+                    EffectsAreCounted,
+                    "run {id} step {name} ({role:?}) began {} times, the journal accounts for {accounted}",
+                    tries.begun
+                );
+            }
         }
     }
     Ok(())

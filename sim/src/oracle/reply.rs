@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use squid_mesh_core::event::Role;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{
     Claim, Claimed, Entry, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply, Submit,
@@ -21,7 +22,10 @@ impl Landing<'_> {
         match self.operation {
             Operation::Claim(claim) => self.claims_in_turn(claim),
             Operation::Settle(settle) => self.note_repeats(settle),
-            Operation::Register(_) | Operation::Submit(_) | Operation::Lease(_) => Ok(()),
+            Operation::Register(_)
+            | Operation::Submit(_)
+            | Operation::Lease(_)
+            | Operation::Queue(_) => Ok(()),
         }
     }
 
@@ -46,6 +50,7 @@ impl Landing<'_> {
             }
             (Operation::Claim(claim), Reply::Claimed(claimed)) => self.claimed(claim, claimed),
             (Operation::Lease(leases), Reply::Leased(replies)) => self.leased(leases, replies),
+            (Operation::Queue(command), Reply::Queue(reply)) => self.queue_set(command, reply),
             (Operation::Settle(settle), Reply::Settled { slots, handed, .. }) => {
                 self.hand_outs_are_held(handed)?;
                 if settle.reports.len() > 1 {
@@ -222,12 +227,12 @@ impl Landing<'_> {
             SlotReply::Busy => self.busy("a report")?,
             SlotReply::Accepted => {
                 let recorded = held && !is_held(self.ghost, report);
-                let engine = matches!(report.outcome, Outcome::Engine(_));
+                let engine = is_engine(report);
                 if repeat {
                     self.sometimes.reached(Milestone::SettleRepeated);
                 }
                 ensure!(
-                    recorded || repeat || engine,
+                    recorded || repeat || engine || is_repeat(self.ghost, report),
                     TruthfulReply,
                     "a report on run {run} step {step} was accepted, and not recorded"
                 );
@@ -250,7 +255,7 @@ impl Landing<'_> {
                 let early =
                     matches!(rejection, Rejection::NotDue { due, .. } if self.landed.at < *due);
                 ensure!(
-                    !held || early,
+                    !held || early || is_engine(report),
                     TruthfulReply,
                     "the report of the holder of run {run} step {step} was refused: {rejection}"
                 );
@@ -266,9 +271,19 @@ impl Landing<'_> {
             Rejection::NotDue { .. } => self.sometimes.reached(Milestone::NotDue),
             Rejection::KeyConflict { .. } => self.sometimes.reached(Milestone::KeyConflict),
             Rejection::Unreadable { .. } => self.sometimes.reached(Milestone::Unreadable),
+            Rejection::NotWaiting { .. } => self.sometimes.reached(Milestone::NotWaiting),
+            Rejection::UnsafeReplay { .. } => self.sometimes.reached(Milestone::UnsafeReplay),
             _ => {}
         }
     }
+}
+
+/// Whether a report is of something that the engine does by itself, and that may be done again.
+fn is_engine(report: &Report) -> bool {
+    !matches!(
+        report.outcome,
+        Outcome::Succeeded { .. } | Outcome::Failed { .. }
+    )
 }
 
 /// Whether the store recorded this very report last.
@@ -277,9 +292,11 @@ fn is_repeat(ghost: &Ghost, report: &Report) -> bool {
         .runs
         .get(&report.key.run)
         .and_then(|run| run.steps.get(report.step.at()));
-    let reported = step.and_then(|step| step.reported);
-    !matches!(report.outcome, Outcome::Engine(_))
-        && reported == Some((report.token.fence, report.outcome.digest()))
+    let reported: Vec<_> = [Role::Step, Role::Undo]
+        .into_iter()
+        .filter_map(|role| step?.tries(role)?.reported)
+        .collect();
+    !is_engine(report) && reported.contains(&(report.token.fence, report.outcome.digest()))
 }
 
 /// Whether a report comes from the process that holds its task, under the claim it holds it by.
@@ -289,7 +306,14 @@ fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> boo
         grant.filter(|grant| Some(grant.process) == process && grant.fence == report.token.fence);
     let fits = |item: Item| match report.outcome {
         Outcome::Engine(engine) => engine == item,
-        Outcome::Succeeded { .. } | Outcome::Failed { .. } => item == Item::Attempt,
+        Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Conflicted => {
+            item == Item::Attempt
+        }
+        Outcome::Found(_)
+        | Outcome::Spawn(_)
+        | Outcome::Collected { .. }
+        | Outcome::Recall { .. }
+        | Outcome::ChildEnded { .. } => matches!(item, Item::Chore(_) | Item::Delivery),
     };
     mine.is_some_and(|grant| grant.step == report.step && fits(grant.item))
 }
@@ -351,6 +375,7 @@ pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool 
     };
     match (operation, first, second) {
         (_, Reply::Registered(a), Reply::Registered(b)) => a == b,
+        (_, Reply::Queue(a), Reply::Queue(b)) => a == b,
         (
             Operation::Submit(submit),
             Reply::Submitted { groups, handed, .. },
@@ -396,6 +421,5 @@ fn is_apart(submit: &Submit) -> bool {
 /// A late report may be refused as stale first and because its run has ended then: a later slot ended it.
 fn same_slot(report: &Report, first: &SlotReply, second: &SlotReply) -> bool {
     let refused = |slot: &SlotReply| matches!(slot, SlotReply::Rejected(_));
-    let engine = matches!(report.outcome, Outcome::Engine(_));
-    engine || first == second || refused(first) && refused(second)
+    is_engine(report) || first == second || refused(first) && refused(second)
 }

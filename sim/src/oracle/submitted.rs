@@ -2,13 +2,16 @@
 //!
 //! Invariant: a group was done wholly or not at all, and each entry's answer is the first one, however often it is asked.
 
+use squid_mesh_core::definition::{StepIndex, StepKind};
+use squid_mesh_core::id::{CommandId, RunId};
 use squid_mesh_core::operation::{
-    Cancel, CancelReply, Entry, EntryReply, GroupReply, Rejection, Start, StartReply, Submit,
+    Cancel, CancelReply, CommandReply, Entry, EntryReply, GroupReply, Rejection, Resolve, Ruling,
+    Start, StartReply, Submit,
 };
 
 use super::Landing;
 use crate::fault::sometimes::Milestone;
-use crate::ghost::Winding;
+use crate::ghost::{GhostRun, Progress, Winding};
 use crate::violation::{Check, Promise, broken, ensure};
 
 impl Landing<'_> {
@@ -53,11 +56,33 @@ impl Landing<'_> {
             (Entry::Cancel(cancel), EntryReply::Cancelled(reply)) => {
                 self.cancel_done(cancel, *reply)
             }
+            (Entry::Resolve(resolve), EntryReply::Obeyed(reply)) => {
+                self.obeyed(resolve.run, resolve.command, *reply)
+            }
+            (Entry::Signal(signal), EntryReply::Obeyed(reply)) => {
+                self.obeyed(signal.run, signal.command, *reply)
+            }
             (_, reply) => broken(
                 Promise::TruthfulReply,
                 format!("an entry is answered by {reply:?}"),
             ),
         }
+    }
+
+    /// A decision or signal is answered with what it did when it came first.
+    fn obeyed(&self, id: RunId, command: CommandId, reply: CommandReply) -> Check {
+        let recorded = self
+            .ghost
+            .runs
+            .get(&id)
+            .and_then(|run| run.commands.get(&command));
+        ensure!(
+            recorded == Some(&reply.seq) && reply.run == id,
+            Acknowledged,
+            "command {command} on run {id} is told {}, it had its effect at {recorded:?}",
+            reply.seq.0
+        );
+        Ok(())
     }
 
     fn start_done(&mut self, start: &Start, reply: StartReply) -> Check {
@@ -104,7 +129,7 @@ impl Landing<'_> {
             run.cancel
         );
         ensure!(
-            !cancel.force || run.ended.is_some(),
+            !cancel.force || run.ended.is_some() || waits_for_children(run),
             TruthfulReply,
             "a forced cancel of run {} is acknowledged, and the run goes on",
             cancel.run
@@ -135,6 +160,49 @@ impl Landing<'_> {
             (Rejection::KeyConflict { .. }, Entry::Start(start)) => run.is_some_and(|run| {
                 run.start.raw_input != start.raw_input && run.start.command != start.command
             }),
+            (
+                Rejection::UnknownRun { .. },
+                Entry::Resolve(_) | Entry::Signal(_) | Entry::Start(_),
+            ) => true,
+            (Rejection::Finished { status, .. }, Entry::Resolve(_) | Entry::Signal(_)) => {
+                run.is_some_and(|run| run.ended == Some(*status))
+            }
+            (Rejection::Winding { .. }, Entry::Resolve(_) | Entry::Signal(_)) => {
+                run.is_some_and(|run| !run.is_open())
+            }
+            (
+                Rejection::NotWaiting { .. }
+                | Rejection::AmbiguousGate { .. }
+                | Rejection::Held { .. }
+                | Rejection::InvalidCommand { .. },
+                Entry::Resolve(resolve),
+            ) => self.mentions(resolve.run) > 1 || run.is_some_and(|run| refusable(run, resolve)),
+            (Rejection::UnknownSignal { .. }, Entry::Signal(_)) => true,
+            (Rejection::SignalBufferFull { limit, .. }, Entry::Signal(_)) => {
+                run.is_some_and(|run| run.signals.len() >= *limit as usize)
+            }
+            (Rejection::OtherCancel { undo, .. }, Entry::Cancel(cancel)) => {
+                run.is_some_and(|run| run.cancel.is_some()) && cancel.undo != *undo
+            }
+            (Rejection::Winding { .. }, Entry::Cancel(_))
+                if run.is_some_and(|run| run.winding == Some(Winding::Cancelled)) =>
+            {
+                run.is_some_and(|run| run.steps.iter().any(|step| step.undo.is_some()))
+            }
+            (Rejection::UnsafeReplay { steps, .. }, Entry::Start(start)) => {
+                start
+                    .copy
+                    .as_ref()
+                    .is_some_and(|copy| !copy.allow_irreversible)
+                    && !steps.is_empty()
+            }
+            (Rejection::NotFinished { .. }, Entry::Start(start)) => {
+                let source = start
+                    .copy
+                    .as_ref()
+                    .and_then(|copy| self.ghost.runs.get(&copy.source));
+                self.was_in_doubt() || source.is_some_and(|source| source.ended.is_none())
+            }
             (Rejection::Finished { status, .. }, Entry::Cancel(_)) => {
                 run.is_some_and(|run| run.ended == Some(*status) && run.cancel.is_none())
             }
@@ -178,7 +246,7 @@ impl Landing<'_> {
     }
 
     /// How many entries of this operation concern a run.
-    fn mentions(&self, run: squid_mesh_core::id::RunId) -> usize {
+    fn mentions(&self, run: RunId) -> usize {
         let squid_mesh_core::operation::Operation::Submit(submit) = self.operation else {
             return 0;
         };
@@ -188,5 +256,51 @@ impl Landing<'_> {
             .flat_map(|group| &group.entries)
             .filter(|entry| entry.run() == run)
             .count()
+    }
+}
+
+/// Whether a run that was cancelled at once still has to tell its children.
+fn waits_for_children(run: &GhostRun) -> bool {
+    run.steps
+        .iter()
+        .any(|step| step.progress == Progress::Recalling)
+}
+
+/// Whether a decision may be refused: its step, or any, does not wait for exactly that, or several do.
+fn refusable(run: &GhostRun, resolve: &Resolve) -> bool {
+    let answers = |step: StepIndex| {
+        let state = &run.steps[step.at()];
+        let kind = &run.definition.step(step).kind;
+        match &resolve.ruling {
+            Ruling::Resume => {
+                matches!(
+                    (state.progress, kind),
+                    (Progress::Open(..), StepKind::Pause { .. })
+                )
+            }
+            Ruling::Approve | Ruling::Reject => {
+                matches!(
+                    (state.progress, kind),
+                    (Progress::Open(..), StepKind::Approval { .. })
+                )
+            }
+            Ruling::Succeeded { .. } | Ruling::Retry | Ruling::Fail { .. } => {
+                state.progress == Progress::Held
+            }
+            Ruling::SkipUndo => state.undo.as_ref().is_some_and(|undo| undo.due.is_some()),
+        }
+    };
+    let fitting = run
+        .definition
+        .indexes()
+        .filter(|step| answers(*step))
+        .count();
+    let named = resolve
+        .step
+        .as_ref()
+        .and_then(|name| run.definition.index_of(name.as_str()));
+    match named {
+        Some(step) => !answers(step) || resolve.ruling == Ruling::SkipUndo,
+        None => fitting != 1 || resolve.ruling == Ruling::SkipUndo,
     }
 }

@@ -101,24 +101,33 @@ impl Agenda {
         }
     }
 
-    /// Walks the ranges of a scan, one after another. `visible` says which due rows to return.
+    /// Walks the ranges of a scan, one after another. `visible` says which due rows to return. Of a paused queue, only rows
+    /// that somebody owns are, and nothing of it is waited for.
     pub(super) fn scan(
         &self,
         shard: Shard,
         scan: &Scan,
         now: Timestamp,
         mutation: Mutation,
+        paused: &BTreeSet<Name>,
         visible: &mut dyn FnMut(&TaskRow) -> bool,
     ) -> Due {
         let mut due = Due::default();
         for queue in &scan.queues {
+            let is_paused =
+                paused.contains(&queue.queue) && !mutation.is(Mutant::ClaimIgnoresPause);
+            let mut visible = |row: &TaskRow| (row.owner.is_some() || !is_paused) && visible(row);
+            let next = due.next;
             let Some(ranges) = self.index.get(&(shard, queue.queue.clone())) else {
                 continue;
             };
             for ((_, handler), entries) in ranges {
                 if queue.handlers.contains(handler) || mutation.is(Mutant::ClaimIgnoresHandlers) {
-                    self.scan_range(entries, queue, scan.format, now, visible, &mut due);
+                    self.scan_range(entries, queue, scan.format, now, &mut visible, &mut due);
                 }
+            }
+            if is_paused {
+                due.next = next;
             }
         }
         due

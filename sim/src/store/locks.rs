@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use squid_mesh_core::definition::DefinitionKey;
-use squid_mesh_core::id::{Incarnation, RunId};
+use squid_mesh_core::id::{CommandId, Incarnation, RunId};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Found, View, Writes};
 use squid_mesh_core::task::TaskKey;
 
@@ -20,6 +21,8 @@ pub(super) enum Lock {
     Run(RunId),
     Task(TaskKey),
     Definition(DefinitionKey),
+    Queue(Name),
+    Entry(CommandId),
 }
 
 /// Every lock that is held.
@@ -80,7 +83,9 @@ pub(super) fn rows_of(view: &View) -> Vec<Lock> {
         .filter(|(_, found)| matches!(found, Found::Row(_)))
         .map(|(key, _)| Lock::Task(*key));
     let due = view.due.iter().map(|row| Lock::Task(row.key));
-    worker.chain(runs).chain(tasks).chain(due).collect()
+    let queue = view.queue.iter().map(|row| Lock::Queue(row.name.clone()));
+    let rows = worker.chain(runs).chain(tasks).chain(due);
+    rows.chain(queue).collect()
 }
 
 /// The keys that these writes make known to everybody. A worker row is locked where it exists already.
@@ -95,7 +100,11 @@ pub(super) fn inserted(writes: &Writes) -> impl Iterator<Item = Lock> {
         .worker
         .iter()
         .map(|row| Lock::Worker(row.incarnation));
-    definitions.chain(runs).chain(tasks).chain(worker)
+    let queue = writes.queue.iter().filter(|write| write.is_new);
+    let queue = queue.map(|write| Lock::Queue(write.row.name.clone()));
+    let entry = writes.entry.iter().map(|entry| Lock::Entry(entry.id));
+    let rows = definitions.chain(runs).chain(tasks).chain(worker);
+    rows.chain(queue).chain(entry)
 }
 
 /// The existing rows that these writes change.
@@ -109,5 +118,7 @@ pub(super) fn changed(writes: &Writes) -> impl Iterator<Item = Lock> {
         .iter()
         .map(|update| Lock::Task(update.row.key));
     let deleted = writes.tasks_deleted.iter().map(|(key, _)| Lock::Task(*key));
-    runs.chain(updated).chain(deleted)
+    let queue = writes.queue.iter().filter(|write| !write.is_new);
+    let queue = queue.map(|write| Lock::Queue(write.row.name.clone()));
+    runs.chain(updated).chain(deleted).chain(queue)
 }

@@ -5,11 +5,14 @@
 use std::sync::Arc;
 
 use squid_mesh_core::definition::{Definition, DefinitionKey};
-use squid_mesh_core::id::{Incarnation, RunId, Shards};
-use squid_mesh_core::operation::{DefinitionRow, JournalRow, WorkerRow};
+use squid_mesh_core::id::{CommandId, Incarnation, RunId, Shards};
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::{DefinitionRow, JournalRow, OperatorEntry, QueueRow, WorkerRow};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
-use squid_mesh_core::store::{Fetch, Fetched, RunFilter, StoreError};
+use squid_mesh_core::store::{
+    Fetch, Fetched, JournalPart, QueueRecord, RunFilter, RunRecord, StoreError, StoredRow,
+};
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
@@ -65,6 +68,46 @@ impl Tables {
         workers
     }
 
+    /// A run as it stands, with the clock at `now`.
+    pub fn record(&self, id: RunId, now: Timestamp) -> Option<RunRecord> {
+        let row = self.run(id)?.clone();
+        let tasks: Vec<TaskRow> = self.tasks_of(id).cloned().collect();
+        let queues = tasks.iter().map(|task| &task.queue);
+        Some(RunRecord {
+            now,
+            row,
+            paused: queues
+                .filter(|queue| self.is_paused(queue))
+                .cloned()
+                .collect(),
+            tasks,
+        })
+    }
+
+    /// Whether a queue is paused.
+    pub fn is_paused(&self, queue: &Name) -> bool {
+        self.queue(queue).is_some_and(|row| row.paused)
+    }
+
+    /// The row of a queue.
+    pub fn queue(&self, name: &Name) -> Option<&QueueRow> {
+        self.queues.get(name)
+    }
+
+    /// A row of the operator log.
+    pub fn entry(&self, id: CommandId) -> Option<&OperatorEntry> {
+        self.entries.get(&id)
+    }
+
+    /// Every queue that has a row, by name.
+    pub fn queues(&self) -> impl Iterator<Item = QueueRecord> {
+        self.queues.values().map(|row| QueueRecord {
+            name: row.name.clone(),
+            paused: row.paused,
+            last: self.entries[&row.by].clone(),
+        })
+    }
+
     /// One definition.
     pub fn definition(&self, key: &DefinitionKey) -> Option<&Arc<Definition>> {
         self.definitions.get(key).map(|stored| &stored.definition)
@@ -113,7 +156,36 @@ impl Tables {
         Ok(Fetched {
             payloads,
             definitions,
+            newest: wanted
+                .newest
+                .iter()
+                .filter_map(|name| self.newest(name).cloned())
+                .collect(),
+            journal: wanted
+                .journal
+                .map_or_else(Vec::new, |part| self.part(&part)),
         })
+    }
+
+    /// The definition of a workflow's highest version.
+    fn newest(&self, name: &Name) -> Option<&Arc<Definition>> {
+        let key = |version| DefinitionKey {
+            name: name.clone(),
+            version,
+        };
+        let mut versions = self.definitions.range(key(0)..=key(u32::MAX));
+        versions.next_back().map(|(_, stored)| &stored.definition)
+    }
+
+    fn part(&self, part: &JournalPart) -> Vec<StoredRow> {
+        let rows = self.journal(part.run, part.after.next());
+        rows.take_while(|row| row.seq <= part.upto)
+            .take(part.limit as usize)
+            .map(|row| StoredRow {
+                seq: row.seq,
+                row: Ok(row.clone()),
+            })
+            .collect()
     }
 
     fn payload(&self, reference: &PayloadRef) -> Result<Option<&Payload>, StoreError> {
@@ -152,4 +224,6 @@ fn matches(filter: &RunFilter, row: &RunRow) -> bool {
         && filter.labels.iter().all(labelled)
         && filter.from.is_none_or(|from| row.created >= from)
         && filter.until.is_none_or(|until| row.created < until)
+        && filter.parent.is_none_or(|run| row.parent == Some(run))
+        && filter.source.is_none_or(|run| row.source == Some(run))
 }

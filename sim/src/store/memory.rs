@@ -12,7 +12,7 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 use tokio::sync::Notify;
@@ -178,14 +178,7 @@ impl Store for MemoryStore {
 impl Inspect for MemoryStore {
     async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
         let now = (self.shared.clock)();
-        self.look(|tables| {
-            let record = |row: &RunRow| RunRecord {
-                now,
-                row: row.clone(),
-                tasks: tables.tasks_of(id).cloned().collect(),
-            };
-            tables.run(id).map(record)
-        })
+        self.look(|tables| tables.record(id, now))
     }
 
     async fn journal(
@@ -225,6 +218,10 @@ impl Inspect for MemoryStore {
 
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         self.look(|tables| tables.definitions().cloned().collect())
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        self.look(|tables| tables.queues().collect())
     }
 }
 

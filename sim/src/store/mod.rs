@@ -15,11 +15,12 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 
 use squid_mesh_core::definition::DefinitionKey;
-use squid_mesh_core::id::{Incarnation, RunId, Shards};
+use squid_mesh_core::id::{CommandId, Incarnation, RunId, Shards};
 use squid_mesh_core::mutant::Mutation;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    Decision, JournalRow, Operation, Reply, RunRow, View, WorkerRow, Writes,
+    Decision, JournalRow, Operation, OperatorEntry, QueueRow, Reply, RunRow, View, WorkerRow,
+    Writes,
 };
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::StoreError;
@@ -45,6 +46,8 @@ pub struct Tables {
     journal: BTreeMap<(RunId, Seq), JournalRow>,
     agenda: Agenda,
     workers: BTreeMap<Incarnation, WorkerRow>,
+    queues: BTreeMap<Name, QueueRow>,
+    entries: BTreeMap<CommandId, OperatorEntry>,
     locks: Locks,
 }
 
@@ -122,6 +125,8 @@ impl Tables {
             journal: BTreeMap::new(),
             agenda: Agenda::new(shards),
             workers: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            entries: BTreeMap::new(),
             locks: Locks::default(),
         }
     }
@@ -194,6 +199,24 @@ impl Tables {
             locks: Locks::default(),
             ..self.clone()
         }
+    }
+
+    /// A copy of what concerns one run: its row, its tasks, its definition, and the queues; nobody is in doubt. To try on it
+    /// what an operation would do.
+    #[must_use]
+    pub fn excerpt(&self, run: RunId) -> Tables {
+        let mut excerpt = Tables::new(self.shards).with_mutation(self.mutation);
+        excerpt.queues = self.queues.clone();
+        for row in self.agenda.of(run) {
+            excerpt.agenda.put(row.clone());
+        }
+        if let Some(row) = self.runs.get(&run) {
+            let definition = self.definitions.get_key_value(&row.definition);
+            let definition = definition.map(|(key, stored)| (key.clone(), stored.clone()));
+            excerpt.definitions.extend(definition);
+            excerpt.runs.insert(run, row.clone());
+        }
+        excerpt
     }
 
     fn decide(

@@ -1,6 +1,6 @@
 //! Reading what an operation asks for, under locks.
 //!
-//! Invariant: locks are met in the order worker, runs, tasks, and the clock is read after the last of them.
+//! Invariant: locks are met in the order worker, runs, tasks, and the clock and pauses are read after the last of them.
 
 use std::collections::BTreeSet;
 
@@ -86,10 +86,16 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
     /// Adds to the view what a set asks for, or says whom to wait for.
     pub(super) fn read(&mut self, set: &ReadSet) -> Result<(), Blocked> {
         self.read_worker(set)
+            .and_then(|()| self.read_queue(set))
             .and_then(|()| self.read_runs(set))
             .map_err(|on| self.blocked(on, set))?;
         self.read_definitions(&set.definitions);
         self.read_tasks(set).map_err(|on| self.blocked(on, set))?;
+        let paused = set
+            .queues
+            .iter()
+            .filter(|queue| self.tables.is_paused(queue));
+        self.view.paused = paused.cloned().collect();
         if let Some(scan) = &set.scan {
             self.scan(scan);
         }
@@ -106,6 +112,18 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
         };
         self.free(&Lock::Worker(incarnation))?;
         self.view.worker = self.tables.worker(incarnation).cloned();
+        Ok(())
+    }
+
+    fn read_queue(&mut self, set: &ReadSet) -> Result<(), TransactionId> {
+        if let Some(name) = &set.queue
+            && let Some(row) = self.tables.queue(name)
+        {
+            self.free(&Lock::Queue(name.clone()))?;
+            self.view.queue = Some(row.clone());
+        }
+        let entry = set.entry.and_then(|id| self.tables.entry(id));
+        self.view.entry = entry.cloned();
         Ok(())
     }
 
@@ -219,6 +237,7 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
             scan,
             self.conditions.now,
             mutation,
+            &self.view.paused,
             &mut visible,
         );
         self.view.due = due.rows;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use squid_mesh_core::definition::Definition;
 use squid_mesh_core::id::{RunId, Shard};
 use squid_mesh_core::mutant::Mutant;
-use squid_mesh_core::operation::{DefinitionRow, Operation, Writes};
+use squid_mesh_core::operation::{DefinitionRow, Operation, QueueWrite, Writes};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::TaskKey;
 
@@ -28,7 +28,8 @@ impl StoredDefinition {
             Operation::Submit(_)
             | Operation::Claim(_)
             | Operation::Lease(_)
-            | Operation::Settle(_) => &[],
+            | Operation::Settle(_)
+            | Operation::Queue(_) => &[],
         };
         let definition = match declared
             .iter()
@@ -138,6 +139,14 @@ impl Tables {
                 .tasks_deleted
                 .iter()
                 .all(|(key, was)| self.task(key).is_some_and(|row| row.fence == *was))
+            && writes
+                .queue
+                .iter()
+                .all(|write| self.queue(&write.row.name).is_none() == write.is_new)
+            && writes
+                .entry
+                .iter()
+                .all(|entry| self.entry(entry.id).is_none())
     }
 
     /// Writes rows whose guards hold.
@@ -189,6 +198,12 @@ impl Tables {
         }
         if let Some(row) = writes.worker {
             self.workers.insert(row.incarnation, row);
+        }
+        if let Some(QueueWrite { row, .. }) = writes.queue {
+            self.queues.insert(row.name.clone(), row);
+        }
+        if let Some(entry) = writes.entry {
+            self.entries.insert(entry.id, entry);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Clients: they send commands, directly or through a node, until they are answered.
+//! Clients: they send commands, directly or through a node, until they are answered. Operators are clients too.
 //!
 //! Invariant: a command is repeated with the same ids until its answer is known; what was acknowledged stays so.
 
@@ -14,7 +14,7 @@ use super::delivery::Answer;
 use super::request::{Sender, Wish};
 use super::{Event, World};
 use crate::choice::Label;
-use crate::plan::Command;
+use crate::plan::{self, Command};
 use crate::violation::Check;
 
 /// One command, and how far it came.
@@ -51,7 +51,7 @@ impl World {
         }
         state.sendings += 1;
         let sending = state.sendings;
-        let (group, waits) = (state.command.group.clone(), state.waits);
+        let (wish, waits) = (state.command.wish.clone(), state.waits);
         // A client whose first route did not answer tries the store itself.
         let via = state.command.via.filter(|_| sending < 3);
         let patience = self.choices.between(Label::Command, 3_000_000, 20_000_000);
@@ -62,9 +62,17 @@ impl World {
         self.trace.say(|| {
             format!(
                 "a client sends command {command} via {via:?}: {:?}",
-                summary(&group.entries)
+                summary(&wish)
             )
         });
+        let group = match wish {
+            plan::Wish::Group(group) => group,
+            plan::Wish::Queue(queue) => {
+                let wish = Wish::Perform(Rc::new(Operation::Queue(queue)));
+                self.send(Sender::Client { command, sending }, wish);
+                return Ok(());
+            }
+        };
         match (node, process) {
             (Some(node), Some(process)) => {
                 self.trace.event(self.now, 0x800 | (command as u64) << 12);
@@ -93,6 +101,7 @@ impl World {
                     self.command_answered(command, reply);
                 }
             }
+            Answer::Performed(Ok(Reply::Queue(_))) => self.commands[command].answered = true,
             Answer::Performed(_) | Answer::Fetched(_) => self.send_again(command, sending),
         }
     }
@@ -131,6 +140,7 @@ impl World {
                     let run = match reply {
                         EntryReply::Started(start) => start.run,
                         EntryReply::Cancelled(cancel) => cancel.run,
+                        EntryReply::Obeyed(obeyed) => obeyed.run,
                     };
                     // The full check at the end finds every run of the ghost in the store; here, that the ghost knows it.
                     assert!(
@@ -148,7 +158,11 @@ impl World {
     }
 }
 
-fn summary(entries: &[Entry]) -> Vec<String> {
+fn summary(wish: &plan::Wish) -> Vec<String> {
+    let entries = match wish {
+        plan::Wish::Group(group) => &group.entries,
+        plan::Wish::Queue(queue) => return vec![format!("{:?} {}", queue.action, queue.queue)],
+    };
     let one = |entry: &Entry| match entry {
         Entry::Start(start) => format!("start {} of {}", start.run, start.definition),
         Entry::Cancel(cancel) => format!(
@@ -156,6 +170,8 @@ fn summary(entries: &[Entry]) -> Vec<String> {
             cancel.run,
             if cancel.force { " --force" } else { "" }
         ),
+        Entry::Resolve(resolve) => format!("{:?} of {}", resolve.ruling, resolve.run),
+        Entry::Signal(signal) => format!("signal {} to {}", signal.signal, signal.run),
     };
     entries.iter().map(one).collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a body's end reaches its worker once, or its process is gone.
 
+use squid_mesh_core::event::Role;
+use squid_mesh_core::name::Name;
 use squid_mesh_core::worker::{AttemptId, Execution, Input, StopReason};
 
 use super::{Event, World};
@@ -20,7 +22,13 @@ impl World {
         process: ProcessId,
         execution: &Execution,
     ) -> Check {
-        let (script, faults) = Script::drawn(&self.settings, execution.timeout, &mut self.choices);
+        let labels = self.labels_of(execution);
+        let (script, faults) = Script::drawn(
+            &self.settings,
+            execution.timeout,
+            &labels,
+            &mut self.choices,
+        );
         for fault in faults {
             self.sometimes.fired(fault, Situation::Attempt);
         }
@@ -50,6 +58,15 @@ impl World {
         Ok(())
     }
 
+    /// The labels that an attempt may return.
+    fn labels_of(&self, execution: &Execution) -> Vec<Name> {
+        let run = self.ghost.runs.get(&execution.run());
+        let own = execution.role() == Role::Step;
+        run.filter(|_| own)
+            .map(|run| run.definition.step(execution.index()).labels.clone())
+            .unwrap_or_default()
+    }
+
     /// A body ends by itself.
     pub(super) fn finish(&mut self, id: BodyId) -> Check {
         let process = self.ghost.bodies[id.0].process;
@@ -62,7 +79,7 @@ impl World {
             return Ok(());
         }
         self.trace.event(self.now, 0x500 | (id.0 as u64) << 12);
-        let ending = self.ghost.bodies[id.0].script.ending;
+        let Script { ending, label, .. } = self.ghost.bodies[id.0].script.clone();
         if ending == Ending::KillsHost {
             self.trace
                 .say(|| format!("a handler kills process {}", process.0));
@@ -71,7 +88,7 @@ impl World {
         }
         self.nodes[node].running.remove(&id);
         let body = &mut self.ghost.bodies[id.0];
-        let result = Script::result(ending, id.0, self.settings.payload_limit);
+        let result = Script::result(ending, label, id.0, self.settings.payload_limit);
         body.end = Some(BodyEnd::Returned(result.clone()));
         body.ended = self.now;
         let attempt = body.attempt;

@@ -6,14 +6,18 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use squid_mesh_core::definition::StepKind;
+use squid_mesh_core::definition::{Retry, Step, StepKind};
 use squid_mesh_core::limits;
+use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::QueueAction;
 
+use super::client::CommandState;
 use super::{Event, World};
 use crate::choice::Label;
 use crate::clock::{SimTime, micros};
 use crate::fault::Fault;
 use crate::ghost::GhostRun;
+use crate::plan::{Command, set_queue};
 use crate::violation::{Check, Promise, broken, ensure};
 
 /// Which part of its life a world is in.
@@ -39,6 +43,10 @@ pub(super) enum Phase {
     Over,
 }
 
+/// What somebody takes at most to be served by an operator or the engine, however busy they are.
+const SERVED: Duration = Duration::from_secs(60);
+/// Most children of one step in the library.
+const ELEMENTS: u32 = 6;
 /// Longest attempt once faults have stopped: 2.5 leases, at most 40 s.
 const ATTEMPT: Duration = Duration::from_secs(40);
 
@@ -116,11 +124,12 @@ impl World {
         let work: Duration = open.map(|run| self.work_left(run)).sum();
         let unsent = self.commands.iter().filter(|state| !state.answered).count();
         let starts = Duration::from_secs(600) * u32::try_from(unsent).expect("commands are few");
-        // What is in flight takes up to a minute; a slow clock doubles everything that a worker waits for.
+        // What is in flight takes up to a minute, after which a pause may have landed that is to be resumed, which may be in
+        // flight for as long again; a slow clock doubles everything that a worker waits for.
         (longest
             + work
             + starts
-            + Duration::from_secs(120)
+            + Duration::from_secs(240)
             + self.settings.poll * 4
             + self.settings.lease * 4)
             * 2
@@ -133,15 +142,44 @@ impl World {
             .iter()
             .zip(&run.steps)
             .filter(|(_, state)| !state.progress.is_settled());
-        let each = steps.map(|(step, _)| {
-            let StepKind::Handler { .. } = step.kind else {
-                return wait_of(&step.kind);
-            };
-            let attempts = step.retry.max_attempts + step.retry.max_lost + 1;
-            (ATTEMPT + step.retry.backoff.max + self.settings.lease + self.settings.poll) * attempts
-                + Duration::from_secs(32) * step.retry.max_lost
-        });
-        each.sum()
+        let undo = run
+            .definition
+            .steps()
+            .iter()
+            .filter_map(|step| step.undo.as_ref());
+        let back: Duration = undo.map(|undo| self.attempts(&undo.retry)).sum();
+        steps
+            .map(|(step, _)| self.step_work(step, 0))
+            .sum::<Duration>()
+            + back
+    }
+
+    /// How long a step may take, its children included.
+    fn step_work(&self, step: &Step, depth: u32) -> Duration {
+        match &step.kind {
+            StepKind::Handler { .. } => self.attempts(&step.retry),
+            StepKind::Wait { duration } => *duration + SERVED,
+            StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. } if depth < 4 => {
+                let child = self
+                    .settings
+                    .workflows
+                    .iter()
+                    .find(|one| one.name() == workflow);
+                let steps = child.map(|child| child.steps()).unwrap_or_default();
+                let one: Duration = steps
+                    .iter()
+                    .map(|step| self.step_work(step, depth + 1))
+                    .sum();
+                (one * 2 + SERVED) * ELEMENTS
+            }
+            _ => SERVED + self.settings.poll * 2,
+        }
+    }
+
+    fn attempts(&self, retry: &Retry) -> Duration {
+        let attempts = retry.max_attempts + retry.max_lost + 2;
+        (ATTEMPT + retry.backoff.max + self.settings.lease + self.settings.poll + SERVED) * attempts
+            + Duration::from_secs(32) * retry.max_lost
     }
 
     /// Moves on to the next phase when its time has come.
@@ -150,6 +188,9 @@ impl World {
             Phase::Faults | Phase::Over => {}
             Phase::Finishing { until } => {
                 let answered = self.commands.iter().all(|state| state.answered);
+                if answered {
+                    self.resume_all();
+                }
                 if answered && self.ghost.all_ended() && self.in_doubt.is_empty() {
                     self.finished()?;
                 } else if self.now > until {
@@ -168,6 +209,26 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Resumes what is paused: once faults have stopped, nobody else does. A pause that was under way may land later still,
+    /// and is met in the same way.
+    fn resume_all(&mut self) {
+        let paused: Vec<Name> = self.ghost.queues.paused().cloned().collect();
+        for queue in paused {
+            let wish = set_queue(queue.as_str(), QueueAction::Resume, &mut self.choices);
+            let (at, via) = (self.now, None);
+            let command = self.commands.len();
+            self.commands
+                .push(CommandState::new(Command { at, wish, via }));
+            self.push(
+                at,
+                Event::Send {
+                    command,
+                    sending: 0,
+                },
+            );
+        }
     }
 
     /// Every run has ended. Some worlds are watched a while longer, doing nothing.
@@ -304,8 +365,8 @@ impl World {
         {
             let _ = write!(
                 text,
-                "\n  command {number} is not answered: {} entries",
-                state.command.group.entries.len()
+                "\n  command {number} is not answered: {:?}",
+                state.command.wish
             );
         }
         for (number, node) in self.nodes.iter().enumerate() {
@@ -320,12 +381,5 @@ impl World {
             );
         }
         text
-    }
-}
-
-fn wait_of(kind: &StepKind) -> Duration {
-    match kind {
-        StepKind::Wait { duration } => *duration,
-        _ => Duration::ZERO,
     }
 }

@@ -8,6 +8,7 @@ mod handler;
 mod hint;
 mod liveness;
 mod node;
+mod operator;
 mod outcome;
 mod perform;
 mod process;
@@ -110,6 +111,8 @@ enum Event {
     Strike(Strike),
     /// A node that stood still goes on.
     Thaw(usize, ProcessId),
+    /// Somebody looks at runs.
+    Operate,
     /// Faults and clients stop.
     Calm,
 }
@@ -171,6 +174,9 @@ impl World {
         if self.settings.hints_off {
             self.sometimes
                 .fired(Fault::HintsOff, crate::fault::Situation::Idle);
+        }
+        if self.settings.attended {
+            self.push_in(1_000_000, Event::Operate);
         }
         self.push(self.settings.horizon, Event::Calm);
     }
@@ -249,7 +255,8 @@ impl World {
                 );
             }
         }
-        oracle::full_check(&self.ghost, &self.tables)
+        oracle::full_check(&self.ghost, &self.tables)?;
+        oracle::all_explained(&self.ghost, &self.tables, self.database_now())
     }
 
     fn happen(&mut self, event: Event) -> Check {
@@ -273,6 +280,10 @@ impl World {
             Event::Strike(strike) => self.strike(strike),
             Event::Thaw(node, process) => {
                 self.thaw(node, process);
+                Ok(())
+            }
+            Event::Operate => {
+                self.operate();
                 Ok(())
             }
             Event::Calm => self.calm(),

@@ -313,6 +313,8 @@ impl World {
             repeats: Vec::new(),
             holders: Vec::new(),
             slots_seen: 0,
+            incoming: None,
+            taken: None,
         };
         landing.check()?;
         self.after_landing(request, operation, landed);

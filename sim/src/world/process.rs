@@ -99,6 +99,7 @@ impl World {
             incarnation: self.ghost.process(process).incarnation,
             name: format!("node {node}"),
             handlers: Arc::clone(&setup.handlers),
+            workflows: self.settings.newest(),
             queues: setup.queues.clone(),
             shards: Shards::ONE,
             lease: self.settings.lease,
@@ -199,6 +200,9 @@ impl World {
                 );
             }
             Action::Execute(execution) => return self.execute(node, process, &execution),
+            Action::Log(line) => self
+                .trace
+                .say(|| format!("process {} logs {line:?}", process.0)),
             Action::Stop { attempt, reason } => self.stop_body(node, process, &attempt, reason),
             Action::Abort { attempt } => self.abort_body(node, process, &attempt),
             Action::Answer { request, result } => self.worker_answers(request, result),

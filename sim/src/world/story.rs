@@ -69,6 +69,9 @@ pub(super) fn tell(asker: Asker, operation: &Operation, landed: &Landed) -> Stri
         (Operation::Submit(_), Reply::Submitted { groups, .. }) => {
             format!("{who} submit -> {groups:?}")
         }
+        (Operation::Queue(command), reply) => {
+            format!("{who} {:?} {} -> {reply:?}", command.action, command.queue)
+        }
         (_, reply) => format!("{who} -> {reply:?}"),
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squid_mesh_core::definition::{Definition, Draft, DraftBinding, DraftSource, DraftStep};
+use squid_mesh_core::event::By;
 use squid_mesh_core::event::Failure;
 use squid_mesh_core::explain::{Explanation, explain};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::Name;
+use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Cancel, CancelReply, Claim, Claimed, Entry, EntryReply, Group, GroupReply, HandlerSet, Held,
     HeldReply, Leases, Offer, Operation, Outcome, QueueDemand, Register, Registration, Rejection,
@@ -15,7 +16,6 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Run, Seq, Status};
-use squid_mesh_core::store::RunRecord;
 use squid_mesh_core::task::{Item, TaskRow};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::verify;
@@ -36,8 +36,8 @@ pub(crate) fn chain(length: usize) -> Draft {
     let names: Vec<String> = (0..length).map(|index| format!("s{index}")).collect();
     let step = |(index, own): (usize, &String)| {
         let source = match index.checked_sub(1) {
-            Some(before) => DraftSource::Output(names[before].clone()),
-            None => DraftSource::Input,
+            Some(before) => DraftSource::output(names[before].clone()),
+            None => DraftSource::input(),
         };
         DraftStep {
             input: DraftBinding::Whole(source),
@@ -166,6 +166,10 @@ impl Desk {
             delay: None,
             deadline: None,
             trace: None,
+            trigger: Name::stored(DEFAULT_TRIGGER),
+            parent: None,
+            copy: None,
+            by: By::default(),
         }
     }
 
@@ -204,9 +208,9 @@ impl Desk {
         let cancel = Cancel {
             run,
             command,
-            actor: None,
-            reason: None,
+            by: By::default(),
             force,
+            undo: false,
         };
         match self.submit(vec![Entry::Cancel(cancel)]) {
             GroupReply::Done(done) => match done[..] {
@@ -302,11 +306,7 @@ impl Desk {
     }
 
     pub(crate) fn explain(&self, id: RunId) -> Explanation {
-        let record = RunRecord {
-            now: self.now,
-            row: self.tables.run(id).unwrap().clone(),
-            tasks: self.tables.tasks_of(id).cloned().collect(),
-        };
+        let record = self.tables.record(id, self.now).unwrap();
         let workers: Vec<WorkerRow> = self.tables.workers().into_iter().cloned().collect();
         explain(&record, &self.definition, &workers)
     }
@@ -334,6 +334,7 @@ pub(crate) fn success(task: &TaskRow) -> Report {
         task,
         Outcome::Succeeded {
             output: Payload::new(*b"{\"ok\":true}"),
+            label: None,
         },
     )
 }

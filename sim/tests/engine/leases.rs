@@ -86,7 +86,11 @@ fn a17_8_what_is_handed_back_is_due_at_once_and_not_counted_as_lost() {
     );
     let again = desk.claim_one(2);
     assert_eq!(
-        (again.attempt, again.expired, desk.run(run).steps()[0].lost),
+        (
+            again.attempt,
+            again.expired,
+            desk.run(run).steps()[0].tries.lost
+        ),
         (1, false, 0)
     );
     assert_eq!(
@@ -110,5 +114,5 @@ fn a_handed_back_loss_is_still_recorded_by_the_next_one() {
         ..no_leases()
     });
     assert_eq!(desk.run_engine(1), 1);
-    assert_eq!(desk.run(run).steps()[0].lost, 1);
+    assert_eq!(desk.run(run).steps()[0].tries.lost, 1);
 }

@@ -4,6 +4,7 @@
 mod cancelling;
 mod claims;
 mod desk;
+mod explaining;
 mod leases;
 mod starting;
 mod steps;

@@ -120,7 +120,7 @@ fn a6_5_a_lost_attempt_is_recorded_before_the_step_runs_again() {
     desk.settle(2, success(&task));
     let step = desk.run(run).steps()[0].clone();
     assert_eq!(
-        (step.lost, step.executed, desk.status(run)),
+        (step.tries.lost, step.tries.executed, desk.status(run)),
         (1, 1, Status::Completed)
     );
 }

@@ -2,14 +2,14 @@
 //!
 //! Invariant: a binding that was read has every source its JSON names; one that was not has left a problem.
 //!
-//! A binding is absent, a source, an array of sources, or `{"object": {"name": SOURCE}}`; a source is `"input"`,
-//! `"output(STEP)"` or `{"constant": VALUE}`.
+//! A binding is absent, a source, an array of sources, or `{"object": {"name": SOURCE}}`; a source is `{"constant": VALUE}` or
+//! a text: `input`, `output(STEP)`, `failure(STEP)` or `either(STEP,STEP)`, each with an optional path like `.lines[0].sku`.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{DraftBinding, DraftSource};
+use super::{DraftBinding, DraftOrigin, DraftSource};
 use crate::definition::problem::ProblemCode;
 use crate::definition::reader::{self, Fields, Reader};
 
@@ -50,15 +50,18 @@ fn read_object(reader: &mut Reader, named: &Value, path: &str) -> DraftBinding {
     DraftBinding::Object(sources)
 }
 
+/// The source of an optional field.
+pub(super) fn read_optional_source(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    key: &str,
+) -> Option<DraftSource> {
+    read_source(reader, fields.value(key)?, &fields.path(key))
+}
+
 fn read_source(reader: &mut Reader, value: &Value, path: &str) -> Option<DraftSource> {
     match value {
-        Value::String(text) => match source(text) {
-            Ok(source) => Some(source),
-            Err((code, message)) => {
-                reader.report(path, code, message);
-                None
-            }
-        },
+        Value::String(text) => read_text(reader, text, path),
         Value::Object(map) => {
             let fields = reader.fields(value, path, &["constant"])?;
             if !map.contains_key("constant") {
@@ -67,7 +70,7 @@ fn read_source(reader: &mut Reader, value: &Value, path: &str) -> Option<DraftSo
             fields
                 .value_or_null("constant")
                 .cloned()
-                .map(DraftSource::Constant)
+                .map(DraftSource::constant)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             reader.wrong_type(
@@ -80,39 +83,74 @@ fn read_source(reader: &mut Reader, value: &Value, path: &str) -> Option<DraftSo
     }
 }
 
-/// The source that a text names.
-fn source(text: &str) -> Result<DraftSource, (ProblemCode, String)> {
-    let (source, rest) = if let Some(rest) = text.strip_prefix("input") {
-        (DraftSource::Input, rest)
-    } else if let Some((step, rest)) = text.strip_prefix("output(").and_then(|t| t.split_once(')'))
-    {
-        (DraftSource::Output(step.to_owned()), rest)
-    } else {
-        return Err(malformed_source(text));
+fn read_text(reader: &mut Reader, text: &str, path: &str) -> Option<DraftSource> {
+    let parts = origin(text).filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']));
+    let Some((origin, rest)) = parts else {
+        let shown: String = text.chars().take(80).collect();
+        let message = format!(
+            "{shown:?} is no source: expected \"input\", \"output(STEP)\", \"failure(STEP)\", \"either(STEP,STEP)\" or \
+             {{\"constant\": VALUE}}"
+        );
+        reader.report(path, ProblemCode::MalformedSource, message);
+        return None;
     };
-    match rest.chars().next() {
-        None => Ok(source),
-        Some('.' | '[') => {
-            let message =
-                format!("{text:?} has a path into its value; only whole values can be bound");
-            Err((ProblemCode::UnsupportedPath, message))
+    let path = reader.json_path(path, rest)?;
+    Some(DraftSource { origin, path })
+}
+
+/// The value that a text begins with and what follows it.
+fn origin(text: &str) -> Option<(DraftOrigin, &str)> {
+    if let Some(rest) = text.strip_prefix("input") {
+        return Some((DraftOrigin::Input, rest));
+    }
+    let (word, rest) = text.split_once('(')?;
+    let (inner, rest) = rest.split_once(')')?;
+    let origin = match word {
+        "output" => DraftOrigin::Output(inner.to_owned()),
+        "failure" => DraftOrigin::Failure(inner.to_owned()),
+        "either" if inner.is_empty() => DraftOrigin::Either(Vec::new()),
+        "either" => {
+            let names = inner.split(',');
+            DraftOrigin::Either(names.map(|name| name.trim().to_owned()).collect())
         }
-        Some(_) => Err(malformed_source(text)),
+        _ => return None,
+    };
+    Some((origin, rest))
+}
+
+impl DraftBinding {
+    pub(super) fn to_json(&self) -> Option<Value> {
+        match self {
+            DraftBinding::Nothing => None,
+            DraftBinding::Whole(source) => Some(source.to_json()),
+            DraftBinding::Tuple(sources) => {
+                Some(sources.iter().map(DraftSource::to_json).collect())
+            }
+            DraftBinding::Object(sources) => {
+                let sources = sources
+                    .iter()
+                    .map(|(name, source)| (name.clone(), source.to_json()));
+                Some(json!({ "object": sources.collect::<Map<String, Value>>() }))
+            }
+        }
     }
 }
 
-fn malformed_source(text: &str) -> (ProblemCode, String) {
-    let shown: String = text.chars().take(80).collect();
-    let message = format!(
-        "{shown:?} is no source: expected \"input\", \"output(STEP)\" or {{\"constant\": VALUE}}"
-    );
-    (ProblemCode::MalformedSource, message)
+impl DraftSource {
+    fn to_json(&self) -> Value {
+        let path = &self.path;
+        match &self.origin {
+            DraftOrigin::Input => json!(format!("input{path}")),
+            DraftOrigin::Output(step) => json!(format!("output({step}){path}")),
+            DraftOrigin::Failure(step) => json!(format!("failure({step}){path}")),
+            DraftOrigin::Either(steps) => json!(format!("either({}){path}", steps.join(","))),
+            DraftOrigin::Constant(value) => json!({ "constant": value }),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::definition::Draft;
 
@@ -128,25 +166,50 @@ mod tests {
         (path.to_owned(), code)
     }
 
+    fn part(origin: DraftOrigin, path: &str) -> DraftBinding {
+        let path = path.parse().unwrap();
+        DraftBinding::Whole(DraftSource { origin, path })
+    }
+
     #[test]
     fn bindings_read_from_each_of_their_forms() {
-        let output = || DraftSource::Output("a".to_owned());
+        let output = || DraftSource::output("a");
         for (form, expected) in [
             (json!(null), DraftBinding::Nothing),
-            (json!("input"), DraftBinding::Whole(DraftSource::Input)),
+            (json!("input"), DraftBinding::Whole(DraftSource::input())),
             (json!("output(a)"), DraftBinding::Whole(output())),
             (
                 json!({"constant": null}),
-                DraftBinding::Whole(DraftSource::Constant(Value::Null)),
+                DraftBinding::Whole(DraftSource::constant(Value::Null)),
             ),
             (
                 json!({"constant": {"object": {}}}),
-                DraftBinding::Whole(DraftSource::Constant(json!({"object": {}}))),
+                DraftBinding::Whole(DraftSource::constant(json!({"object": {}}))),
             ),
+            (
+                json!("input.order[\"odd key\"]"),
+                part(DraftOrigin::Input, ".order[\"odd key\"]"),
+            ),
+            (
+                json!("output(a).lines[0].sku"),
+                part(DraftOrigin::Output("a".to_owned()), "lines[0].sku"),
+            ),
+            (
+                json!("failure(a).code"),
+                part(DraftOrigin::Failure("a".to_owned()), "code"),
+            ),
+            (
+                json!("either(b, a).x"),
+                part(
+                    DraftOrigin::Either(vec!["b".to_owned(), "a".to_owned()]),
+                    "x",
+                ),
+            ),
+            (json!("either()"), part(DraftOrigin::Either(Vec::new()), "")),
             (json!([]), DraftBinding::Tuple(Vec::new())),
             (
                 json!(["output(a)", "input"]),
-                DraftBinding::Tuple(vec![output(), DraftSource::Input]),
+                DraftBinding::Tuple(vec![output(), DraftSource::input()]),
             ),
             (
                 json!({"object": {"x": "output(a)"}}),
@@ -161,15 +224,22 @@ mod tests {
     #[test]
     fn what_is_no_source_is_reported_where_it_is() {
         for (form, path, code) in [
-            (json!("input.order.sku"), "result", "unsupported_path"),
+            (json!("input."), "result", "malformed_path"),
             (
-                json!(["input", "output(a)[0]"]),
+                json!(["input", "output(a)[x]"]),
                 "result[1]",
-                "unsupported_path",
+                "malformed_path",
+            ),
+            (
+                json!(format!("input{}", "[0]".repeat(33))),
+                "result",
+                "limit_exceeded",
             ),
             (json!("inputs"), "result", "malformed_source"),
             (json!("output(a"), "result", "malformed_source"),
-            (json!("failure(a)"), "result", "malformed_source"),
+            (json!("failures(a)"), "result", "malformed_source"),
+            (json!("failure(a)x"), "result", "malformed_source"),
+            (json!("either[0]"), "result", "malformed_source"),
             (json!(5), "result", "wrong_type"),
             (json!([null]), "result[0]", "wrong_type"),
             (

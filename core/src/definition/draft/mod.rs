@@ -4,19 +4,22 @@
 //! [`Definition`](super::Definition).
 
 mod binding;
+mod kind;
 mod parse;
 mod print;
+mod retry;
+mod route;
+mod source;
 mod text;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use serde_json::Value;
-
 use super::contract::Contract;
-use super::retry::{Backoff, BackoffKind, Retry};
+use super::path::Path;
 use super::span::DraftSpan;
+use super::step::{LogLevel, OnLost, Operator, RouteMark};
 
+pub(super) use kind::KINDS;
+pub use retry::{DraftBackoff, DraftRetry};
+pub use source::{DraftBinding, DraftOrigin, DraftSource};
 pub(super) use text::json;
 
 /// The authoring form of a workflow.
@@ -39,8 +42,10 @@ pub struct Draft {
     pub label: Option<String>,
     /// For people; not part of the digest.
     pub description: Option<String>,
-    /// What an input must look like.
+    /// What an input of the default trigger must look like.
     pub input: Contract,
+    /// Ways to start a run beside the default trigger, which is called `manual`.
+    pub triggers: Vec<DraftTrigger>,
     /// The steps. Their order is that in which equally urgent ones are listed and undone.
     pub steps: Vec<DraftStep>,
     /// How the run's result is put together.
@@ -64,6 +69,15 @@ impl Draft {
     }
 }
 
+/// A named way to start a run of a draft.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DraftTrigger {
+    /// Unique within the draft.
+    pub name: String,
+    /// What an input must look like.
+    pub input: Contract,
+}
+
 /// One step of a draft.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DraftStep {
@@ -77,8 +91,12 @@ pub struct DraftStep {
     pub kind: DraftKind,
     /// Steps that must have succeeded first, besides the sources of `input`.
     pub needs: Vec<String>,
+    /// Groups of which all must be settled and one must have succeeded, besides those of `input`.
+    pub either: Vec<Vec<String>>,
     /// Steps that must be settled first, in whatever way.
     pub after: Vec<String>,
+    /// Ways that other steps must have gone; all of them.
+    pub when: Vec<DraftGuard>,
     /// How its input is put together.
     pub input: DraftBinding,
     /// When a failed attempt is tried again; once only if not given.
@@ -89,6 +107,20 @@ pub struct DraftStep {
     pub queue: Option<String>,
     /// Its priority, if not the draft's.
     pub priority: Option<i16>,
+    /// Labels that its handler may return with an output.
+    pub labels: Vec<String>,
+    /// What takes its effect back.
+    pub undo: Option<DraftUndo>,
+    /// Its effect cannot be taken back; `false` if not given.
+    pub irreversible: Option<bool>,
+    /// Whether its effect can be compensated for; if not given, it can unless it is irreversible.
+    pub compensatable: Option<bool>,
+    /// What becomes of an attempt whose outcome is unknown; `hold` if irreversible, else `retry`, if not given.
+    pub on_lost: Option<OnLost>,
+    /// Whether its handler shares the database transaction that settles it.
+    pub transactional: bool,
+    /// What a failure route that leads here is called in the audit trail.
+    pub mark: Option<RouteMark>,
 }
 
 impl DraftStep {
@@ -102,200 +134,120 @@ impl DraftStep {
         DraftStep::of(name.into(), DraftKind::Wait(span.into()))
     }
 
-    fn of(name: String, kind: DraftKind) -> DraftStep {
+    /// A step of any kind.
+    pub fn of(name: String, kind: DraftKind) -> DraftStep {
         DraftStep {
             name,
             kind,
             label: None,
             description: None,
             needs: Vec::new(),
+            either: Vec::new(),
             after: Vec::new(),
+            when: Vec::new(),
             input: DraftBinding::Nothing,
             retry: None,
             timeout: None,
             queue: None,
             priority: None,
+            labels: Vec::new(),
+            undo: None,
+            irreversible: None,
+            compensatable: None,
+            on_lost: None,
+            transactional: false,
+            mark: None,
         }
     }
 }
 
-/// What a step of a draft does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a step of a draft does. See [`StepKind`](super::StepKind).
+#[derive(Debug, Clone, PartialEq)]
 pub enum DraftKind {
     /// Runs the handler of this name.
     Handler(String),
     /// Ends that long after it was reached.
     Wait(DraftSpan),
+    /// Ends at the instant that its input says.
+    Until,
+    /// Writes a line to the host's log.
+    Log {
+        /// How loud; `info` if not given.
+        level: Option<LogLevel>,
+        /// The line.
+        message: String,
+    },
+    /// Ends when somebody resumes the run.
+    Pause {
+        /// How long it stays open.
+        deadline: Option<DraftSpan>,
+    },
+    /// Ends when somebody approves or rejects.
+    Approval {
+        /// How long it stays open.
+        deadline: Option<DraftSpan>,
+    },
+    /// Ends when a signal of this name comes.
+    Signal {
+        /// The signal's name.
+        signal: String,
+        /// What its payload must look like.
+        contract: Contract,
+        /// How long it stays open.
+        deadline: Option<DraftSpan>,
+    },
+    /// Chooses a label by looking at its input.
+    Route {
+        /// Tried in order.
+        conditions: Vec<DraftCondition>,
+        /// The label if none matches.
+        fallback: Option<String>,
+    },
+    /// Runs another workflow on its input.
+    Child {
+        /// The workflow.
+        workflow: String,
+        /// Do not wait for it.
+        detach: bool,
+    },
+    /// Runs another workflow on each element of its input.
+    Each {
+        /// The workflow.
+        workflow: String,
+        /// How many children may be active at once; 100 if not given.
+        parallel: Option<u32>,
+        /// Gather outcomes instead of failing with the first.
+        collect: bool,
+    },
 }
 
-/// How an input or a result of a draft is put together.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum DraftBinding {
-    /// JSON `null`.
-    #[default]
-    Nothing,
-    /// One source.
-    Whole(DraftSource),
-    /// A JSON array of sources.
-    Tuple(Vec<DraftSource>),
-    /// A JSON object of named sources.
-    Object(BTreeMap<String, DraftSource>),
-}
-
-impl DraftBinding {
-    /// The sources with where they are in the binding's JSON form, in the order in which they are put together.
-    pub(super) fn sources(&self, path: &str) -> Vec<(String, &DraftSource)> {
-        match self {
-            DraftBinding::Nothing => Vec::new(),
-            DraftBinding::Whole(source) => vec![(path.to_owned(), source)],
-            DraftBinding::Tuple(sources) => {
-                let sources = sources.iter().enumerate();
-                sources
-                    .map(|(i, source)| (super::reader::item(path, i), source))
-                    .collect()
-            }
-            DraftBinding::Object(sources) => {
-                let base = super::reader::field(path, "object");
-                let named = sources.iter();
-                named
-                    .map(|(name, source)| (super::reader::field(&base, name), source))
-                    .collect()
-            }
-        }
-    }
-}
-
-/// Where a part of an input comes from.
+/// A label with the condition under which a route takes it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum DraftSource {
-    /// The run's input.
-    Input,
-    /// The output of the step of this name.
-    Output(String),
-    /// A constant.
-    Constant(Value),
+pub struct DraftCondition {
+    /// The label.
+    pub label: String,
+    /// What of the step's input is looked at.
+    pub path: Path,
+    /// What it must be.
+    pub operator: Operator,
 }
 
-impl DraftSource {
-    /// The step whose output it is.
-    pub(super) fn step(&self) -> Option<&str> {
-        match self {
-            DraftSource::Output(step) => Some(step),
-            DraftSource::Input | DraftSource::Constant(_) => None,
-        }
-    }
-}
-
-/// When a failed attempt of a draft's step is tried again.
+/// A way that another step must have gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DraftRetry {
-    /// How many attempts may be executed in all.
-    pub max_attempts: u32,
-    /// How many lost attempts the step survives; 3 if not given.
-    pub max_lost: Option<u32>,
-    /// How long to wait in between; not at all if not given.
-    pub backoff: Option<DraftBackoff>,
+pub struct DraftGuard {
+    /// The other step.
+    pub step: String,
+    /// The label it must have returned, or `failed`.
+    pub label: String,
 }
 
-impl DraftRetry {
-    /// That many attempts in all, without a pause.
-    pub const fn attempts(max_attempts: u32) -> DraftRetry {
-        DraftRetry {
-            max_attempts,
-            max_lost: None,
-            backoff: None,
-        }
-    }
-
-    /// The same pause each time.
-    pub fn constant(max_attempts: u32, pause: Duration) -> DraftRetry {
-        DraftRetry::paced(max_attempts, BackoffKind::Constant, Some(pause), None)
-    }
-
-    /// A pause that grows by `min` each time, up to `max`.
-    pub fn linear(max_attempts: u32, min: Duration, max: Duration) -> DraftRetry {
-        DraftRetry::paced(max_attempts, BackoffKind::Linear, Some(min), Some(max))
-    }
-
-    /// A pause that doubles each time, from a second up to an hour.
-    pub fn exponential(max_attempts: u32) -> DraftRetry {
-        DraftRetry::paced(max_attempts, BackoffKind::Exponential, None, None)
-    }
-
-    fn paced(
-        max_attempts: u32,
-        kind: BackoffKind,
-        min: Option<Duration>,
-        max: Option<Duration>,
-    ) -> DraftRetry {
-        let backoff = DraftBackoff {
-            min: min.map(DraftSpan::from),
-            max: max.map(DraftSpan::from),
-            ..DraftBackoff::of(kind)
-        };
-        DraftRetry {
-            backoff: Some(backoff),
-            ..DraftRetry::attempts(max_attempts)
-        }
-    }
-}
-
-/// How the pauses of a draft's step grow.
+/// What takes the effect of a step back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DraftBackoff {
-    /// The law of growth.
-    pub kind: BackoffKind,
-    /// The first pause; a second if not given.
-    pub min: Option<DraftSpan>,
-    /// The longest pause; an hour, or `min` if that is longer, if not given. Linear and exponential only.
-    pub max: Option<DraftSpan>,
-    /// What a pause is multiplied with each time, in thousandths; 2,000 if not given. Exponential only.
-    pub factor_thousandths: Option<u32>,
-    /// By which part of itself a pause may be shortened, in thousandths; 0 if not given.
-    pub jitter_thousandths: Option<u16>,
-}
-
-impl DraftBackoff {
-    /// The law with its defaults.
-    pub const fn of(kind: BackoffKind) -> DraftBackoff {
-        DraftBackoff {
-            kind,
-            min: None,
-            max: None,
-            factor_thousandths: None,
-            jitter_thousandths: None,
-        }
-    }
-}
-
-/// With every option that has an effect written out.
-impl From<Retry> for DraftRetry {
-    fn from(retry: Retry) -> DraftRetry {
-        DraftRetry {
-            max_attempts: retry.max_attempts,
-            max_lost: Some(retry.max_lost),
-            backoff: DraftBackoff::written_out(retry.backoff),
-        }
-    }
-}
-
-impl DraftBackoff {
-    fn written_out(backoff: Backoff) -> Option<DraftBackoff> {
-        let plain = DraftBackoff {
-            min: Some(backoff.min.into()),
-            jitter_thousandths: Some(backoff.jitter_thousandths),
-            ..DraftBackoff::of(backoff.kind)
-        };
-        let max = Some(backoff.max.into());
-        match backoff.kind {
-            BackoffKind::None => None,
-            BackoffKind::Constant => Some(plain),
-            BackoffKind::Linear => Some(DraftBackoff { max, ..plain }),
-            BackoffKind::Exponential => Some(DraftBackoff {
-                max,
-                factor_thousandths: Some(backoff.factor_thousandths),
-                ..plain
-            }),
-        }
-    }
+pub struct DraftUndo {
+    /// The handler of this name.
+    pub handler: String,
+    /// When a failed attempt is tried again; once only if not given.
+    pub retry: Option<DraftRetry>,
+    /// How long one attempt may take.
+    pub timeout: Option<DraftSpan>,
 }

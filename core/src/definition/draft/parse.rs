@@ -6,37 +6,57 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::binding::read_binding;
-use super::{Draft, DraftBackoff, DraftKind, DraftRetry, DraftStep};
+use super::kind::read_kind;
+use super::retry::read_retry;
+use super::{Draft, DraftGuard, DraftStep, DraftTrigger, DraftUndo};
 use crate::definition::contract::Contract;
-use crate::definition::problem::{Problem, ProblemCode, Problems};
+use crate::definition::problem::{Problem, Problems};
 use crate::definition::reader::{self, Fields, Reader};
-use crate::definition::retry::BackoffKind;
+use crate::definition::step::{OnLost, RouteMark};
 
-const DRAFT_FIELDS: [&str; 10] = [
+const DRAFT_FIELDS: [&str; 11] = [
     "name",
     "version",
     "label",
     "description",
     "input",
+    "triggers",
     "steps",
     "result",
     "queue",
     "priority",
     "deadline",
 ];
-const STEP_FIELDS: [&str; 12] = [
+const STEP_FIELDS: [&str; 29] = [
     "name",
     "label",
     "description",
     "handler",
     "wait",
+    "until",
+    "log",
+    "pause",
+    "approval",
+    "signal",
+    "route",
+    "child",
+    "each",
     "needs",
+    "either",
     "after",
+    "when",
     "input",
     "retry",
     "timeout",
     "queue",
     "priority",
+    "labels",
+    "undo",
+    "irreversible",
+    "compensatable",
+    "on_lost",
+    "transactional",
+    "mark",
 ];
 
 impl Draft {
@@ -78,10 +98,8 @@ fn read_draft(reader: &mut Reader, value: &Value) -> Option<Draft> {
         version: reader.integer(&fields, "version").unwrap_or_default(),
         label: reader.text(&fields, "label"),
         description: reader.text(&fields, "description"),
-        input: fields
-            .value("input")
-            .map(|value| Contract::read(reader, value, "input"))
-            .unwrap_or_default(),
+        input: read_contract(reader, &fields, "input"),
+        triggers: read_triggers(reader, &fields),
         steps: read_steps(reader, &fields),
         result: read_binding(reader, &fields, "result"),
         queue: reader.text(&fields, "queue"),
@@ -90,97 +108,113 @@ fn read_draft(reader: &mut Reader, value: &Value) -> Option<Draft> {
     })
 }
 
+/// A contract; anything goes if it is not given.
+pub(super) fn read_contract(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Contract {
+    let value = fields.value(key);
+    value
+        .map(|value| Contract::read(reader, value, &fields.path(key)))
+        .unwrap_or_default()
+}
+
+fn read_triggers(reader: &mut Reader, fields: &Fields<'_>) -> Vec<DraftTrigger> {
+    let mut triggers = Vec::new();
+    for (path, item) in items(reader, fields, "triggers") {
+        if let Some(fields) = reader.fields(item, &path, &["name", "input"]) {
+            triggers.push(DraftTrigger {
+                name: reader.required_text(&fields, "name"),
+                input: read_contract(reader, &fields, "input"),
+            });
+        }
+    }
+    triggers
+}
+
+/// The elements of an optional array with their paths.
+fn items<'a>(reader: &mut Reader, fields: &Fields<'a>, key: &str) -> Vec<(String, &'a Value)> {
+    let path = fields.path(key);
+    let array = fields
+        .value(key)
+        .and_then(|value| reader.array(value, &path));
+    let items = array.unwrap_or_default().iter().enumerate();
+    items
+        .map(|(i, item)| (reader::item(&path, i), item))
+        .collect()
+}
+
 fn read_steps(reader: &mut Reader, fields: &Fields<'_>) -> Vec<DraftStep> {
-    let Some(value) = fields.value("steps") else {
-        return Vec::new();
-    };
-    let steps = reader.array(value, "steps").unwrap_or_default();
     let unreadable = || DraftStep::handler("", "");
-    steps
-        .iter()
-        .enumerate()
-        .map(|(i, step)| {
-            read_step(reader, step, &reader::item("steps", i)).unwrap_or_else(unreadable)
-        })
+    items(reader, fields, "steps")
+        .into_iter()
+        .map(|(path, step)| read_step(reader, step, &path).unwrap_or_else(unreadable))
         .collect()
 }
 
 fn read_step(reader: &mut Reader, value: &Value, path: &str) -> Option<DraftStep> {
     let fields = reader.fields(value, path, &STEP_FIELDS)?;
+    let name = reader.required_text(&fields, "name");
+    let label = reader.text(&fields, "label");
+    let description = reader.text(&fields, "description");
+    let (kind, input) = read_kind(reader, &fields);
     Some(DraftStep {
-        name: reader.required_text(&fields, "name"),
-        label: reader.text(&fields, "label"),
-        description: reader.text(&fields, "description"),
-        kind: read_kind(reader, &fields),
+        name,
+        label,
+        description,
+        kind,
         needs: reader.texts(&fields, "needs"),
+        either: read_either(reader, &fields),
         after: reader.texts(&fields, "after"),
-        input: read_binding(reader, &fields, "input"),
+        when: read_guards(reader, &fields),
+        input,
         retry: read_retry(reader, &fields),
         timeout: reader.span(&fields, "timeout"),
         queue: reader.text(&fields, "queue"),
         priority: reader.integer(&fields, "priority"),
+        labels: reader.texts(&fields, "labels"),
+        undo: read_undo(reader, &fields),
+        irreversible: reader.boolean(&fields, "irreversible"),
+        compensatable: reader.boolean(&fields, "compensatable"),
+        on_lost: reader.word(&fields, "on_lost", &OnLost::ALL, OnLost::as_str),
+        transactional: reader.boolean(&fields, "transactional").unwrap_or(false),
+        mark: reader.word(&fields, "mark", &RouteMark::ALL, RouteMark::as_str),
     })
 }
 
-fn read_kind(reader: &mut Reader, fields: &Fields<'_>) -> DraftKind {
-    match (
-        fields.value("handler").is_some(),
-        fields.value("wait").is_some(),
-    ) {
-        (false, false) => reader.missing(
-            fields,
-            "handler",
-            "the name of a handler, or \"wait\" with a span",
-        ),
-        (true, true) => {
-            let message = "a step has a handler or waits, not both";
-            reader.report(
-                &fields.path("wait"),
-                ProblemCode::ConflictingOptions,
-                message,
-            );
-        }
-        (true, false) => {}
-        (false, true) => return DraftKind::Wait(reader.span(fields, "wait").unwrap_or_default()),
-    }
-    DraftKind::Handler(reader.text(fields, "handler").unwrap_or_default())
-}
-
-fn read_retry(reader: &mut Reader, fields: &Fields<'_>) -> Option<DraftRetry> {
-    let path = fields.path("retry");
-    let fields = reader.fields(
-        fields.value("retry")?,
-        &path,
-        &["max_attempts", "max_lost", "backoff"],
-    )?;
-    Some(DraftRetry {
-        max_attempts: reader.integer(&fields, "max_attempts").unwrap_or(1),
-        max_lost: reader.integer(&fields, "max_lost"),
-        backoff: read_backoff(reader, &fields),
-    })
-}
-
-fn read_backoff(reader: &mut Reader, fields: &Fields<'_>) -> Option<DraftBackoff> {
-    let path = fields.path("backoff");
-    let known = ["kind", "min", "max", "factor", "jitter"];
-    let fields = reader.fields(fields.value("backoff")?, &path, &known)?;
-    let word = reader.required_text(&fields, "kind");
-    let kind = BackoffKind::ALL
+fn read_either(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Vec<String>> {
+    items(reader, fields, "either")
         .into_iter()
-        .find(|kind| kind.as_str() == word);
-    if kind.is_none() && fields.value("kind").is_some_and(Value::is_string) {
-        let words = BackoffKind::ALL.map(BackoffKind::as_str).join(", ");
-        let message = format!("{word:?} is no kind of backoff; kinds are {words}");
-        reader.report(&fields.path("kind"), ProblemCode::UnknownWord, message);
-    }
-    let backoff = DraftBackoff {
-        kind: kind.unwrap_or(BackoffKind::Exponential),
-        min: reader.span(&fields, "min"),
-        max: reader.span(&fields, "max"),
-        factor_thousandths: reader.thousandths(&fields, "factor"),
-        jitter_thousandths: reader.thousandths(&fields, "jitter"),
+        .map(|(path, group)| reader.texts_of(group, &path))
+        .collect()
+}
+
+/// One guard or an array of them.
+fn read_guards(reader: &mut Reader, fields: &Fields<'_>) -> Vec<DraftGuard> {
+    let path = fields.path("when");
+    let given = match fields.value("when") {
+        None => Vec::new(),
+        Some(Value::Array(_)) => items(reader, fields, "when"),
+        Some(guard) => vec![(path, guard)],
     };
-    Some(backoff)
+    let mut guards = Vec::new();
+    for (path, guard) in given {
+        if let Some(fields) = reader.fields(guard, &path, &["step", "label"]) {
+            guards.push(DraftGuard {
+                step: reader.required_text(&fields, "step"),
+                label: reader.required_text(&fields, "label"),
+            });
+        }
+    }
+    guards
+}
+
+fn read_undo(reader: &mut Reader, fields: &Fields<'_>) -> Option<DraftUndo> {
+    let path = fields.path("undo");
+    let known = ["handler", "retry", "timeout"];
+    let fields = reader.fields(fields.value("undo")?, &path, &known)?;
+    Some(DraftUndo {
+        handler: reader.required_text(&fields, "handler"),
+        retry: read_retry(reader, &fields),
+        timeout: reader.span(&fields, "timeout"),
+    })
 }
 
 impl<'de> Deserialize<'de> for Draft {
@@ -256,6 +290,44 @@ mod tests {
         ] {
             assert_eq!(problems(&value), [problem("", "wrong_type")], "{value}");
         }
+    }
+
+    #[test]
+    fn no_field_of_a_draft_is_one_of_the_runtime() {
+        for field in DRAFT_FIELDS.iter().chain(&STEP_FIELDS) {
+            assert!(!reader::OWNED_BY_RUNTIME.contains(field), "{field}");
+        }
+        for kind in crate::definition::draft::KINDS {
+            assert!(STEP_FIELDS.contains(&kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn guards_undo_and_alternatives_have_shapes_too() {
+        let mut draft = samples::order();
+        let step = &mut draft["steps"][0];
+        step["when"] = json!([5, {"step": "a"}, {"label": 1, "step": "b", "unless": 1}]);
+        step["either"] = json!([5, ["a", 5]]);
+        step["undo"] = json!({"retry": {"max_attempts": "x"}});
+        step["irreversible"] = json!("yes");
+        step["on_lost"] = json!("drop");
+        step["mark"] = json!(1);
+        assert_eq!(
+            problems(&draft),
+            [
+                problem("steps[0].either[0]", "wrong_type"),
+                problem("steps[0].either[1][1]", "wrong_type"),
+                problem("steps[0].when[0]", "wrong_type"),
+                problem("steps[0].when[1].label", "missing_field"),
+                problem("steps[0].when[2].unless", "unknown_field"),
+                problem("steps[0].when[2].label", "wrong_type"),
+                problem("steps[0].undo.handler", "missing_field"),
+                problem("steps[0].undo.retry.max_attempts", "wrong_type"),
+                problem("steps[0].irreversible", "wrong_type"),
+                problem("steps[0].on_lost", "unknown_word"),
+                problem("steps[0].mark", "wrong_type"),
+            ]
+        );
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The JSON form of a draft.
 //!
-//! Invariant: what is printed parses back to the same draft; an option that is not given is not printed.
+//! Invariant: what is printed of a valid draft parses back to the same draft; an option that is not given is not printed.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::{Draft, DraftBackoff, DraftBinding, DraftKind, DraftRetry, DraftSource, DraftStep};
+use super::kind::put_kind;
+use super::{Draft, DraftGuard, DraftRetry, DraftStep, DraftTrigger, DraftUndo};
 use crate::definition::contract::Contract;
+use crate::definition::step::{OnLost, RouteMark};
 
 impl Draft {
     /// The JSON form; [`Draft::parse`] takes it back.
@@ -16,17 +18,15 @@ impl Draft {
         object.put("version", Some(self.version));
         object.put("label", self.label.as_ref());
         object.put("description", self.description.as_ref());
-        object.put(
-            "input",
-            (self.input != Contract::Any).then(|| self.input.to_json()),
-        );
+        object.put_contract("input", &self.input);
+        object.put("triggers", list(&self.triggers, DraftTrigger::to_json));
         let steps: Vec<Value> = self.steps.iter().map(DraftStep::to_json).collect();
         object.put("steps", Some(steps));
         object.put("result", self.result.to_json());
         object.put("queue", self.queue.as_ref());
         object.put("priority", self.priority);
         object.put("deadline", self.deadline.map(|span| span.to_string()));
-        Value::Object(object.0)
+        object.into_value()
     }
 }
 
@@ -36,18 +36,49 @@ impl DraftStep {
         object.put("name", Some(&self.name));
         object.put("label", self.label.as_ref());
         object.put("description", self.description.as_ref());
-        match &self.kind {
-            DraftKind::Handler(handler) => object.put("handler", Some(handler)),
-            DraftKind::Wait(span) => object.put("wait", Some(span.to_string())),
-        }
+        put_kind(&mut object, &self.kind);
         object.put("needs", names(&self.needs));
+        object.put("either", list(&self.either, |group| json!(group)));
         object.put("after", names(&self.after));
-        object.put("input", self.input.to_json());
+        object.put("when", guards(&self.when));
+        object.put(self.input_key(), self.input.to_json());
         object.put("retry", self.retry.as_ref().map(DraftRetry::to_json));
         object.put("timeout", self.timeout.map(|span| span.to_string()));
         object.put("queue", self.queue.as_ref());
         object.put("priority", self.priority);
-        Value::Object(object.0)
+        object.put("labels", names(&self.labels));
+        object.put("undo", self.undo.as_ref().map(DraftUndo::to_json));
+        object.put("irreversible", self.irreversible);
+        object.put("compensatable", self.compensatable);
+        object.put("on_lost", self.on_lost.map(OnLost::as_str));
+        object.put("transactional", self.transactional.then_some(true));
+        object.put("mark", self.mark.map(RouteMark::as_str));
+        object.into_value()
+    }
+}
+
+impl DraftTrigger {
+    fn to_json(&self) -> Value {
+        let mut object = Object::default();
+        object.put("name", Some(&self.name));
+        object.put_contract("input", &self.input);
+        object.into_value()
+    }
+}
+
+impl DraftGuard {
+    fn to_json(&self) -> Value {
+        json!({"step": self.step, "label": self.label})
+    }
+}
+
+impl DraftUndo {
+    fn to_json(&self) -> Value {
+        let mut object = Object::default();
+        object.put("handler", Some(&self.handler));
+        object.put("retry", self.retry.as_ref().map(DraftRetry::to_json));
+        object.put("timeout", self.timeout.map(|span| span.to_string()));
+        object.into_value()
     }
 }
 
@@ -55,84 +86,45 @@ fn names(names: &[String]) -> Option<&[String]> {
     (!names.is_empty()).then_some(names)
 }
 
-impl DraftBinding {
-    fn to_json(&self) -> Option<Value> {
-        match self {
-            DraftBinding::Nothing => None,
-            DraftBinding::Whole(source) => Some(source.to_json()),
-            DraftBinding::Tuple(sources) => {
-                Some(sources.iter().map(DraftSource::to_json).collect())
-            }
-            DraftBinding::Object(sources) => {
-                let sources = sources
-                    .iter()
-                    .map(|(name, source)| (name.clone(), source.to_json()));
-                Some(json!({ "object": sources.collect::<Map<String, Value>>() }))
-            }
-        }
-    }
+fn list<T>(items: &[T], print: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
+    (!items.is_empty()).then(|| items.iter().map(print).collect())
 }
 
-impl DraftSource {
-    fn to_json(&self) -> Value {
-        match self {
-            DraftSource::Input => json!("input"),
-            DraftSource::Output(step) => json!(format!("output({step})")),
-            DraftSource::Constant(value) => json!({ "constant": value }),
-        }
+/// One guard stands for itself, several are an array.
+fn guards(guards: &[DraftGuard]) -> Option<Value> {
+    match guards {
+        [] => None,
+        [guard] => Some(guard.to_json()),
+        [..] => Some(guards.iter().map(DraftGuard::to_json).collect()),
     }
-}
-
-impl DraftRetry {
-    fn to_json(&self) -> Value {
-        let mut object = Object::default();
-        object.put("max_attempts", Some(self.max_attempts));
-        object.put("max_lost", self.max_lost);
-        object.put("backoff", self.backoff.as_ref().map(DraftBackoff::to_json));
-        Value::Object(object.0)
-    }
-}
-
-impl DraftBackoff {
-    fn to_json(&self) -> Value {
-        let mut object = Object::default();
-        object.put("kind", Some(self.kind.as_str()));
-        object.put("min", self.min.map(|span| span.to_string()));
-        object.put("max", self.max.map(|span| span.to_string()));
-        object.put("factor", self.factor_thousandths.map(decimal));
-        object.put(
-            "jitter",
-            self.jitter_thousandths.map(|part| decimal(part.into())),
-        );
-        Value::Object(object.0)
-    }
-}
-
-/// Thousandths as the JSON number they are.
-fn decimal(thousandths: u32) -> Value {
-    let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
-    if rest == 0 {
-        return json!(whole);
-    }
-    let text = format!("{whole}.{rest:03}");
-    let number = serde_json::from_str(text.trim_end_matches('0'));
-    number.expect("digits with a point are a JSON number")
 }
 
 /// An object that leaves out what is not given.
 #[derive(Default)]
-struct Object(Map<String, Value>);
+pub(super) struct Object(Map<String, Value>);
 
 impl Object {
-    fn put(&mut self, key: &str, value: Option<impl Into<Printed>>) {
+    pub(super) fn put(&mut self, key: &str, value: Option<impl Into<Printed>>) {
         if let Some(value) = value {
             self.0.insert(key.to_owned(), value.into().0);
         }
     }
+
+    /// A contract that takes anything is the one of who gives none.
+    pub(super) fn put_contract(&mut self, key: &str, contract: &Contract) {
+        self.put(
+            key,
+            (*contract != Contract::Any).then(|| contract.to_json()),
+        );
+    }
+
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
 }
 
 /// What a field can be printed from.
-struct Printed(Value);
+pub(super) struct Printed(Value);
 
 macro_rules! printed {
     ($($from:ty),*) => {
@@ -149,6 +141,7 @@ printed!(
     String,
     &str,
     &[String],
+    bool,
     u32,
     i16,
     Value,
@@ -172,19 +165,6 @@ mod tests {
     fn a_draft_prints_the_json_it_was_read_from() {
         let json = samples::order();
         assert_eq!(Draft::parse(&json).unwrap().to_json(), json);
-    }
-
-    #[test]
-    fn thousandths_print_as_the_shortest_decimal() {
-        for (thousandths, text) in [
-            (0, "0"),
-            (1_000, "1"),
-            (1_500, "1.5"),
-            (1, "0.001"),
-            (u32::MAX, "4294967.295"),
-        ] {
-            assert_eq!(decimal(thousandths).to_string(), text);
-        }
     }
 
     proptest! {

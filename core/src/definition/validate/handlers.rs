@@ -20,19 +20,21 @@ impl Definition {
     ) -> Result<(), Problems> {
         let mut problems = Vec::new();
         for (i, step) in self.steps.iter().enumerate() {
-            let Some(handler) = step.kind.handler() else {
-                continue;
-            };
-            let (code, what) = match (disabled.contains(handler), known.contains(handler)) {
-                (true, _) => (ProblemCode::DisabledHandler, "which the host has disabled"),
-                (false, false) => (
-                    ProblemCode::UnknownHandler,
-                    "which the host has not registered",
-                ),
-                (false, true) => continue,
-            };
-            let message = format!("step {:?} names handler {handler:?}, {what}", step.name);
-            problems.push(Problem::new(format!("steps[{i}].handler"), code, message));
+            let own = step.kind.handler().map(|handler| (handler, "handler"));
+            let undo = step.undo.as_ref();
+            let undo = undo.map(|undo| (&undo.handler, "undo.handler"));
+            for (handler, key) in own.into_iter().chain(undo) {
+                let (code, what) = match (disabled.contains(handler), known.contains(handler)) {
+                    (true, _) => (ProblemCode::DisabledHandler, "which the host has disabled"),
+                    (false, false) => (
+                        ProblemCode::UnknownHandler,
+                        "which the host has not registered",
+                    ),
+                    (false, true) => continue,
+                };
+                let message = format!("step {:?} names handler {handler:?}, {what}", step.name);
+                problems.push(Problem::new(format!("steps[{i}].{key}"), code, message));
+            }
         }
         Problems::none_of(problems)
     }
@@ -47,13 +49,23 @@ mod tests {
 
     #[test]
     fn a2_4_and_a2_5_handlers_must_be_registered_and_not_disabled() {
-        let definition = samples::changed(|draft| draft["steps"][0]["handler"] = json!("rm_rf"));
+        let definition = samples::changed(|draft| {
+            draft["steps"][0]["handler"] = json!("rm_rf");
+            draft["steps"][0]["undo"]["handler"] = json!("format_c");
+        });
         let names = |list: &[&str]| {
             list.iter()
                 .map(|name| Name::new(name).unwrap())
                 .collect::<BTreeSet<Name>>()
         };
-        let known = names(&["charge_card", "ship", "other"]);
+        let known = names(&[
+            "charge_card",
+            "ship",
+            "other",
+            "refund",
+            "apologise",
+            "close",
+        ]);
         let found = definition
             .check_handlers(&known, &names(&["ship"]))
             .unwrap_err();
@@ -62,10 +74,11 @@ mod tests {
             shown,
             [
                 "steps[0].handler: step \"reserve\" names handler \"rm_rf\", which the host has not registered [unknown_handler]",
+                "steps[0].undo.handler: step \"reserve\" names handler \"format_c\", which the host has not registered [unknown_handler]",
                 "steps[3].handler: step \"ship\" names handler \"ship\", which the host has disabled [disabled_handler]",
             ]
         );
-        let known = names(&["charge_card", "ship", "rm_rf"]);
+        let known = definition.handlers().into_iter().cloned().collect();
         assert!(
             definition
                 .check_handlers(&known, &names(&["other"]))

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::Definition;
-use super::super::draft::{Draft, json};
+use super::super::draft::{Draft, KINDS, json};
 use super::super::problem::{Problem, ProblemCode, Problems};
 
 impl Definition {
@@ -45,7 +45,12 @@ struct Unread {
     paths: BTreeSet<String>,
     /// Whether the name of a step is among them.
     nameless: bool,
+    /// Whether something is among them that other steps depend on: what a step does, returns or waits for.
+    shapeless: bool,
 }
+
+/// Fields of a step that other steps depend on, kinds apart.
+const SHAPE: [&str; 6] = ["name", "labels", "when", "needs", "either", "input"];
 
 impl Unread {
     fn of(problems: &[Problem]) -> Unread {
@@ -57,7 +62,12 @@ impl Unread {
         let is_name =
             |path: &str| path == "steps" || is_step(path.strip_suffix(".name").unwrap_or(path));
         let nameless = paths.iter().any(|path| is_name(path));
-        Unread { paths, nameless }
+        let shapeless = paths.iter().any(|path| path == "steps" || is_shape(path));
+        Unread {
+            paths,
+            nameless,
+            shapeless,
+        }
     }
 
     /// Whether a problem of sense is merely what comes of reading nothing there.
@@ -67,8 +77,40 @@ impl Unread {
         let unread = parents
             .chain(["", path])
             .any(|path| self.paths.contains(path));
-        unread || (self.nameless && problem.code == ProblemCode::UnknownStep)
+        unread
+            || (self.nameless && problem.code == ProblemCode::UnknownStep)
+            || (self.shapeless && depends_on_others(problem))
+            || (is_lack(problem.code) && self.paths.iter().any(|unread| unread.starts_with(path)))
     }
+}
+
+/// Whether a path is that of a whole step, or inside of something that other steps depend on.
+fn is_shape(path: &str) -> bool {
+    let Some((_, inner)) = path.strip_prefix("steps[").and_then(|p| p.split_once(']')) else {
+        return false;
+    };
+    let field = inner.trim_start_matches('.').split(['.', '[']).next();
+    let field = field.unwrap_or_default();
+    field.is_empty() || SHAPE.contains(&field) || KINDS.contains(&field)
+}
+
+/// Whether a problem is one of steps that do not fit together.
+fn depends_on_others(problem: &Problem) -> bool {
+    let codes = [
+        ProblemCode::LabelNeverReturned,
+        ProblemCode::NeverFails,
+        ProblemCode::UnwiredOutcome,
+        ProblemCode::SkippableNeed,
+        ProblemCode::SkippableResult,
+        ProblemCode::ConflictingContracts,
+    ];
+    let mark = problem.code == ProblemCode::OptionWithoutEffect && problem.path.ends_with(".mark");
+    mark || codes.contains(&problem.code)
+}
+
+/// Whether a problem is that a list has nothing in it.
+fn is_lack(code: ProblemCode) -> bool {
+    [ProblemCode::NoConditions, ProblemCode::NoAlternatives].contains(&code)
 }
 
 #[cfg(test)]
@@ -103,6 +145,40 @@ mod tests {
         assert_eq!(
             changed(|draft| draft["steps"][1]["name"] = json!(null)),
             [problem("steps[1].name", "missing_field"),]
+        );
+    }
+
+    #[test]
+    fn what_a_step_does_not_say_is_not_held_against_those_that_depend_on_it() {
+        let found = changed(|draft| {
+            draft["steps"][1]["labels"] = json!("fraud");
+            draft["steps"][6]["approval"] = json!({"deadline": "soon"});
+            draft["steps"][8]["when"]["label"] = json!(5);
+            draft["steps"][9]["route"] = json!([{"label": "big"}]);
+            draft["steps"][11]["each"] = json!(null);
+            draft["steps"][13]["input"] = json!(["failure(parcels)x"]);
+        });
+        assert_eq!(
+            found,
+            [
+                problem("steps[1].labels", "wrong_type"),
+                problem("steps[6].approval.deadline", "malformed_span"),
+                problem("steps[8].when.label", "wrong_type"),
+                problem("steps[9].route[0].equals", "missing_field"),
+                problem("steps[11].handler", "missing_field"),
+                problem("steps[13].input[0]", "malformed_source"),
+            ]
+        );
+        let found = changed(|draft| {
+            draft["steps"][1]["timeout"] = json!("soon");
+            draft["steps"][5]["when"]["label"] = json!("maybe");
+        });
+        assert_eq!(
+            found,
+            [
+                problem("steps[1].timeout", "malformed_span"),
+                problem("steps[5].when.label", "label_never_returned"),
+            ]
         );
     }
 

@@ -2,28 +2,37 @@
 //!
 //! Invariant: every problem of a draft is reported at once, in an order that depends on the draft alone.
 
+mod binding;
 mod contract;
-mod graph;
+mod cycle;
+mod flow;
+mod guard;
 mod handlers;
 mod json;
+mod kind;
 mod retry;
 mod step;
 #[cfg(test)]
 mod tests;
+mod trigger;
+mod wiring;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::contract::nul_paths;
-use super::draft::{Draft, DraftBinding, DraftSource};
+use super::draft::Draft;
 use super::problem::{Problem, ProblemCode, Problems};
 use super::reader;
 use super::span::DraftSpan;
-use super::{Binding, Definition, DefinitionDigest, DefinitionKey, Source, Step, StepIndex};
+use super::{
+    Binding, Definition, DefinitionDigest, DefinitionKey, Step, StepIndex, Trigger, graph,
+};
 use crate::limits;
 use crate::name::{DEFAULT_QUEUE, Name};
+use wiring::Wires;
 
 /// Deepest nesting of a constant or a default. JSON readers stop at 128 levels, the definition around it included.
 const NESTING: usize = 64;
@@ -65,15 +74,21 @@ impl TryFrom<Draft> for Definition {
 
 /// Collects the problems of one draft.
 struct Checker<'a> {
+    draft: &'a Draft,
     problems: Vec<Problem>,
     /// The first step of each name.
     steps: BTreeMap<&'a str, usize>,
+    /// Steps and labels that some other step is guarded by.
+    wired: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// What a draft was turned into.
 struct Parts {
     key: DefinitionKey,
+    triggers: Vec<Trigger>,
     steps: Vec<Step>,
+    /// For each step whether a run may skip it.
+    skippable: Vec<bool>,
     result: Binding,
     queue: Name,
     deadline: Option<Duration>,
@@ -81,19 +96,15 @@ struct Parts {
 
 impl Parts {
     fn into_definition(self, draft: Draft) -> Definition {
-        let mut dependents = vec![Vec::new(); self.steps.len()];
-        for (i, step) in (0..).map(StepIndex).zip(&self.steps) {
-            for earlier in step.needs.iter().chain(&step.after) {
-                dependents[earlier.at()].push(i);
-            }
-        }
         let mut definition = Definition {
             key: self.key,
             label: draft.label,
             description: draft.description,
-            contract: draft.input.canonical(),
+            triggers: self.triggers,
+            dependents: graph::dependents(&self.steps),
+            consumers: graph::consumers(&self.steps),
+            skippable: self.skippable,
             steps: self.steps,
-            dependents,
             result: self.result,
             queue: self.queue,
             priority: draft.priority.unwrap_or(0),
@@ -111,9 +122,14 @@ impl<'a> Checker<'a> {
         for (i, step) in draft.steps.iter().enumerate() {
             steps.entry(step.name.as_str()).or_insert(i);
         }
+        let guards = draft.steps.iter().flat_map(|step| &step.when);
         Checker {
+            draft,
             problems: Vec::new(),
             steps,
+            wired: guards
+                .map(|guard| (guard.step.as_str(), guard.label.as_str()))
+                .collect(),
         }
     }
 
@@ -126,6 +142,31 @@ impl<'a> Checker<'a> {
         let name = self.name("name", &draft.name);
         self.texts("", draft.label.as_deref(), draft.description.as_deref());
         self.contract("input", &draft.input);
+        let triggers = self.triggers(draft);
+        let (steps, skippable) = self.graph(draft);
+        let result = self.binding("result", "the result", &draft.result);
+        self.result_failures(&draft.result);
+        let queue = match &draft.queue {
+            Some(queue) => self.name("queue", queue),
+            None => Some(Name::stored(DEFAULT_QUEUE)),
+        };
+        let deadline = self.positive("deadline", ProblemCode::InvalidDeadline, draft.deadline);
+        Some(Parts {
+            key: DefinitionKey {
+                name: name?,
+                version: draft.version,
+            },
+            triggers: triggers?,
+            steps: steps?,
+            skippable,
+            result: result?,
+            queue: queue?,
+            deadline,
+        })
+    }
+
+    /// The steps, each and as a whole, and for each whether a run may skip it.
+    fn graph(&mut self, draft: &Draft) -> (Option<Vec<Step>>, Vec<bool>) {
         if draft.steps.is_empty() {
             self.report(
                 "steps",
@@ -142,25 +183,15 @@ impl<'a> Checker<'a> {
             .enumerate()
             .map(|(i, s)| self.step(i, s))
             .collect();
+        self.approvals(draft);
+        self.signals(draft);
+        let mut skippable = Vec::new();
         if within {
-            self.cycles(draft);
+            let wires = Wires::of(draft, &self.steps);
+            self.cycles(draft, &wires);
+            skippable = self.flow(draft, &wires);
         }
-        let result = self.binding("result", "the result", &draft.result);
-        let queue = match &draft.queue {
-            Some(queue) => self.name("queue", queue),
-            None => Some(Name::stored(DEFAULT_QUEUE)),
-        };
-        let deadline = self.positive("deadline", ProblemCode::InvalidDeadline, draft.deadline);
-        Some(Parts {
-            key: DefinitionKey {
-                name: name?,
-                version: draft.version,
-            },
-            steps: steps.into_iter().collect::<Option<_>>()?,
-            result: result?,
-            queue: queue?,
-            deadline,
-        })
+        (steps.into_iter().collect(), skippable)
     }
 
     fn name(&mut self, path: &str, text: &str) -> Option<Name> {
@@ -204,56 +235,20 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The step of this name.
-    fn reference(&mut self, path: &str, who: &str, name: &str) -> Option<StepIndex> {
-        match self.steps.get(name) {
-            Some(i) => u16::try_from(*i).ok().map(StepIndex),
-            None => {
-                let shown: String = name.chars().take(80).collect();
-                let message =
-                    format!("{who} names step {shown:?}, which the definition does not have");
-                self.report(path, ProblemCode::UnknownStep, message);
-                None
-            }
-        }
-    }
-
-    fn binding(&mut self, path: &str, who: &str, draft: &DraftBinding) -> Option<Binding> {
-        let mut sources: Vec<Option<Source>> = Vec::new();
-        for (path, source) in draft.sources(path) {
-            sources.push(self.source(&path, who, source));
-        }
-        if let DraftBinding::Object(named) = draft {
-            let base = reader::field(path, "object");
-            for name in named.keys().filter(|name| name.contains('\0')) {
-                let message = "the name has a NUL character, which not every store can hold";
-                self.report(
-                    &reader::field(&base, name),
-                    ProblemCode::NulCharacter,
-                    message,
-                );
-            }
-        }
-        let sources: Vec<Source> = sources.into_iter().collect::<Option<_>>()?;
-        Some(match draft {
-            DraftBinding::Nothing => Binding::Nothing,
-            DraftBinding::Whole(_) => Binding::Whole(sources.into_iter().next()?),
-            DraftBinding::Tuple(_) => Binding::Tuple(sources),
-            DraftBinding::Object(named) => {
-                Binding::Object(named.keys().cloned().zip(sources).collect())
-            }
-        })
-    }
-
-    fn source(&mut self, path: &str, who: &str, draft: &DraftSource) -> Option<Source> {
-        match draft {
-            DraftSource::Input => Some(Source::Input),
-            DraftSource::Output(step) => self.reference(path, who, step).map(Source::Output),
-            DraftSource::Constant(value) => {
-                self.json(&reader::field(path, "constant"), value);
-                Some(Source::Constant(value.clone()))
-            }
-        }
+    /// The step of this name; the path is asked for only if there is none.
+    fn reference(
+        &mut self,
+        path: impl FnOnce() -> String,
+        who: &str,
+        name: &str,
+    ) -> Option<StepIndex> {
+        let Some(i) = self.steps.get(name) else {
+            let shown = shown(name);
+            let message = format!("{who} names step {shown:?}, which the definition does not have");
+            self.report(&path(), ProblemCode::UnknownStep, message);
+            return None;
+        };
+        u16::try_from(*i).ok().map(StepIndex)
     }
 
     /// A span that must be positive and at most ten years.
@@ -270,6 +265,11 @@ impl<'a> Checker<'a> {
         }
         span.to_duration()
     }
+}
+
+/// As much of an author's text as a message needs.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 /// The problem of a number above its limit.

@@ -1,8 +1,14 @@
 use std::time::Duration;
 
 use super::*;
-use crate::operation::{Claimed, SlotReply};
-use crate::worker::rig::{LEASE, Rig, config, first, id_of, name, text, unavailable, wait};
+use crate::definition::LabelIndex;
+use crate::operation::{Claimed, HeldReply, Reply, SlotReply};
+use crate::payload::OutputRef;
+use crate::run::Seq;
+use crate::task::TaskKind;
+use crate::worker::rig::{
+    LEASE, Rig, config, first, id_of, name, second, text, third, unavailable, wait,
+};
 use crate::worker::{Input, Reason};
 
 fn report(task: &TaskRow, outcome: Outcome) -> Report {
@@ -11,6 +17,13 @@ fn report(task: &TaskRow, outcome: Outcome) -> Report {
         step: task.step,
         token: task.token().unwrap(),
         outcome,
+    }
+}
+
+fn success() -> Outcome {
+    Outcome::Succeeded {
+        output: text("1"),
+        label: None,
     }
 }
 
@@ -25,14 +38,12 @@ fn a_claimed_attempt_executes_and_its_outcome_is_reported_under_its_token() {
         step: name("first"),
         input: Payload::null(),
         timeout: None,
+        transactional: false,
     };
     assert_eq!(rig.actions(), [Action::Execute(Box::new(execution))]);
     rig.finish(&task);
     let (ticket, settle) = rig.settle();
-    assert_eq!(
-        settle.reports,
-        [report(&task, Outcome::Succeeded { output: text("1") })]
-    );
+    assert_eq!(settle.reports, [report(&task, success())]);
     assert!(!settle.wait);
     rig.settled(ticket, vec![SlotReply::Accepted], vec![]);
     assert!(rig.worker.attempts.held.is_empty());
@@ -147,7 +158,7 @@ fn what_is_said_of_an_unknown_attempt_is_ignored() {
     rig.finish(&first(1));
     rig.handle(Input::Finished {
         attempt: id_of(&wait(2)),
-        result: Ok(text("1")),
+        result: Ok(text("1").into()),
     });
     assert_eq!(rig.actions(), []);
 }
@@ -219,4 +230,93 @@ fn a_task_whose_lease_is_over_when_it_arrives_is_handed_back() {
     );
     let (_, leases) = rig.leases();
     assert_eq!((leases.renew.len(), leases.hand_back.len()), (0, 1));
+}
+
+#[test]
+fn an_undo_gets_the_steps_input_and_output_the_runs_input_and_the_failure() {
+    let given = ["1", "\"out\"", "{\"run\":1}", "{\"code\":\"down\"}"].map(text);
+    let mut task = second(1, &given[0]);
+    task.kind = TaskKind::Undo;
+    let place = |payload: &Payload| {
+        let seq = Seq(2);
+        Some(OutputRef::here(seq, payload.digest()))
+    };
+    for (failed, expected) in [
+        (
+            true,
+            r#"{"input":1,"output":"out","run_input":{"run":1},"failure":{"code":"down"}}"#,
+        ),
+        (
+            false,
+            r#"{"input":1,"output":"out","run_input":{"run":1},"failure":null}"#,
+        ),
+    ] {
+        task.brief.sources = given.iter().map(place).collect();
+        if !failed {
+            task.brief.sources[3] = None;
+        }
+        let mut rig = Rig::idle();
+        for payload in &given {
+            let run = task.key.run;
+            rig.worker
+                .cache
+                .keep_payload(run, payload.digest(), payload.clone());
+        }
+        let (ticket, _) = rig.at(1_000).claim();
+        let tasks = vec![task.clone()];
+        rig.claimed(
+            ticket,
+            Claimed {
+                tasks,
+                ..Claimed::default()
+            },
+        );
+        let actions = rig.actions();
+        let [Action::Execute(execution)] = &actions[..] else {
+            panic!("{actions:?}");
+        };
+        assert_eq!(
+            std::str::from_utf8(execution.input.bytes()).unwrap(),
+            expected
+        );
+        let key = format!("{}:second:undo", task.key.run);
+        assert_eq!(execution.idempotency_key(), key);
+    }
+}
+
+#[test]
+fn a_label_is_reported_by_its_position_and_one_that_the_step_lacks_fails_the_attempt() {
+    let returned = |label: &str| {
+        let task = third(1);
+        let mut rig = Rig::holding(vec![task.clone()]);
+        let (ticket, _) = rig.leases();
+        let held = HeldReply::Held {
+            lease: LEASE,
+            stop: false,
+        };
+        rig.reply(ticket, Reply::Leased(vec![held]));
+        rig.actions();
+        rig.handle(Input::Finished {
+            attempt: id_of(&task),
+            result: Ok(Returned {
+                output: text("1"),
+                label: Some(label.to_owned()),
+            }),
+        });
+        rig.settle().1.reports[0].outcome.clone()
+    };
+    let sea = Outcome::Succeeded {
+        output: text("1"),
+        label: Some(LabelIndex(1)),
+    };
+    assert_eq!(returned("sea"), sea);
+    match returned("rail") {
+        Outcome::Failed { failure, .. } => {
+            assert_eq!(
+                (failure.code.as_str(), failure.retryable),
+                ("unknown_label", false)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }

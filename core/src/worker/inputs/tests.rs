@@ -56,6 +56,7 @@ fn one_fetch_serves_many_tasks_and_what_it_brings_is_kept() {
         Fetched {
             payloads,
             definitions: vec![definition()],
+            ..Fetched::default()
         },
     );
     let actions = rig.actions();
@@ -100,6 +101,7 @@ fn while_a_fetch_is_in_flight_the_next_one_gathers() {
         Fetched {
             payloads,
             definitions: vec![definition()],
+            ..Fetched::default()
         },
     );
     let actions = rig.actions();
@@ -123,7 +125,8 @@ fn a_step_that_follows_one_executed_here_needs_no_fetch_once_that_is_recorded() 
     let actions = rig.actions();
     assert!(
         matches!(&actions[..], [Action::Execute(e)] if **e == Execution {
-            attempt: id_of(&next), task: next, handler: e.handler.clone(), step: e.step.clone(), input: text("1"), timeout: None
+            attempt: id_of(&next), task: next, handler: e.handler.clone(), step: e.step.clone(), input: text("1"), timeout: None,
+            transactional: false,
         })
     );
 }
@@ -139,6 +142,7 @@ fn what_does_not_exist_fails_the_steps_that_need_it_and_no_other() {
         Fetched {
             payloads,
             definitions: vec![definition()],
+            ..Fetched::default()
         },
     );
     let actions = rig.actions();
@@ -183,6 +187,7 @@ fn an_unreadable_payload_is_found_by_fetching_one_by_one() {
         Fetched {
             payloads: vec![],
             definitions: vec![definition()],
+            ..Fetched::default()
         },
     );
     let (ticket, wanted) = rig.fetch();
@@ -214,6 +219,7 @@ fn an_unreadable_payload_is_found_by_fetching_one_by_one() {
         Fetched {
             payloads: vec![(places(&[&b])[0], text("2"))],
             definitions: vec![],
+            ..Fetched::default()
         },
     );
     assert_eq!(input(&rig.actions()[0]), b"2");
@@ -270,6 +276,7 @@ fn a_task_that_could_not_begin_before_its_lease_ends_is_handed_back() {
         Fetched {
             payloads,
             definitions: vec![definition()],
+            ..Fetched::default()
         },
     );
     assert_eq!(rig.actions(), []);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::operation::{Reply, SlotReply};
 use crate::task::TaskRow;
-use crate::worker::rig::{LEASE, Rig, config, first, id_of, unavailable};
+use crate::worker::rig::{LEASE, Rig, config, first, id_of, third, unavailable};
 use crate::worker::{Action, Config, Reason};
 
 const HELD: HeldReply = HeldReply::Held {
@@ -208,4 +208,97 @@ fn reports_that_wait_keep_their_leases() {
     rig.finish(&task);
     rig.settle();
     assert_eq!(rig.at(10_000).leases().1.renew, [held(&task)]);
+}
+
+/// A worker that claimed a step whose body must not begin before that is on record, and what it asks for.
+fn beginning(task: &TaskRow) -> (Rig, crate::worker::Ticket) {
+    let mut rig = Rig::holding(vec![task.clone()]);
+    let (ticket, leases) = rig.leases();
+    assert_eq!(leases.begun, [held(task)]);
+    assert_eq!((leases.renew.len(), leases.hand_back.len()), (0, 0));
+    (rig, ticket)
+}
+
+#[test]
+fn a_step_that_is_held_when_lost_begins_only_once_that_is_on_record() {
+    let task = third(1);
+    let (mut rig, ticket) = beginning(&task);
+    assert_eq!(rig.actions(), []);
+    rig.reply(ticket, Reply::Leased(vec![HELD]));
+    let actions = rig.actions();
+    assert!(
+        matches!(&actions[..], [Action::Execute(execution)] if execution.attempt == id_of(&task)),
+        "{actions:?}"
+    );
+    rig.finish(&task);
+    rig.settle();
+}
+
+#[test]
+fn a_mark_whose_commit_is_unknown_is_asked_for_again_before_the_body_begins() {
+    let task = third(1);
+    let (mut rig, ticket) = beginning(&task);
+    rig.error(ticket, unavailable());
+    assert_eq!(rig.actions(), []);
+    let (at, reason) = rig.deadline().unwrap();
+    assert_eq!(reason, Reason::Backoff);
+    let (ticket, leases) = rig.at(at + 1).leases();
+    assert_eq!(leases.begun, [held(&task)]);
+    rig.reply(ticket, Reply::Leased(vec![HeldReply::Busy]));
+    let (at, _) = rig.deadline().unwrap();
+    let (ticket, leases) = rig.at(at + 1).leases();
+    assert_eq!(
+        leases.begun,
+        [held(&task)],
+        "a locked row is asked about again"
+    );
+    rig.reply(ticket, Reply::Leased(vec![HELD]));
+    assert!(matches!(&rig.actions()[..], [Action::Execute(_)]));
+}
+
+#[test]
+fn a13_9_a_body_does_not_begin_in_a_run_that_is_ending() {
+    let task = third(1);
+    let (mut rig, ticket) = beginning(&task);
+    let stop = HeldReply::Held {
+        lease: LEASE,
+        stop: true,
+    };
+    rig.reply(ticket, Reply::Leased(vec![stop]));
+    let (ticket, leases) = rig.leases();
+    assert_eq!(leases.hand_back, [held(&task)]);
+    rig.reply(ticket, Reply::Leased(vec![HeldReply::HandedBack]));
+    assert!(rig.worker.attempts.held.is_empty());
+}
+
+#[test]
+fn a_body_whose_lease_is_gone_before_it_began_is_forgotten() {
+    let task = third(1);
+    let (mut rig, ticket) = beginning(&task);
+    rig.reply(ticket, Reply::Leased(vec![HeldReply::Lost]));
+    assert_eq!(rig.actions(), []);
+    assert!(rig.worker.attempts.held.is_empty());
+}
+
+#[test]
+fn a_shutdown_hands_back_what_waits_for_its_mark_and_ignores_the_mark() {
+    let task = third(1);
+    let (mut rig, ticket) = beginning(&task);
+    rig.handle(crate::worker::Input::Drain);
+    assert_eq!(rig.actions(), []);
+    rig.reply(ticket, Reply::Leased(vec![HELD]));
+    let (ticket, leases) = rig.leases();
+    assert_eq!(leases.hand_back, [held(&task)]);
+    rig.reply(ticket, Reply::Leased(vec![HeldReply::HandedBack]));
+    assert_eq!(rig.actions(), [Action::Stopped]);
+}
+
+#[test]
+fn a_lease_that_is_about_to_end_before_the_mark_came_is_handed_back() {
+    let task = third(1);
+    let (mut rig, ticket) = beginning(&task);
+    rig.at(29_000).actions();
+    rig.reply(ticket, Reply::Leased(vec![HELD]));
+    let (_, leases) = rig.leases();
+    assert_eq!(leases.hand_back, [held(&task)]);
 }

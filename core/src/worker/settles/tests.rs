@@ -97,7 +97,10 @@ fn a_batch_takes_no_more_than_its_bounds() {
     assert_eq!(rig.settle().1.reports.len(), 1);
 
     let big = crate::payload::Payload::new(vec![b'1'; limits::BATCH_BYTES / 2 + 1]);
-    let outcome = Outcome::Succeeded { output: big };
+    let outcome = Outcome::Succeeded {
+        output: big,
+        label: None,
+    };
     let report = |task: &TaskRow| Report {
         key: task.key,
         step: task.step,

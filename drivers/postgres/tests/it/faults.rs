@@ -7,7 +7,9 @@ use sqlx::Connection as _;
 use squid_mesh_core::id::Shards;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{EntryReply, GroupReply, Operation, Rejection, Reply};
-use squid_mesh_core::store::{Hint, Inspect as _, Store as _, StoreError};
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::{Fetch, Hint, Inspect as _, JournalPart, Store as _, StoreError};
+use squid_mesh_core::transition::DecodeError;
 use squid_mesh_postgres::{Options, PostgresStore};
 
 fn first_group(reply: Reply) -> GroupReply {
@@ -304,6 +306,52 @@ async fn a_task_that_cannot_be_read_halts_its_run_and_no_other() {
         panic!()
     };
     assert!(claimed.tasks.is_empty());
+}
+
+#[tokio::test]
+async fn a_journal_row_that_cannot_be_read_is_shown_as_such() {
+    let room = Room::fresh();
+    let store = room.store(Shards::ONE).await;
+    store.perform(register()).await.unwrap();
+    store.perform(start(1, true)).await.unwrap();
+    let damage = "update mesh_0.journal set transition = '\\xff00'";
+    execute(&mut room.stranger().await, damage).await;
+    let part = JournalPart {
+        run: run_id(1),
+        after: Seq(0),
+        upto: Seq::FIRST,
+        limit: 10,
+    };
+    let wanted = Fetch {
+        journal: Some(part),
+        ..Fetch::default()
+    };
+    let journal = store.journal(run_id(1), Seq::FIRST, 10).await.unwrap();
+    for rows in [journal, store.fetch(wanted).await.unwrap().journal] {
+        assert!(
+            matches!(rows[0].row, Err(DecodeError::Newer { format: 255, .. })),
+            "{rows:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_newest_definition_that_cannot_be_read_is_corrupt_and_not_replaced_by_an_older_one() {
+    let room = Room::fresh();
+    let store = room.store(Shards::ONE).await;
+    store.perform(register()).await.unwrap();
+    let damage = "insert into mesh_0.definitions (name, version, digest, body) \
+        select name, 2, digest, 'no body' from mesh_0.definitions where name = 'chain'";
+    execute(&mut room.stranger().await, damage).await;
+    let wanted = Fetch {
+        newest: [Name::new("chain").unwrap()].into(),
+        ..Fetch::default()
+    };
+    let corrupt = store.fetch(wanted).await;
+    assert!(
+        matches!(&corrupt, Err(StoreError::Corrupt { detail }) if detail.contains("chain@2")),
+        "{corrupt:?}"
+    );
 }
 
 #[tokio::test]

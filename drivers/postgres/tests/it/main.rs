@@ -7,5 +7,7 @@
 
 mod conformance;
 mod faults;
+mod host;
+mod pauses;
 mod room;
 mod schema;

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::Name;
+use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Cancel, Claim, Entry, Group, HandlerSet, Offer, Operation, QueueDemand, Register, Start, Submit,
 };
@@ -90,6 +91,7 @@ fn entry(number: u32) -> Start {
         life: Life(1),
         command: CommandId::from_u128(number.into()),
         definition: workflows()[0].key().clone(),
+        trigger: Name::stored(DEFAULT_TRIGGER),
         raw_input: input.digest(),
         input,
         key: None,
@@ -99,6 +101,9 @@ fn entry(number: u32) -> Start {
         delay: None,
         deadline: None,
         trace: None,
+        parent: None,
+        copy: None,
+        by: By::default(),
     }
 }
 
@@ -107,9 +112,9 @@ pub(crate) fn cancel(number: u32, wait: bool) -> Operation {
     let cancel = Cancel {
         run: run_id(number),
         command,
-        actor: None,
-        reason: None,
+        by: By::default(),
         force: false,
+        undo: false,
     };
     submit(Entry::Cancel(cancel), wait)
 }

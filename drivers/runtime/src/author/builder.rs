@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use squid_mesh_core::definition::{
-    Contract, Definition, Draft, DraftBinding, DraftSource, DraftStep, Problem, ProblemCode,
-    Problems,
+    Contract, Definition, Draft, DraftBinding, DraftGuard, DraftKind, DraftStep, DraftTrigger,
+    DraftUndo, Problem, ProblemCode, Problems,
 };
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::payload::Payload;
 
-use super::spec::StepSpec;
-use super::value::{Binding, BuilderId, Needs, Place, Value, Wire, Wired};
+use super::gate::Options;
+use super::retry::Retry;
+use super::spec::{StepOptions, StepSpec};
+use super::undo::UndoOptions;
+use super::value::{BuilderId, Place, Value, Wired};
+use super::wire::{AnyWire, Binding, Declared, Wire};
 use super::{BuildError, Workflow};
 use crate::handler::{BoxedHandler, Registry};
 
@@ -26,11 +30,13 @@ use crate::handler::{BoxedHandler, Registry};
 /// `I` is the type of the run's input.
 #[derive(Debug)]
 pub struct WorkflowBuilder<I> {
-    id: BuilderId,
-    draft: Draft,
-    names: Vec<String>,
+    pub(super) id: BuilderId,
+    pub(super) draft: Draft,
+    pub(super) declared: Declared,
+    pub(super) guards: Vec<DraftGuard>,
+    pub(super) gates: Vec<(usize, Options)>,
     handlers: Vec<(String, BoxedHandler)>,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
     ty: PhantomData<fn(I)>,
 }
 
@@ -44,7 +50,9 @@ impl<I: JsonSchema> WorkflowBuilder<I> {
         let builder = WorkflowBuilder {
             id,
             draft,
-            names: Vec::new(),
+            declared: Declared::default(),
+            guards: Vec::new(),
+            gates: Vec::new(),
             handlers: Vec::new(),
             problems: Vec::new(),
             ty: PhantomData,
@@ -64,37 +72,57 @@ impl<I> WorkflowBuilder<I> {
         spec: StepSpec<In, Out>,
     ) -> Value<Out> {
         let name = name.into();
-        let StepSpec {
-            handler, options, ..
-        } = spec;
-        let handler_name = options
-            .named
-            .unwrap_or_else(|| handler_name(&self.draft.name, &name));
-        let mut step = DraftStep::handler(&name, &handler_name);
-        let path = format!("steps[{}]", self.names.len());
-        step.input = self.draft_binding(&format!("{path}.input"), input.binding());
-        step.after = self.step_names(&format!("{path}.after"), &options.after);
-        step.label = options.label;
-        step.retry = options.retry.map(super::Retry::into_draft);
-        step.timeout = options.timeout.map(Into::into);
-        step.queue = options.queue;
-        step.priority = options.priority;
-        self.handlers.push((handler_name, handler));
-        self.declare(name, step)
+        let mut step = DraftStep::handler(&name, "");
+        self.set_input(&mut step, input);
+        let StepOptions {
+            common,
+            named,
+            retry,
+            timeout,
+            labels,
+            undo,
+            irreversible,
+            compensatable,
+            on_lost,
+            transactional,
+        } = spec.options;
+        self.set_common(&mut step, common);
+        let handler = named.unwrap_or_else(|| handler_name(&self.draft.name, &name));
+        step.kind = DraftKind::Handler(handler.clone());
+        step.retry = retry.map(Retry::into_draft);
+        step.timeout = timeout.map(Into::into);
+        step.labels = labels;
+        step.undo = self.draft_undo(&name, undo);
+        step.irreversible = irreversible;
+        step.compensatable = compensatable;
+        step.on_lost = on_lost;
+        step.transactional = transactional;
+        self.handlers.push((handler, spec.handler));
+        self.declare(step)
     }
 
-    /// Declares a durable wait that ends `duration` after everything in `needs` is there. It occupies no worker.
-    pub fn wait(
-        &mut self,
-        name: impl Into<String>,
-        duration: Duration,
-        needs: impl Needs,
-    ) -> Value<()> {
-        let name = name.into();
-        let mut step = DraftStep::wait(&name, duration);
-        let path = format!("steps[{}].needs", self.names.len());
-        step.needs = self.step_names(&path, &needs.wired());
-        self.declare(name, step)
+    /// Names another way to start a run, beside the default one, which is called `manual`. Its input is of the same type.
+    ///
+    /// ```
+    /// use squid_mesh::{BuildError, StepContext, StepError, Workflow, step};
+    ///
+    /// async fn import(_: StepContext, rows: u64) -> Result<u64, StepError> {
+    ///     Ok(rows)
+    /// }
+    ///
+    /// fn import_rows() -> Result<Workflow<u64, u64>, BuildError> {
+    ///     let (mut wf, rows) = Workflow::builder::<u64>("import", 1);
+    ///     wf.manual("from_support").manual("from_webhook");
+    ///     let imported = wf.step("import_rows", rows, step(import));
+    ///     wf.finish(imported)
+    /// }
+    /// ```
+    pub fn manual(&mut self, name: impl Into<String>) -> &mut Self {
+        self.draft.triggers.push(DraftTrigger {
+            name: name.into(),
+            input: self.draft.input.clone(),
+        });
+        self
     }
 
     /// What people read in place of the workflow's name.
@@ -127,7 +155,7 @@ impl<I> WorkflowBuilder<I> {
     /// # Errors
     /// Lists everything that is wrong with it.
     pub fn finish<O>(mut self, result: impl Wire<O>) -> Result<Workflow<I, O>, BuildError> {
-        self.draft.result = self.draft_binding("result", result.binding());
+        self.complete(result);
         let (name, version) = (self.draft.name.clone(), self.draft.version);
         let handlers = self.registry();
         let mut problems = self.problems;
@@ -149,41 +177,73 @@ impl<I> WorkflowBuilder<I> {
         }
     }
 
-    fn declare<T>(&mut self, name: String, step: DraftStep) -> Value<T> {
-        let value = Value::new(Place::Step(self.names.len()), self.id);
-        self.names.push(name);
+    /// Makes the draft whole: nothing is added to it any more.
+    pub(super) fn complete(&mut self, result: impl AnyWire) {
+        self.draft.result = self.draft_binding("result", result.binding());
+        for (at, options) in &self.gates {
+            options.write(&mut self.draft, *at);
+        }
+    }
+
+    /// Where the step that will be declared next is in the draft's JSON form.
+    pub(crate) fn next_path(&self) -> String {
+        format!("steps[{}]", self.draft.steps.len())
+    }
+
+    /// Adds a step, under the guards of the branches it is declared in.
+    pub(crate) fn declare<T>(&mut self, mut step: DraftStep) -> Value<T> {
+        let own = std::mem::replace(&mut step.when, self.guards.clone());
+        for guard in own {
+            if !step.when.contains(&guard) {
+                step.when.push(guard);
+            }
+        }
+        let at = self.draft.steps.len();
+        self.declared.steps.push(step.name.clone());
         self.draft.steps.push(step);
-        value
+        Value::new(Place::Step(at), self.id)
     }
 
-    fn draft_binding(&mut self, path: &str, binding: Binding) -> DraftBinding {
-        for wired in binding.values() {
-            self.is_owner(path, wired);
+    pub(crate) fn draft_binding(&mut self, path: &str, binding: Binding) -> DraftBinding {
+        for (path, source) in binding.sources(path) {
+            if let Some(wired) = source.wired() {
+                self.is_owner(&path, wired);
+            }
+            if let Some((code, message)) = source.problem() {
+                self.problems.push(Problem::new(path, code, message));
+            }
         }
-        for error in binding.unwritable() {
-            let message = format!("the constant cannot be written as JSON: {error}");
-            self.problems
-                .push(Problem::new(path, ProblemCode::WrongType, message));
+        for name in binding.repeated() {
+            self.problems.push(Problem::new(
+                format!("{path}.object.{name}"),
+                ProblemCode::ConflictingOptions,
+                format!("the field {name:?} is wired twice"),
+            ));
         }
-        binding.draft(&self.names)
+        binding.draft(&self.declared)
     }
 
-    /// The names of the steps behind values. The run's input is always there, so it needs no waiting for.
-    fn step_names(&mut self, path: &str, values: &[Wired]) -> Vec<String> {
-        let mut names = Vec::new();
-        for wired in values {
-            if !self.is_owner(path, *wired) {
-                continue;
-            }
-            if let DraftSource::Output(name) = wired.draft(&self.names) {
-                names.push(name);
-            }
+    fn draft_undo(&mut self, step: &str, undo: UndoOptions) -> Option<DraftUndo> {
+        if undo.is_without_handler() {
+            self.problems.push(Problem::new(
+                format!("{}.undo", self.next_path()),
+                ProblemCode::OptionWithoutEffect,
+                format!("step {step:?} has options of an undo handler, and no undo handler"),
+            ));
         }
-        names
+        let boxed = undo.handler?;
+        let whole = || handler_name(&self.draft.name, &format!("{step}_undo"));
+        let handler = undo.named.unwrap_or_else(whole);
+        self.handlers.push((handler.clone(), boxed));
+        Some(DraftUndo {
+            handler,
+            retry: undo.retry.map(Retry::into_draft),
+            timeout: undo.timeout.map(Into::into),
+        })
     }
 
     /// Whether a value is of this workflow; a problem if it is not.
-    fn is_owner(&mut self, path: &str, wired: Wired) -> bool {
+    pub(crate) fn is_owner(&mut self, path: &str, wired: Wired) -> bool {
         let own = wired.builder == self.id;
         if !own {
             let message = "the value was made by the builder of another workflow";
@@ -194,7 +254,7 @@ impl<I> WorkflowBuilder<I> {
     }
 
     /// The handlers by name; two functions under one name are a problem.
-    fn registry(&mut self) -> Registry {
+    pub(super) fn registry(&mut self) -> Registry {
         let mut registry = Registry::default();
         for (text, handler) in &self.handlers {
             // A malformed name is a problem of the definition.

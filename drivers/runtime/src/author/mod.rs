@@ -3,9 +3,23 @@
 //! Invariant: a `Workflow` has passed the whole validation, and has a handler for each of its steps.
 
 mod builder;
+mod child;
+mod draft;
+mod field;
+mod gate;
+mod guard;
+mod object;
+mod options;
 mod retry;
+pub mod route;
+mod signal;
 mod spec;
+#[cfg(test)]
+mod tests;
+mod undo;
 mod value;
+mod wait;
+mod wire;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,9 +32,18 @@ use squid_mesh_core::definition::{Definition, Problem, Problems};
 use squid_mesh_core::name::Name;
 
 pub use builder::WorkflowBuilder;
+pub use child::{Child, ChildSpec, CollectSpec, Each, EachSpec, Outcome, child, each};
+pub use field::Field;
+pub use gate::{Decision, Gate};
+pub use guard::StepFailure;
+pub use object::{Object, ObjectOf, object};
 pub use retry::Retry;
-pub use spec::{StepSpec, step};
-pub use value::{Constant, Needs, Part, Value, Wire, constant};
+pub use signal::Signal;
+pub use spec::{StepSpec, step, step_routed, step_tx, step_tx_with};
+pub use undo::Undo;
+pub use value::{Constant, Value, constant};
+pub use wait::Instant;
+pub use wire::{AnyPart, AnyWire, Needs, Part, Wire};
 
 use crate::handler::Registry;
 

@@ -6,11 +6,10 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::limits;
 use squid_mesh_core::operation::{Cancel, CancelReply, Entry, EntryReply, Group, GroupReply};
 
-use super::start::command;
-use super::{CancelError, Client, LimitExceeded};
+use super::word::{Word, word_options};
+use super::{CancelError, Client};
 
 /// A cancel that is being put together; awaiting it cancels the run.
 ///
@@ -18,56 +17,54 @@ use super::{CancelError, Client, LimitExceeded};
 #[derive(Debug)]
 #[must_use = "a run is cancelled by awaiting this"]
 pub struct CancelRun {
-    client: Client,
-    cancel: Cancel,
+    pub(super) client: Client,
+    pub(super) run: RunId,
+    pub(super) force: bool,
+    pub(super) undo: bool,
+    pub(super) word: Word,
 }
 
 impl CancelRun {
     pub(super) fn new(client: Client, run: RunId) -> CancelRun {
         CancelRun {
             client,
-            cancel: Cancel {
-                run,
-                command: command(),
-                actor: None,
-                reason: None,
-                force: false,
-            },
+            run,
+            force: false,
+            undo: false,
+            word: Word::default(),
         }
     }
 
-    /// Who asks.
-    pub fn actor(mut self, actor: impl Into<String>) -> Self {
-        self.cancel.actor = Some(actor.into());
-        self
-    }
+    word_options!(key);
 
-    /// Why.
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.cancel.reason = Some(reason.into());
-        self
+    /// Why: another word for [`comment`](CancelRun::comment).
+    pub fn reason(self, reason: impl Into<String>) -> Self {
+        self.comment(reason)
     }
 
     /// Whether to end the run at once, without waiting for running attempts: what they report afterwards is rejected, so
     /// their effects, if any, go unrecorded.
     pub fn force(mut self, force: bool) -> Self {
-        self.cancel.force = force;
+        self.force = force;
+        self
+    }
+
+    /// Whether to take back what was done, by the undo handlers of the steps that succeeded, before the run ends.
+    pub fn undo(mut self, undo: bool) -> Self {
+        self.undo = undo;
         self
     }
 
     async fn submit(self) -> Result<CancelReply, CancelError> {
-        for (what, text) in [
-            ("bytes of the actor", &self.cancel.actor),
-            ("bytes of the reason", &self.cancel.reason),
-        ] {
-            LimitExceeded::check(
-                what,
-                text.as_ref().map_or(0, String::len),
-                limits::COMMENT_BYTES,
-            )?;
-        }
+        let cancel = Cancel {
+            run: self.run,
+            command: self.word.command(self.run)?,
+            by: self.word.by()?,
+            force: self.force,
+            undo: self.undo,
+        };
         let group = Group {
-            entries: vec![Entry::Cancel(self.cancel)],
+            entries: vec![Entry::Cancel(cancel)],
         };
         match self.client.lane().submit(group).await? {
             GroupReply::Done(replies) => match replies.as_slice() {

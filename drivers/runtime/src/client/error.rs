@@ -2,14 +2,14 @@
 //!
 //! Invariant: each error says whether anything was written, and holds no payload.
 
-use squid_mesh_core::definition::InputViolations;
+use squid_mesh_core::definition::{DefinitionKey, InputViolations};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::{InvalidName, Name};
 use squid_mesh_core::operation::Rejection;
 use squid_mesh_core::run::Status;
 use squid_mesh_core::store::StoreError;
 
-use super::submit::Unanswered;
+use super::word::submit_errors;
 
 /// Something is larger than the engine takes. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,14 @@ pub enum StartError {
         /// The version asked for; the highest there is, if none was.
         version: Option<u32>,
     },
+    /// The workflow has no trigger of this name. Nothing was written.
+    #[error("workflow {workflow} has no trigger {trigger:?}")]
+    UnknownTrigger {
+        /// The workflow, with its version.
+        workflow: DefinitionKey,
+        /// The name asked for.
+        trigger: String,
+    },
     /// A queue has no proper name. Nothing was written.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -83,6 +91,10 @@ pub enum StartError {
         /// The run that the key started.
         run: RunId,
     },
+    /// In a transaction of the host: somebody else started a run under the same key, or held its lock, meanwhile. Nothing was
+    /// written, and the transaction is as it was before: it may go on, and start again.
+    #[error("the start met another one, or a lock, and was not made")]
+    Conflict,
     /// The engine refused it. Nothing was written.
     #[error(transparent)]
     Rejected(Rejection),
@@ -96,15 +108,6 @@ pub enum StartError {
     /// The workflow could not be looked up. Nothing was written.
     #[error("the workflow cannot be looked up")]
     Lookup(#[source] StoreError),
-}
-
-impl From<Unanswered> for StartError {
-    fn from(unanswered: Unanswered) -> StartError {
-        match unanswered {
-            Unanswered::Refused(why) => StartError::Refused(why),
-            Unanswered::Unknown(why) => StartError::Unknown(why),
-        }
-    }
 }
 
 impl From<Rejection> for StartError {
@@ -152,14 +155,7 @@ pub enum CancelError {
     Unknown(String),
 }
 
-impl From<Unanswered> for CancelError {
-    fn from(unanswered: Unanswered) -> CancelError {
-        match unanswered {
-            Unanswered::Refused(why) => CancelError::Refused(why),
-            Unanswered::Unknown(why) => CancelError::Unknown(why),
-        }
-    }
-}
+submit_errors!(StartError, CancelError);
 
 impl From<Rejection> for CancelError {
     fn from(rejection: Rejection) -> CancelError {
@@ -205,7 +201,7 @@ pub enum InspectError {
 #[error("{}{code}: {message}", .step.as_ref().map(|step| format!("step {step} failed with ")).unwrap_or_default())]
 #[non_exhaustive]
 pub struct RunFailure {
-    /// The step that failed for good; none if the run's deadline came.
+    /// The step that failed for good; none if the run's deadline came, or it has no result.
     pub step: Option<Name>,
     /// A stable code, for programs.
     pub code: String,

@@ -37,6 +37,10 @@ impl<O> RunHandle<O> {
         }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The run's id.
     pub fn id(&self) -> RunId {
         self.id

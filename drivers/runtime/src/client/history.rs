@@ -1,13 +1,18 @@
 //! A run's journal as a timeline for people.
 //!
-//! Invariant: shows every row, the unreadable ones too, and no payload.
+//! Invariant: shows every row, the unreadable ones too, and no payload but what somebody said beside a command.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use squid_mesh_core::definition::{Definition, StepIndex};
-use squid_mesh_core::event::Event;
+use squid_mesh_core::event::{By, Event};
+use squid_mesh_core::id::RunId;
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::StoredRow;
 use squid_mesh_core::time::Timestamp;
+
+use super::Client;
+use super::summary::{Reader, step_name};
 
 /// One row of a run's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,17 +22,31 @@ pub struct HistoryEntry {
     pub seq: Seq,
     /// When; none if the row cannot be read.
     pub at: Option<Timestamp>,
-    /// What happened, in one stable word: `started`, `succeeded`, `failed`, `lost`, `due`, `deadline_reached`,
-    /// `cancel_requested`, or `unreadable`.
+    /// What happened, in one stable word: `started`, `succeeded`, `failed`, `lost`, `conflicted`, `evaluated`, `due`,
+    /// `deadline_reached`, `cancel_requested`, `resolved`, `signalled`, `children_started`, `children_cancelled`,
+    /// `child_ended`, `collected`, or `unreadable`.
     pub event: String,
     /// The step it happened to.
     pub step: Option<String>,
     /// The same in a sentence.
     pub summary: String,
+    /// Who asked for it, of what somebody asked for.
+    pub actor: Option<String>,
+    /// Why.
+    pub comment: Option<String>,
+    /// Whatever else was given with it, secrets aside.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Value>,
 }
 
-impl HistoryEntry {
-    pub(super) fn new(row: StoredRow, definition: Option<&Definition>) -> HistoryEntry {
+impl Client {
+    /// A journal row as it is shown.
+    pub(super) fn entry(
+        &self,
+        run: RunId,
+        row: StoredRow,
+        definition: Option<&Definition>,
+    ) -> HistoryEntry {
         let row = match row.row {
             Ok(row) => row,
             Err(error) => {
@@ -37,33 +56,73 @@ impl HistoryEntry {
                     event: "unreadable".to_owned(),
                     step: None,
                     summary: error.to_string(),
+                    actor: None,
+                    comment: None,
+                    metadata: None,
                 };
             }
         };
-        let step = step_of(&row.transition.event).map(|step| step_name(step, definition));
+        let event = &row.transition.event;
+        let by = by(event);
+        let metadata = by.and_then(|by| by.metadata.as_deref()).map(|text| {
+            let workflow = definition.map(Definition::name);
+            self.redaction().metadata(run, workflow, text)
+        });
         HistoryEntry {
             seq: row.seq,
             at: Some(row.at),
-            event: word(&row.transition.event).to_owned(),
-            summary: summary(&row.transition.event, step.as_deref().unwrap_or_default()),
-            step,
+            event: word(event).to_owned(),
+            step: step_of(event).map(|step| step_name(step, definition)),
+            summary: Reader {
+                definition,
+                changes: &row.transition.changes,
+            }
+            .sentence(event),
+            actor: by.and_then(|by| by.actor.clone()),
+            comment: by.and_then(|by| by.comment.clone()),
+            metadata,
         }
     }
 }
 
-fn step_of(event: &Event) -> Option<StepIndex> {
+fn by(event: &Event) -> Option<&By> {
+    match event {
+        Event::Started(started) => Some(&started.by),
+        Event::CancelRequested(request) => Some(&request.by),
+        Event::Resolved(resolved) => Some(&resolved.by),
+        Event::Signalled(signalled) => Some(&signalled.by),
+        Event::Succeeded { .. }
+        | Event::Failed { .. }
+        | Event::Lost { .. }
+        | Event::Conflicted { .. }
+        | Event::Evaluated { .. }
+        | Event::Due { .. }
+        | Event::DeadlineReached { .. }
+        | Event::Spawned { .. }
+        | Event::Recalled { .. }
+        | Event::ChildEnded { .. }
+        | Event::Collected { .. } => None,
+    }
+}
+
+pub(super) fn step_of(event: &Event) -> Option<StepIndex> {
     match event {
         Event::Succeeded { step, .. }
         | Event::Failed { step, .. }
         | Event::Lost { step, .. }
-        | Event::Due { step } => Some(*step),
-        Event::Started(_) | Event::DeadlineReached | Event::CancelRequested(_) => None,
+        | Event::Conflicted { step, .. }
+        | Event::Evaluated { step, .. }
+        | Event::Due { step, .. }
+        | Event::Spawned { step, .. }
+        | Event::Recalled { step, .. }
+        | Event::ChildEnded { step, .. }
+        | Event::Collected { step, .. } => Some(*step),
+        Event::Resolved(resolved) => Some(resolved.step),
+        Event::Started(_)
+        | Event::DeadlineReached { .. }
+        | Event::CancelRequested(_)
+        | Event::Signalled(_) => None,
     }
-}
-
-fn step_name(step: StepIndex, definition: Option<&Definition>) -> String {
-    let known = definition.and_then(|definition| definition.steps().get(step.at()));
-    known.map_or_else(|| format!("#{}", step.0), |step| step.name.to_string())
 }
 
 fn word(event: &Event) -> &'static str {
@@ -72,41 +131,16 @@ fn word(event: &Event) -> &'static str {
         Event::Succeeded { .. } => "succeeded",
         Event::Failed { .. } => "failed",
         Event::Lost { .. } => "lost",
+        Event::Conflicted { .. } => "conflicted",
+        Event::Evaluated { .. } => "evaluated",
         Event::Due { .. } => "due",
-        Event::DeadlineReached => "deadline_reached",
+        Event::DeadlineReached { .. } => "deadline_reached",
         Event::CancelRequested(_) => "cancel_requested",
-    }
-}
-
-fn summary(event: &Event, step: &str) -> String {
-    match event {
-        Event::Started(started) => match started.due {
-            Some(due) => format!("{} was started, to begin at {due}", started.definition),
-            None => format!("{} was started", started.definition),
-        },
-        Event::Succeeded { .. } => format!("step {step} succeeded"),
-        Event::Failed { failure, .. } => format!(
-            "step {step} failed with {}: {}",
-            failure.code, failure.message
-        ),
-        Event::Lost { .. } => {
-            format!("an attempt of step {step} was lost with the process that ran it")
-        }
-        Event::Due { .. } => format!("wait {step} ended"),
-        Event::DeadlineReached => "the run's deadline came".to_owned(),
-        Event::CancelRequested(request) => {
-            let actor = request.actor.as_deref().unwrap_or("somebody");
-            let reason = request
-                .reason
-                .as_deref()
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
-            let force = if request.force {
-                ", without waiting for running attempts"
-            } else {
-                ""
-            };
-            format!("{actor} asked to cancel the run{force}{reason}")
-        }
+        Event::Resolved(_) => "resolved",
+        Event::Signalled(_) => "signalled",
+        Event::Spawned { .. } => "children_started",
+        Event::Recalled { .. } => "children_cancelled",
+        Event::ChildEnded { .. } => "child_ended",
+        Event::Collected { .. } => "collected",
     }
 }

@@ -8,16 +8,22 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use squid_mesh_core::definition::{Source, StepIndex};
-use squid_mesh_core::id::{Incarnation, RunId};
+use squid_mesh_core::definition::Origin;
+use squid_mesh_core::event::{By, CopyKind};
+use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
-use squid_mesh_core::payload::PayloadRef;
-use squid_mesh_core::run::{Stage, Status};
-use squid_mesh_core::task::TaskRow;
+use squid_mesh_core::operation::Waiting;
+use squid_mesh_core::payload::{OutputRef, PayloadRef};
+use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::store::{Inspect as _, RunFilter};
 use squid_mesh_core::time::Timestamp;
 
 use super::record::Pinned;
+use super::step_inspection::StepInspection;
 use super::{Client, InspectError, RunFailure};
+
+/// How many copies of a run, and children of a step, an inspection lists.
+pub(super) const SHOWN: u32 = 100;
 
 /// A run as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +51,20 @@ pub struct Inspection {
     pub key: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The trigger it was started by.
+    pub trigger: Name,
+    /// Who started it, and what they said.
+    pub by: SaidBy,
+    /// The run whose step started it.
+    pub parent: Option<ParentInspection>,
+    /// The run it is a copy of.
+    pub source: Option<SourceInspection>,
+    /// Copies of it, newest first; at most 100, the others are found by listing.
+    pub copies: Vec<RunId>,
+    /// What it waits for from outside.
+    pub waits: Vec<Waiting>,
+    /// Signals that no step has waited for, oldest first. Of a run that has ended: those that were never used.
+    pub signals: Vec<SignalInspection>,
     /// The cancel that came first.
     pub cancel: Option<CancelInspection>,
     /// Why it failed, or is about to.
@@ -73,56 +93,65 @@ pub struct CancelInspection {
     pub actor: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// Whatever else was given with it, secrets aside.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Value>,
     /// Whether running attempts were not waited for.
     pub force: bool,
+    /// Whether what was done is taken back.
+    pub undo: bool,
 }
 
-/// A step as it stands.
+/// Who asked for something, and what they said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SaidBy {
+    /// Who.
+    pub actor: Option<String>,
+    /// Why.
+    pub comment: Option<String>,
+    /// Whatever else was given, secrets aside.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Value>,
+}
+
+/// The run whose step started another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ParentInspection {
+    /// The run.
+    pub run: RunId,
+    /// The step; its number, should the parent be gone.
+    pub step: Name,
+    /// Which of the step's children this is, from 0.
+    pub child: u32,
+    /// How many runs are above it.
+    pub depth: u16,
+    /// Whether it goes its own way.
+    pub detached: bool,
+}
+
+/// The run that another is a copy of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SourceInspection {
+    /// The run.
+    pub run: RunId,
+    /// What of it was taken over.
+    pub kind: CopyKind,
+}
+
+/// A signal that no step has waited for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct StepInspection {
+pub struct SignalInspection {
     /// Its name.
-    pub name: Name,
-    /// Where it stands.
-    pub status: StepStatus,
-    /// Attempts that reported.
-    pub executed: u32,
-    /// Attempts that were lost with their process.
-    pub lost: u32,
-    /// When its task is due: the next attempt, the end of the wait, or the end of the lease.
-    pub due: Option<Timestamp>,
-    /// The process that holds it under lease.
-    pub worker: Option<Incarnation>,
-    /// What its last report said, if that was a failure.
-    pub failure: Option<RunFailure>,
-    /// Its output, if asked for.
+    pub signal: Name,
+    /// The journal row that brought it.
+    pub seq: Seq,
+    /// What it carries, if asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub output: Option<Value>,
-}
-
-/// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StepStatus {
-    /// Something it needs is not there yet.
-    Blocked,
-    /// It may be claimed from its due time on.
-    Ready,
-    /// A worker holds it, and its lease lives.
-    Running,
-    /// It waits for its next attempt.
-    Retrying,
-    /// It is a wait that has not ended.
-    Waiting,
-    /// The run is ending, and the attempt was told to stop.
-    Stopping,
-    /// It ended with an output.
-    Succeeded,
-    /// It failed for good.
-    Failed,
-    /// It was ended with the run.
-    Cancelled,
+    pub payload: Option<Value>,
 }
 
 /// An inspection that is being put together; awaiting it looks.
@@ -154,17 +183,21 @@ impl InspectRun {
         let mut inspection = pinned.inspection(&self.client).await?;
         if self.payloads {
             pinned.fill(&self.client, &mut inspection).await?;
+            self.client.redaction().inspection(&mut inspection);
         } else {
-            let failures = inspection
-                .steps
-                .iter_mut()
-                .filter_map(|step| step.failure.as_mut());
-            failures
-                .chain(&mut inspection.failure)
-                .for_each(|failure| failure.details = None);
+            failures(&mut inspection).for_each(|failure| failure.details = None);
         }
         Ok(inspection)
     }
+}
+
+/// Every failure that an inspection shows.
+pub(super) fn failures(inspection: &mut Inspection) -> impl Iterator<Item = &mut RunFailure> {
+    let steps = inspection.steps.iter_mut().flat_map(|step| {
+        let undo = step.undo.as_mut().and_then(|undo| undo.failure.as_mut());
+        step.failure.as_mut().into_iter().chain(undo)
+    });
+    steps.chain(&mut inspection.failure)
 }
 
 impl IntoFuture for InspectRun {
@@ -180,6 +213,7 @@ impl Pinned {
     async fn inspection(&self, client: &Client) -> Result<Inspection, InspectError> {
         let started = self.started(client).await?;
         let cancel = self.cancel(client).await?.zip(self.run.cancel());
+        let said = |by| self.said(client, by);
         let mut steps = Vec::new();
         for index in self.definition.indexes() {
             steps.push(self.step(client, index).await?);
@@ -197,11 +231,26 @@ impl Pinned {
             deadline: started.deadline,
             key: started.key,
             labels: row.labels.clone(),
-            cancel: cancel.map(|(request, record)| CancelInspection {
-                at: record.at,
-                actor: request.actor,
-                reason: request.reason,
-                force: request.force,
+            trigger: started.trigger,
+            by: said(started.by),
+            parent: self.parent(client).await?,
+            source: started.copy.map(|copied| SourceInspection {
+                run: copied.run,
+                kind: copied.kind,
+            }),
+            copies: client.copies(row.id).await?,
+            waits: self.waits(),
+            signals: self.signals(),
+            cancel: cancel.map(|(request, record)| {
+                let by = said(request.by);
+                CancelInspection {
+                    at: record.at,
+                    actor: by.actor,
+                    reason: by.comment,
+                    metadata: by.metadata,
+                    force: record.force,
+                    undo: record.undo,
+                }
             }),
             failure: self.failure(client).await?,
             input: None,
@@ -209,62 +258,75 @@ impl Pinned {
         })
     }
 
-    async fn step(
-        &self,
-        client: &Client,
-        index: StepIndex,
-    ) -> Result<StepInspection, InspectError> {
-        let state = self.run.step(index);
-        let lane = state.stage.armed().map(|armed| armed.lane);
-        let task = self
-            .record
-            .tasks
-            .iter()
-            .find(|task| Some(task.key.lane) == lane);
-        Ok(StepInspection {
-            name: self.definition.step(index).name.clone(),
-            status: self.step_status(index, task),
-            executed: state.executed,
-            lost: state.lost,
-            due: task.map(|task| task.due_at),
-            worker: task.and_then(|task| task.owner),
-            failure: self.last_failure(client, index).await?,
-            output: None,
-        })
+    /// What somebody said, secrets aside.
+    pub(super) fn said(&self, client: &Client, by: By) -> SaidBy {
+        let metadata = by.metadata.as_deref().map(|text| {
+            let redaction = client.redaction();
+            redaction.metadata(self.id(), Some(self.definition.name()), text)
+        });
+        SaidBy {
+            actor: by.actor,
+            comment: by.comment,
+            metadata,
+        }
     }
 
-    fn step_status(&self, index: StepIndex, task: Option<&TaskRow>) -> StepStatus {
-        let state = self.run.step(index);
-        match state.stage {
-            Stage::Blocked => StepStatus::Blocked,
-            Stage::Scheduled(armed) => {
-                let held =
-                    task.is_some_and(|task| task.owner.is_some() && task.due_at > self.record.now);
-                let tried = state.executed > 0 || state.lost > 0;
-                match (held, tried && armed.due > self.record.now) {
-                    (true, _) => StepStatus::Running,
-                    (false, true) => StepStatus::Retrying,
-                    (false, false) => StepStatus::Ready,
-                }
+    async fn parent(&self, client: &Client) -> Result<Option<ParentInspection>, InspectError> {
+        let Some(parent) = &self.run.origin().parent else {
+            return Ok(None);
+        };
+        let definition = client.insist(|| client.store().run(parent.run)).await?;
+        let step = match definition {
+            Some(record) => {
+                client
+                    .step_name(&record.row.definition, parent.step)
+                    .await?
             }
-            Stage::Waiting(_) => StepStatus::Waiting,
-            Stage::Stopping(_) => StepStatus::Stopping,
-            Stage::Succeeded => StepStatus::Succeeded,
-            Stage::Failed => StepStatus::Failed,
-            Stage::Cancelled => StepStatus::Cancelled,
-        }
+            None => Name::stored(&format!("#{}", parent.step.0)),
+        };
+        Ok(Some(ParentInspection {
+            run: parent.run,
+            step,
+            child: parent.child,
+            depth: parent.depth,
+            detached: parent.detached,
+        }))
+    }
+
+    fn waits(&self) -> Vec<Waiting> {
+        let waits = self.run.waits(&self.definition).into_iter();
+        waits
+            .map(|(step, wants)| Waiting {
+                step: self.definition.step(step).name.clone(),
+                wants,
+            })
+            .collect()
+    }
+
+    fn signals(&self) -> Vec<SignalInspection> {
+        let kept = self.run.kept().iter();
+        kept.map(|kept| SignalInspection {
+            signal: kept.signal.clone(),
+            seq: kept.seq,
+            payload: None,
+        })
+        .collect()
     }
 
     /// Puts the payloads in.
     async fn fill(&self, client: &Client, inspection: &mut Inspection) -> Result<(), InspectError> {
-        let input = self.place(&Source::Input);
+        let input = self.place(&Origin::Input);
         let outputs: Vec<Option<PayloadRef>> = self
             .definition
             .indexes()
-            .map(|step| self.place(&Source::Output(step)))
+            .map(|step| self.place(&Origin::Output(step)))
             .collect();
-        let wanted: BTreeSet<PayloadRef> =
-            outputs.iter().chain([&input]).flatten().copied().collect();
+        let kept = self.run.kept().iter();
+        let signals: Vec<Option<PayloadRef>> = kept
+            .map(|kept| Some(OutputRef::here(kept.seq, kept.payload).of(self.id())))
+            .collect();
+        let all = outputs.iter().chain(&signals).chain([&input]);
+        let wanted: BTreeSet<PayloadRef> = all.flatten().copied().collect();
         let found = client.payloads(self.id(), wanted).await?;
         let read = |place: Option<PayloadRef>| {
             place
@@ -276,6 +338,21 @@ impl Pinned {
         for (step, place) in inspection.steps.iter_mut().zip(outputs) {
             step.output = read(place)?;
         }
+        for (signal, place) in inspection.signals.iter_mut().zip(signals) {
+            signal.payload = read(place)?;
+        }
         Ok(())
+    }
+}
+
+impl Client {
+    /// The newest copies of a run.
+    async fn copies(&self, run: RunId) -> Result<Vec<RunId>, InspectError> {
+        let mut filter = RunFilter::default();
+        filter.source = Some(run);
+        let rows = self
+            .insist(|| self.store().list(&filter, None, SHOWN))
+            .await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
     }
 }

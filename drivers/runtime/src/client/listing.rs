@@ -82,6 +82,15 @@ impl From<RunRow> for RunSummary {
     }
 }
 
+/// Where a listing goes on after a run.
+pub(super) fn cursor_after(run: &RunSummary) -> String {
+    let cursor = Cursor {
+        created: run.created,
+        run: run.run,
+    };
+    cursor.to_string()
+}
+
 /// The last run of a page. Opaque to callers: they hand back the text they got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {

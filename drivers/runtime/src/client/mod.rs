@@ -1,16 +1,30 @@
-//! Clients: starting, cancelling and looking at runs.
+//! Clients: starting, cancelling and looking at runs, pausing queues.
 //!
 //! Invariant: a client decides nothing; what it submits is checked here only for what can be told without the run.
 
+mod apply;
+mod bulk;
 mod cancel;
+mod command;
+mod convert;
+mod copy;
 mod error;
 mod handle;
 mod history;
 mod inspection;
 mod listing;
+mod queue;
 mod record;
+mod redact;
+mod resolve;
+mod send;
 mod start;
+mod start_in_tx;
+mod start_many;
+mod step_inspection;
 mod submit;
+mod summary;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,17 +38,34 @@ use squid_mesh_core::explain::{Explanation, explain};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
+use squid_mesh_core::operation::QueueAction;
 use squid_mesh_core::run::{Run, Seq, Status};
 use squid_mesh_core::store::{Fetch, Inspect as _, RunFilter, Store as _, StoreError};
 use tokio::sync::mpsc;
 
+pub use apply::{Applied, ApplyError};
+pub use bulk::{BulkCommand, BulkDone, BulkEntry, BulkError, BulkReport};
 pub use cancel::CancelRun;
+pub use command::{Command, CommandKind, StartCommand, UnwritableCommand};
+pub use copy::{CopyError, CopyRun};
 pub use error::{CancelError, InspectError, LimitExceeded, ResultError, RunFailure, StartError};
 pub use handle::RunHandle;
 pub use history::HistoryEntry;
-pub use inspection::{CancelInspection, InspectRun, Inspection, StepInspection, StepStatus};
+pub use inspection::{
+    CancelInspection, InspectRun, Inspection, ParentInspection, SaidBy, SignalInspection,
+    SourceInspection,
+};
 pub use listing::{Page, RunSummary};
+pub use queue::{QueueError, QueueSummary, SetQueue};
+pub(crate) use redact::Redaction;
+pub use redact::{RedactedPart, RedactionContext};
+pub use resolve::{NotWaiting, ResolveError, ResolveRun, ResolveUnknown};
+pub use send::{SendSignal, SignalError};
 pub use start::StartRun;
+pub use start_many::{StartMany, StartManyError};
+pub use step_inspection::{
+    ChildrenInspection, StepInspection, StepStatus, UndoInspection, UndoStatus,
+};
 pub(crate) use submit::Patience;
 
 use crate::author::WorkflowRef;
@@ -70,6 +101,8 @@ use submit::Lane;
 ///     .await?;
 /// assert_eq!(run.status().await?, Status::Scheduled);
 ///
+/// client.pause_queue("default").actor("ana").comment("the mail provider is down").await?;
+/// client.resume_queue("default").actor("ana").await?;
 /// client.cancel(run.id()).actor("ana").reason("paid").await?;
 /// assert_eq!(client.inspect(run.id()).await?.status, Status::Cancelled);
 /// for entry in client.history(run.id()).await? {
@@ -82,6 +115,7 @@ use submit::Lane;
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     lane: Lane,
     /// What this process registered.
@@ -89,6 +123,7 @@ struct Inner {
     payload_limit: usize,
     /// How long a waiter waits at most between two looks.
     poll: Duration,
+    redaction: Redaction,
 }
 
 /// Journal rows read at once.
@@ -139,7 +174,45 @@ impl Client {
             definitions,
             payload_limit,
             poll,
+            redaction: Redaction::default(),
         }))
+    }
+
+    /// The same client, whose inspections and histories show no payload before the hook has seen it. It may change what it
+    /// is given, or put something else in its place. Results of runs are for programs, and are not passed through it.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use squid_mesh::{AnyStore, Client};
+    ///
+    /// let client = Client::connect(AnyStore::connect("sqlite::memory:").await?).await?;
+    /// let client = client.with_redaction(|_, value| {
+    ///     if let Some(card) = value.get_mut("card") {
+    ///         *card = "****".into();
+    ///     }
+    /// });
+    /// # Ok::<(), squid_mesh::ConnectError>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_redaction(
+        &self,
+        hook: impl Fn(&RedactionContext<'_>, &mut Value) + Send + Sync + 'static,
+    ) -> Client {
+        self.redacted(Redaction::of(hook))
+    }
+
+    pub(crate) fn redacted(&self, redaction: Redaction) -> Client {
+        let inner = Inner {
+            redaction,
+            ..Inner::clone(&self.0)
+        };
+        Client(Arc::new(inner))
+    }
+
+    fn redaction(&self) -> &Redaction {
+        &self.0.redaction
     }
 
     /// Starts a run; options are chained on it, and awaiting it starts the run.
@@ -233,7 +306,7 @@ impl Client {
                 .map(|row| row.seq.next());
             entries.extend(
                 rows.into_iter()
-                    .map(|row| HistoryEntry::new(row, definition.as_deref())),
+                    .map(|row| self.entry(run, row, definition.as_deref())),
             );
             match next {
                 Some(next) => from = next,
@@ -264,6 +337,28 @@ impl Client {
             self.store().list(filter, after, limit).await?,
             limit,
         ))
+    }
+
+    /// Pauses a queue; options are chained on it, and awaiting it pauses the queue.
+    ///
+    /// The pause is durable when it returns: from then on nothing of the queue is claimed or handed off by any process, until it
+    /// is resumed. Attempts that are under way go on. Pausing a paused queue changes nothing, and the answer says so.
+    pub fn pause_queue(&self, queue: impl Into<String>) -> SetQueue {
+        SetQueue::new(self.clone(), queue.into(), QueueAction::Pause)
+    }
+
+    /// Resumes a queue; options are chained on it, and awaiting it resumes the queue.
+    pub fn resume_queue(&self, queue: impl Into<String>) -> SetQueue {
+        SetQueue::new(self.clone(), queue.into(), QueueAction::Resume)
+    }
+
+    /// The queues that were paused at some time, by name, and who last paused or resumed them. Any other queue is not paused.
+    ///
+    /// # Errors
+    /// If the store does not answer; asking again is safe.
+    pub async fn queues(&self) -> Result<Vec<QueueSummary>, InspectError> {
+        let queues = self.insist(|| self.store().queues()).await?;
+        Ok(queues.into_iter().map(QueueSummary::from).collect())
     }
 
     /// The store behind this client.

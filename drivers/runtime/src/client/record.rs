@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use squid_mesh_core::change::Cause;
-use squid_mesh_core::definition::{Definition, Source, StepIndex};
+use squid_mesh_core::definition::{Definition, Origin, StepIndex};
 use squid_mesh_core::eval;
-use squid_mesh_core::event::{CancelRequested, Event, Started, code};
+use squid_mesh_core::event::{CancelRequested, Event, Started};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::JournalRow;
 use squid_mesh_core::payload::{OutputRef, Payload, PayloadRef};
-use squid_mesh_core::run::{Run, Seq, Stage, Status};
+use squid_mesh_core::run::{Run, Seq, Stage, Status, UndoStage};
 use squid_mesh_core::store::{Fetch, Inspect as _, RunRecord, Store as _};
 
 use super::{Client, InspectError, RunFailure};
+use crate::author::StepFailure;
 
 /// A run's row and tasks, its snapshot, and its definition.
 #[derive(Debug)]
@@ -131,81 +132,121 @@ impl Pinned {
         let Some(cause) = self.run.cause() else {
             return Ok(None);
         };
-        let failure = match cause {
-            Cause::DeadlineExceeded => RunFailure {
+        let failure = match (cause, self.run.failure()) {
+            (Cause::Step { step, .. }, Some(place)) => {
+                self.failure_at(client, Some(*step), place).await?
+            }
+            (Cause::DeadlineExceeded { .. }, Some(place)) => {
+                self.failure_at(client, None, place).await?
+            }
+            (Cause::NoResult, _) => RunFailure {
                 step: None,
-                code: code::DEADLINE_EXCEEDED.to_owned(),
-                message: "the run's deadline came before its end".to_owned(),
+                code: cause.code().to_owned(),
+                message: "none of the steps that its result comes from succeeded".to_owned(),
                 details: None,
             },
-            Cause::Step { step, code } if code == code::LOST => self.lost(*step),
-            Cause::Step { step, .. } => {
-                let failure = self.last_failure(client, *step).await?;
-                failure.ok_or_else(|| {
-                    unreadable(self.id(), "the failure it ended with is not in its journal")
-                })?
+            (Cause::Step { .. } | Cause::DeadlineExceeded { .. }, None) => {
+                let what = "the failure it ended with is not in its journal";
+                return Err(unreadable(self.id(), what));
             }
         };
         Ok(Some(failure))
     }
 
-    /// What the step's last report said, if that was a failure.
+    /// What the step failed with; while it has not failed for good, what its last report or loss said.
     pub(super) async fn last_failure(
         &self,
         client: &Client,
         step: StepIndex,
     ) -> Result<Option<RunFailure>, InspectError> {
         let state = self.run.step(step);
-        let Some(reported) = state.reported.filter(|_| state.stage != Stage::Succeeded) else {
-            return Ok(None);
+        if let Some(place) = state.failure() {
+            return self.failure_at(client, Some(step), place).await.map(Some);
+        }
+        let seq = match state.stage {
+            Stage::Succeeded | Stage::Skipped => None,
+            Stage::Held { since, .. } => Some(since),
+            Stage::Blocked
+            | Stage::Scheduled(_)
+            | Stage::Evaluating(_)
+            | Stage::Waiting(_)
+            | Stage::Open { .. }
+            | Stage::Listening { .. }
+            | Stage::Spawning(_)
+            | Stage::Resting
+            | Stage::Collecting(_)
+            | Stage::Recalling(_)
+            | Stage::Stopping(_)
+            | Stage::Failed
+            | Stage::Cancelled => state.tries.reported.map(|reported| reported.seq),
         };
-        let row = client.row(self.id(), reported.seq).await?;
-        let Event::Failed { failure, .. } = row.transition.event else {
-            return Ok(None);
-        };
-        let details = row
-            .payload
-            .and_then(|details| serde_json::from_slice(details.bytes()).ok());
-        let step = Some(self.definition.step(step).name.clone());
-        Ok(Some(RunFailure {
-            step,
-            code: failure.code,
-            message: failure.message,
-            details,
-        }))
+        match seq {
+            Some(seq) => self.failure_in(client, step, seq).await,
+            None => Ok(None),
+        }
     }
 
-    fn lost(&self, step: StepIndex) -> RunFailure {
-        let message = format!(
-            "{} attempts were lost with the processes that ran them",
-            self.run.step(step).lost
-        );
-        let step = Some(self.definition.step(step).name.clone());
-        RunFailure {
-            step,
-            code: code::LOST.to_owned(),
-            message,
-            details: None,
+    /// What the last attempt to take the step's effect back said, if that was a failure.
+    pub(super) async fn undo_failure(
+        &self,
+        client: &Client,
+        step: StepIndex,
+    ) -> Result<Option<RunFailure>, InspectError> {
+        let undo = self.run.step(step).undo.as_ref();
+        let done = undo.is_none_or(|undo| matches!(undo.stage, UndoStage::Done));
+        match undo.and_then(|undo| undo.tries.reported) {
+            Some(reported) if !done => self.failure_in(client, step, reported.seq).await,
+            Some(_) | None => Ok(None),
         }
+    }
+
+    /// The failure that a journal row records, if it does.
+    async fn failure_in(
+        &self,
+        client: &Client,
+        step: StepIndex,
+        seq: Seq,
+    ) -> Result<Option<RunFailure>, InspectError> {
+        let row = client.row(self.id(), seq).await?;
+        let (Event::Failed { .. } | Event::Lost { .. }) = row.transition.event else {
+            return Ok(None);
+        };
+        let payload = row.payload.unwrap_or_else(Payload::null);
+        self.read_failure(Some(step), &payload).map(Some)
+    }
+
+    async fn failure_at(
+        &self,
+        client: &Client,
+        step: Option<StepIndex>,
+        place: OutputRef,
+    ) -> Result<RunFailure, InspectError> {
+        let place = place.of(self.id());
+        let found = client
+            .payloads(self.id(), BTreeSet::from([place]))
+            .await?
+            .remove(&place);
+        self.read_failure(step, &found.unwrap_or_else(Payload::null))
+    }
+
+    fn read_failure(
+        &self,
+        step: Option<StepIndex>,
+        payload: &Payload,
+    ) -> Result<RunFailure, InspectError> {
+        let failure: StepFailure = serde_json::from_slice(payload.bytes())
+            .map_err(|_| unreadable(self.id(), "a failure is not what the engine writes"))?;
+        Ok(RunFailure {
+            step: step.map(|step| self.definition.step(step).name.clone()),
+            code: failure.code,
+            message: failure.message,
+            details: Some(failure.details).filter(|details| !details.is_null()),
+        })
     }
 
     /// Where a source's bytes live; `None` for a constant and for the output of a wait.
-    pub(super) fn place(&self, source: &Source) -> Option<PayloadRef> {
-        match source {
-            Source::Input => Some(
-                OutputRef {
-                    seq: Seq::FIRST,
-                    digest: self.run.origin().input,
-                }
-                .of(self.id()),
-            ),
-            Source::Output(step) => self
-                .run
-                .step(*step)
-                .output()
-                .map(|output| output.of(self.id())),
-            _ => None,
-        }
+    pub(super) fn place(&self, origin: &Origin) -> Option<PayloadRef> {
+        self.run.place(origin).map(|place| place.of(self.id()))
     }
 
     /// The run's result, put together.
@@ -214,7 +255,7 @@ impl Pinned {
         let places: Vec<Option<PayloadRef>> = binding
             .sources()
             .into_iter()
-            .map(|source| self.place(source))
+            .map(|source| self.place(&source.origin))
             .collect();
         let payloads = client
             .payloads(self.id(), places.iter().flatten().copied().collect())
@@ -222,7 +263,11 @@ impl Pinned {
         let part =
             |place: &Option<PayloadRef>| place.and_then(|place| payloads.get(&place).cloned());
         let parts: Vec<Option<Payload>> = places.iter().map(part).collect();
-        let result = eval::bind(binding, &parts)
+        let names = eval::Names {
+            target: "result",
+            step: &|index| self.definition.step(index).name.to_string(),
+        };
+        let result = eval::bind(binding, &parts, names)
             .map_err(|failure| unreadable(self.id(), &failure.message))?;
         self.json(&result)
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use squid_mesh_core::definition::{Definition, canonical_json};
+use squid_mesh_core::definition::{Definition, Trigger, canonical_json};
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Life, RunId};
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
@@ -19,6 +20,7 @@ use squid_mesh_core::payload::Payload;
 use squid_mesh_core::time::Timestamp;
 use uuid::Uuid;
 
+use super::word::{Word, word_options};
 use super::{Client, LimitExceeded, RunHandle, StartError};
 
 /// A start that is being put together; awaiting it starts the run.
@@ -29,22 +31,24 @@ use super::{Client, LimitExceeded, RunHandle, StartError};
 #[must_use = "a run is started by awaiting this"]
 pub struct StartRun<O> {
     client: Client,
-    workflow: Result<Name, StartError>,
-    version: Option<u32>,
-    input: Result<Value, serde_json::Error>,
-    options: Options,
+    pub(super) workflow: Result<Name, StartError>,
+    pub(super) version: Option<u32>,
+    pub(super) input: Result<Value, serde_json::Error>,
+    pub(super) options: Options,
+    pub(super) word: Word,
     ty: PhantomData<fn() -> O>,
 }
 
 #[derive(Debug, Default)]
-struct Options {
-    key: Option<String>,
-    labels: BTreeMap<String, String>,
-    queue: Option<String>,
-    priority: Option<i16>,
-    delay: Option<StartDelay>,
-    deadline: Option<Duration>,
-    trace: Option<String>,
+pub(super) struct Options {
+    pub(super) trigger: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) queue: Option<String>,
+    pub(super) priority: Option<i16>,
+    pub(super) delay: Option<StartDelay>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) trace: Option<String>,
 }
 
 impl<O> StartRun<O> {
@@ -61,8 +65,17 @@ impl<O> StartRun<O> {
             version,
             input,
             options: Options::default(),
+            word: Word::default(),
             ty: PhantomData,
         }
+    }
+
+    word_options!();
+
+    /// The trigger to start it by, whose contract the input is held against; the workflow's first, without one.
+    pub fn trigger(mut self, trigger: impl Into<String>) -> Self {
+        self.options.trigger = Some(trigger.into());
+        self
     }
 
     /// Starts at most one run of this workflow under the key, however often and from wherever it is tried: a later start
@@ -115,29 +128,40 @@ impl<O> StartRun<O> {
     }
 
     async fn submit(self) -> Result<RunHandle<O>, StartError> {
+        let (client, start) = self.prepare().await?;
+        let group = Group {
+            entries: vec![Entry::Start(Box::new(start))],
+        };
+        let reply = client.lane().submit(group).await?;
+        handle_of(client, reply)
+    }
+
+    /// The start as the store takes it, checked.
+    pub(super) async fn prepare(self) -> Result<(Client, Start), StartError> {
         let input = self.input.map_err(StartError::Encode)?;
         let workflow = self.workflow?;
         self.options.check()?;
         let definition = self.client.definition(&workflow, self.version).await?;
-        let start = start(
+        let mut start = start(
             &definition,
             &input,
             self.options,
             self.client.payload_limit(),
         )?;
-        let group = Group {
-            entries: vec![Entry::Start(Box::new(start))],
-        };
-        match self.client.lane().submit(group).await? {
-            GroupReply::Done(replies) => match replies.as_slice() {
-                [EntryReply::Started(reply)] => {
-                    Ok(RunHandle::new(self.client, reply.run, reply.existing))
-                }
-                other => unreachable!("a start is answered by {other:?}"),
-            },
-            GroupReply::Refused { rejection, .. } => Err(rejection.into()),
-            GroupReply::Busy => Err(StartError::Refused("the run is locked".to_owned())),
-        }
+        start.by = self.word.by()?;
+        Ok((self.client, start))
+    }
+}
+
+/// The run of the only start of a group.
+pub(super) fn handle_of<O>(client: Client, reply: GroupReply) -> Result<RunHandle<O>, StartError> {
+    match reply {
+        GroupReply::Done(replies) => match replies.as_slice() {
+            [EntryReply::Started(reply)] => Ok(RunHandle::new(client, reply.run, reply.existing)),
+            other => unreachable!("a start is answered by {other:?}"),
+        },
+        GroupReply::Refused { rejection, .. } => Err(rejection.into()),
+        GroupReply::Busy => Err(StartError::Refused("the run is locked".to_owned())),
     }
 }
 
@@ -210,14 +234,14 @@ fn start(
     options: Options,
     payload_limit: usize,
 ) -> Result<Start, StartError> {
-    let filled =
-        definition
-            .contract()
-            .check(input)
-            .map_err(|violations| StartError::InvalidInput {
-                workflow: definition.name().clone(),
-                violations,
-            })?;
+    let trigger = trigger(definition, options.trigger.as_deref())?;
+    let filled = trigger
+        .contract
+        .check(input)
+        .map_err(|violations| StartError::InvalidInput {
+            workflow: definition.name().clone(),
+            violations,
+        })?;
     let payload = serde_json::to_vec(&filled).map_err(StartError::Encode)?;
     LimitExceeded::check("bytes of the input", payload.len(), payload_limit)?;
     let run = match &options.key {
@@ -229,6 +253,7 @@ fn start(
         life: life(),
         command: command(),
         definition: definition.key().clone(),
+        trigger: trigger.name.clone(),
         input: Payload::new(payload),
         raw_input: Payload::new(canonical_json(input).as_bytes()).digest(),
         key: options.key,
@@ -238,6 +263,24 @@ fn start(
         delay: options.delay,
         deadline: options.deadline,
         trace: options.trace,
+        parent: None,
+        copy: None,
+        by: By::default(),
+    })
+}
+
+/// The trigger of this name; the first, without one.
+pub(super) fn trigger<'d>(
+    definition: &'d Definition,
+    name: Option<&str>,
+) -> Result<&'d Trigger, StartError> {
+    let found = match name {
+        Some(name) => definition.trigger(name),
+        None => definition.triggers().first(),
+    };
+    found.ok_or_else(|| StartError::UnknownTrigger {
+        workflow: definition.key().clone(),
+        trigger: name.unwrap_or_default().to_owned(),
     })
 }
 
@@ -247,7 +290,7 @@ pub(super) fn command() -> CommandId {
 }
 
 /// 64 random bits: the fixed bits of a UUID's halves are in different places.
-fn life() -> Life {
+pub(super) fn life() -> Life {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     Life(high ^ low)
 }

@@ -66,6 +66,27 @@ impl StepContext {
         )
     }
 
+    /// Of no attempt that there is.
+    #[cfg(test)]
+    pub(crate) fn sample() -> StepContext {
+        let attempt = Attempt {
+            run: RunId::from_u128(1),
+            definition: DefinitionKey {
+                name: Name::stored("order"),
+                version: 1,
+            },
+            step: Name::stored("charge"),
+            number: 1,
+            idempotency_key: "order:charge".to_owned(),
+            trace: None,
+            deadline: None,
+        };
+        StepContext {
+            attempt: Arc::new(attempt),
+            stop: watch::channel(None).1,
+        }
+    }
+
     /// The run this attempt belongs to.
     pub fn run_id(&self) -> RunId {
         self.attempt.run

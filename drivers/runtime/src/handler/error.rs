@@ -94,6 +94,16 @@ impl StepError {
         self.retryable
     }
 
+    /// How long to wait before trying again, if it says so.
+    pub fn pause(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What is recorded with the failure, as JSON.
+    pub fn details_json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(self.details.as_deref()?).ok()
+    }
+
     /// As the worker takes it.
     pub(crate) fn into_failure(self) -> AttemptFailure {
         let mut failure = Failure::new(

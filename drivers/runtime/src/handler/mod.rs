@@ -2,10 +2,13 @@
 //!
 //! Invariant: whatever a handler does, what comes out is one output or one failure; it never takes its worker down.
 
+mod allowlist;
 mod context;
 mod error;
 pub(crate) mod json;
 mod registry;
+mod routed;
+mod transactional;
 
 use std::any::TypeId;
 use std::fmt;
@@ -18,14 +21,22 @@ use futures_util::FutureExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use squid_mesh_core::event::{Failure, code};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::payload::Payload;
-use squid_mesh_core::worker::AttemptFailure;
+use squid_mesh_core::worker::{self, AttemptFailure};
 
+pub use allowlist::Handlers;
+pub(crate) use allowlist::RegisterError;
 pub use context::StepContext;
 pub(crate) use context::Stopper;
 pub use error::StepError;
 pub use registry::HandlerConflict;
 pub(crate) use registry::Registry;
+pub use routed::Routed;
+pub use transactional::{TxCall, TxHandler, TxStateCall, TxStateHandler};
+
+use crate::transaction::Tx;
+use transactional::{ExecuteIn, TypedTx, TypedTxWith};
 
 /// What a step executes: any `async fn(StepContext, In) -> Result<Out, StepError>`, or a closure like one.
 ///
@@ -74,13 +85,39 @@ where
     }
 }
 
-type Outcome = Result<Payload, AttemptFailure>;
+/// What a handler returned: an output, perhaps with the label of the branch to take.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) output: Payload,
+    pub(crate) label: Option<Name>,
+}
+
+impl From<Returned> for worker::Returned {
+    fn from(returned: Returned) -> worker::Returned {
+        worker::Returned {
+            output: returned.output,
+            label: returned.label.map(|label| label.to_string()),
+        }
+    }
+}
+
+type Outcome = Result<Returned, AttemptFailure>;
 
 /// A handler without its types. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct BoxedHandler {
-    code: Arc<dyn Execute>,
+    code: Code,
     identity: TypeId,
+}
+
+#[derive(Clone)]
+enum Code {
+    Plain(Arc<dyn Execute>),
+    Transactional(Arc<dyn ExecuteIn>),
+}
+
+fn identity<H: 'static>(_: &H) -> TypeId {
+    TypeId::of::<H>()
 }
 
 impl BoxedHandler {
@@ -89,15 +126,66 @@ impl BoxedHandler {
         In: DeserializeOwned + Send + 'static,
         Out: Serialize + Send + 'static,
     {
-        fn identity<H: 'static>(_: &H) -> TypeId {
-            TypeId::of::<H>()
+        BoxedHandler::boxed(handler, |output| unlabelled(&output))
+    }
+
+    /// A handler whose outputs have labels.
+    pub(crate) fn routed<In, Out>(handler: impl Handler<In, Routed<Out>>) -> BoxedHandler
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+    {
+        BoxedHandler::boxed(handler, |Routed { label, output }| {
+            let label = Name::new(&label).map_err(|_| unknown_label(&label))?;
+            let output = json::encode(&output)?;
+            Ok(Returned {
+                output,
+                label: Some(label),
+            })
+        })
+    }
+
+    fn boxed<H, In, Out>(handler: H, encode: fn(Out) -> Outcome) -> BoxedHandler
+    where
+        H: Handler<In, Out>,
+        In: DeserializeOwned + Send + 'static,
+        Out: Send + 'static,
+    {
+        BoxedHandler {
+            identity: TypeId::of::<H>(),
+            code: Code::Plain(Arc::new(Typed {
+                handler,
+                encode,
+                ty: PhantomData,
+            })),
         }
+    }
+
+    /// One that writes in the transaction that settles its step.
+    pub(crate) fn transactional<In, Out>(handler: impl TxHandler<In, Out>) -> BoxedHandler
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+    {
         BoxedHandler {
             identity: identity(&handler),
-            code: Arc::new(Typed {
-                handler,
-                ty: PhantomData,
-            }),
+            code: Code::Transactional(Arc::new(TypedTx::new(handler))),
+        }
+    }
+
+    /// One with state that writes in the transaction that settles its step.
+    pub(crate) fn transactional_with<S, In, Out>(
+        state: S,
+        handler: impl TxStateHandler<S, In, Out>,
+    ) -> BoxedHandler
+    where
+        S: Clone + Send + Sync + 'static,
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+    {
+        BoxedHandler {
+            identity: identity(&handler),
+            code: Code::Transactional(Arc::new(TypedTxWith::new(state, handler))),
         }
     }
 
@@ -106,12 +194,34 @@ impl BoxedHandler {
         self.identity == other.identity
     }
 
-    /// Executes one attempt. A panic is an outcome. Dropping the future drops the handler's.
-    pub(crate) async fn execute(&self, cx: StepContext, input: Payload) -> Outcome {
+    /// Whether it is executed in a transaction.
+    pub(crate) fn is_transactional(&self) -> bool {
+        matches!(self.code, Code::Transactional(_))
+    }
+
+    /// Executes one attempt, in a transaction if the handler takes one. A panic is an outcome. Dropping the future drops the
+    /// handler's.
+    ///
+    /// # Panics
+    /// If a handler that takes a transaction is given none.
+    pub(crate) async fn execute(
+        &self,
+        cx: StepContext,
+        tx: Option<&mut Tx>,
+        input: Payload,
+    ) -> Outcome {
         let handler = self.code.clone();
         // A handler that panicked is not used any further in a state the panic left behind: its future is dropped, and what
         // it shares with other attempts is the host's to guard, as with any task.
-        let body = AssertUnwindSafe(async move { handler.execute(cx, input).await });
+        let body = AssertUnwindSafe(async move {
+            match handler {
+                Code::Plain(handler) => handler.execute(cx, input).await,
+                Code::Transactional(handler) => {
+                    let tx = tx.expect("a transactional handler is executed in a transaction");
+                    handler.execute_in(cx, tx, input).await
+                }
+            }
+        });
         body.catch_unwind()
             .await
             .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
@@ -134,6 +244,7 @@ trait Execute: Send + Sync {
 
 struct Typed<H, In, Out> {
     handler: H,
+    encode: fn(Out) -> Outcome,
     ty: PhantomData<fn(In) -> Out>,
 }
 
@@ -141,7 +252,7 @@ impl<H, In, Out> Execute for Typed<H, In, Out>
 where
     H: Handler<In, Out>,
     In: DeserializeOwned + Send,
-    Out: Serialize + Send,
+    Out: Send,
 {
     fn execute(
         &self,
@@ -152,9 +263,26 @@ where
             let decoded = json::decode(&input)?;
             drop(input);
             let result = self.handler.call(cx, decoded).await;
-            let output = result.map_err(StepError::into_failure)?;
-            json::encode(&output)
+            (self.encode)(result.map_err(StepError::into_failure)?)
         })
+    }
+}
+
+fn unlabelled(output: &impl Serialize) -> Outcome {
+    let output = json::encode(output)?;
+    Ok(Returned {
+        output,
+        label: None,
+    })
+}
+
+/// A label that no step can declare.
+fn unknown_label(label: &str) -> AttemptFailure {
+    let shown: String = label.chars().take(80).collect();
+    let message = format!("the step does not declare the label {shown:?}");
+    AttemptFailure {
+        failure: Failure::new(code::UNKNOWN_LABEL, &message, false),
+        details: None,
     }
 }
 
@@ -168,5 +296,47 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> AttemptFailure {
     AttemptFailure {
         failure: Failure::new(code::PANIC, &message, true),
         details: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a handler makes of an input.
+    async fn outcome(handler: BoxedHandler, input: &str) -> Outcome {
+        handler
+            .execute(StepContext::sample(), None, Payload::new(input.as_bytes()))
+            .await
+    }
+
+    async fn assess(_: StepContext, label: String) -> Result<Routed<u64>, StepError> {
+        Ok(Routed::new(label, 5))
+    }
+
+    async fn plain(_: StepContext, cents: u64) -> Result<u64, StepError> {
+        Ok(cents)
+    }
+
+    #[tokio::test]
+    async fn a_label_comes_beside_the_output_not_in_it() {
+        let returned = outcome(BoxedHandler::routed(assess), "\"fraud\"")
+            .await
+            .unwrap();
+        assert_eq!(returned.output, Payload::new(b"5".as_slice()));
+        assert_eq!(returned.label.as_ref().map(Name::as_str), Some("fraud"));
+        let returned = outcome(BoxedHandler::new(plain), "5").await.unwrap();
+        assert_eq!(returned.output, Payload::new(b"5".as_slice()));
+        assert_eq!(returned.label, None);
+    }
+
+    #[tokio::test]
+    async fn a_label_that_no_step_can_declare_fails_for_good() {
+        let failed = outcome(BoxedHandler::routed(assess), "\"Not a name\"")
+            .await
+            .unwrap_err();
+        assert_eq!(failed.failure.code, "unknown_label");
+        assert!(!failed.failure.retryable);
+        assert!(failed.failure.message.contains("Not a name"));
     }
 }

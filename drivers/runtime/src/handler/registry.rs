@@ -56,6 +56,17 @@ impl Registry {
         self.handlers.iter()
     }
 
+    /// Those of these names.
+    pub(crate) fn only(&self, names: &[&Name]) -> Registry {
+        let kept = names.iter().filter_map(|name| {
+            let handler = self.handlers.get(*name)?;
+            Some(((*name).clone(), handler.clone()))
+        });
+        Registry {
+            handlers: kept.collect(),
+        }
+    }
+
     pub(crate) fn names(&self) -> HandlerSet {
         self.handlers.keys().cloned().collect()
     }

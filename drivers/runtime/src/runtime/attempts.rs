@@ -5,17 +5,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use squid_mesh_core::payload::Payload;
 use squid_mesh_core::worker::{AttemptFailure, AttemptId, Execution, StopReason};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::Instrument as _;
 
-use crate::handler::{Registry, StepContext, Stopper};
+use super::transacting::{Desk, Ending};
+use crate::handler::{Registry, Returned, StepContext, Stopper};
 
 /// Executes attempts, each on a task of its own.
-#[derive(Debug)]
 pub(crate) struct Attempts {
     handlers: Arc<Registry>,
+    desk: Arc<Desk>,
     tasks: JoinSet<Finished>,
     running: BTreeMap<AttemptId, Running>,
 }
@@ -30,13 +30,14 @@ struct Running {
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) attempt: AttemptId,
-    pub(crate) result: Result<Payload, AttemptFailure>,
+    pub(crate) ending: Ending,
 }
 
 impl Attempts {
-    pub(crate) fn new(handlers: Arc<Registry>) -> Attempts {
+    pub(crate) fn new(handlers: Arc<Registry>, desk: Desk) -> Attempts {
         Attempts {
             handlers,
+            desk: Arc::new(desk),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
         }
@@ -58,15 +59,26 @@ impl Attempts {
         let handler = handler
             .expect("a worker claims only what it has handlers for")
             .clone();
+        let desk = self.desk.clone();
         let body = async move {
-            let result = handler.execute(cx, execution.input).await;
-            match &result {
-                Ok(_) => tracing::debug!("succeeded"),
-                Err(AttemptFailure { failure, .. }) => {
+            let ending = if execution.transactional || handler.is_transactional() {
+                desk.transact(&handler, cx, execution).await
+            } else {
+                Ending::Returned(handler.execute(cx, None, execution.input).await)
+            };
+            match &ending {
+                Ending::Returned(Ok(Returned { label, .. })) => {
+                    tracing::debug!(?label, "succeeded")
+                }
+                Ending::Returned(Err(AttemptFailure { failure, .. })) => {
                     tracing::debug!(code = %failure.code, retryable = failure.retryable, "failed");
                 }
+                Ending::Settled(settled) => {
+                    tracing::debug!(recorded = settled.recorded.is_ok(), "settled");
+                }
+                Ending::Conflicted => tracing::debug!("conflicted"),
             }
-            Finished { attempt, result }
+            Finished { attempt, ending }
         };
         let task = self.tasks.spawn(body.instrument(span));
         self.running.insert(attempt, Running { task, stopper });

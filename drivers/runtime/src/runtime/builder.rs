@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use squid_mesh_core::definition::{Definition, DefinitionKey, Problems};
+use squid_mesh_core::definition::{Definition, DefinitionKey};
 use squid_mesh_core::id::Incarnation;
 use squid_mesh_core::limits;
 use squid_mesh_core::name::{DEFAULT_QUEUE, Name};
@@ -24,10 +24,12 @@ use uuid::Uuid;
 use super::attempts::Attempts;
 use super::clock::Clock;
 use super::driver::{Driver, MESSAGES};
+use super::fitness::check_transactional;
+use super::transacting::Desk;
 use super::{LaunchError, Runtime};
 use crate::author::Workflow;
-use crate::client::{Client, Patience};
-use crate::handler::{BoxedHandler, Handler, Registry};
+use crate::client::{Client, Patience, Redaction, RedactionContext};
+use crate::handler::{BoxedHandler, Handler, Handlers, Registry, TxHandler};
 use crate::stores::{SharedStore, StoreSource};
 
 /// Sets a [`Runtime`] up. Made by [`Runtime::builder`].
@@ -37,10 +39,11 @@ pub struct RuntimeBuilder {
     source: StoreSource,
     workflows: Vec<(Arc<Definition>, Registry)>,
     drafts: Vec<serde_json::Value>,
-    handlers: Vec<(String, BoxedHandler)>,
+    handlers: Handlers,
     queues: Vec<(String, u32)>,
     name: String,
     migrate: bool,
+    pub(super) redaction: Redaction,
     settings: Settings,
 }
 
@@ -63,10 +66,11 @@ impl Runtime {
             source: store.into(),
             workflows: Vec::new(),
             drafts: Vec::new(),
-            handlers: Vec::new(),
+            handlers: Handlers::default(),
             queues: Vec::new(),
             name: format!("pid {}", std::process::id()),
             migrate: true,
+            redaction: Redaction::default(),
             settings: Settings {
                 lease: limits::LEASE_DEFAULT,
                 poll: limits::POLL_DEFAULT,
@@ -86,7 +90,13 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Registers a workflow authored as JSON. It can only name handlers that are registered here too.
+    /// Registers the handlers of a list: for drafts, which may use those that it does not [disable](Handlers::disable).
+    pub fn handlers(mut self, handlers: &Handlers) -> Self {
+        self.handlers.extend(handlers);
+        self
+    }
+
+    /// Registers a workflow authored as JSON. It can only name handlers that are registered here too, and not disabled.
     pub fn draft(mut self, draft: serde_json::Value) -> Self {
         self.drafts.push(draft);
         self
@@ -103,8 +113,22 @@ impl RuntimeBuilder {
         In: DeserializeOwned + Send + 'static,
         Out: Serialize + Send + 'static,
     {
+        self.handlers.push(name.into(), BoxedHandler::new(handler));
+        self
+    }
+
+    /// Registers a handler of transactional steps by name, as [`RuntimeBuilder::handler`] does one of others.
+    pub fn handler_tx<In, Out>(
+        mut self,
+        name: impl Into<String>,
+        handler: impl TxHandler<In, Out>,
+    ) -> Self
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+    {
         self.handlers
-            .push((name.into(), BoxedHandler::new(handler)));
+            .push(name.into(), BoxedHandler::transactional(handler));
         self
     }
 
@@ -154,12 +178,23 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Lets a hook see every payload before a client of this runtime shows it to people: see
+    /// [`Client::with_redaction`](crate::Client::with_redaction).
+    pub fn redact(
+        mut self,
+        hook: impl Fn(&RedactionContext<'_>, &mut serde_json::Value) + Send + Sync + 'static,
+    ) -> Self {
+        self.redaction = Redaction::of(hook);
+        self
+    }
+
     /// Connects, registers, and begins to work. Has to be called within a tokio runtime. Dropping the future before it is
     /// done starts nothing.
     ///
     /// # Errors
     /// If anything is not as it should be. No run has been touched; starting again is safe.
     pub async fn start(self) -> Result<Runtime, LaunchError> {
+        let redaction = self.redaction.clone();
         let Launch {
             store,
             config,
@@ -170,7 +205,11 @@ impl RuntimeBuilder {
         let clock = Clock::new();
         let (messages, receiver) = mpsc::channel(MESSAGES);
         let (incarnation, poll) = (config.incarnation, config.poll);
-        let attempts = Attempts::new(registry);
+        let desk = Desk {
+            transactions: store.transactions().cloned(),
+            config: config.clone(),
+        };
+        let attempts = Attempts::new(registry, desk);
         let driver = Driver::new(
             Worker::new(config, clock.now()),
             clock,
@@ -179,6 +218,7 @@ impl RuntimeBuilder {
             receiver,
         );
         let client = Client::beside(store, definitions, messages.clone(), payload_limit, poll);
+        let client = client.redacted(redaction);
         tracing::info!(%incarnation, "runtime started");
         let driver = tokio::spawn(async move {
             if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
@@ -200,6 +240,12 @@ impl RuntimeBuilder {
         let queues = self.queue_configs(&definitions)?;
         let handlers = Arc::new(registry.names());
         let store = self.source.open(self.migrate).await?;
+        check_transactional(
+            definitions.values(),
+            &registry,
+            store.transactions().map(AsRef::as_ref),
+            self.settings.lease,
+        )?;
         let incarnation = Incarnation::from_u128(Uuid::new_v4().as_u128());
         let registration = Registration {
             incarnation,
@@ -217,6 +263,7 @@ impl RuntimeBuilder {
             incarnation,
             name: self.name,
             handlers,
+            workflows: Arc::new(newest(&definitions)),
             queues,
             shards: store.shards(),
             lease: self.settings.lease,
@@ -239,9 +286,7 @@ impl RuntimeBuilder {
     /// All definitions by key and all handlers by name, or what is contradictory among them.
     fn collect(&self) -> Result<(BTreeMap<DefinitionKey, Arc<Definition>>, Registry), LaunchError> {
         let mut registry = Registry::default();
-        for (name, handler) in &self.handlers {
-            registry.add(&Name::new(name)?, handler)?;
-        }
+        self.handlers.register(&mut registry)?;
         for (_, handlers) in &self.workflows {
             for (name, handler) in handlers.iter() {
                 registry.add(name, handler)?;
@@ -253,9 +298,11 @@ impl RuntimeBuilder {
             .map(|(definition, _)| definition.clone())
             .collect();
         for draft in &self.drafts {
-            all.push(Arc::new(
-                parse(draft, &registry).map_err(LaunchError::Draft)?,
-            ));
+            let definition = Definition::parse(draft).map_err(LaunchError::Draft)?;
+            self.handlers
+                .check(&definition, &registry)
+                .map_err(LaunchError::Draft)?;
+            all.push(Arc::new(definition));
         }
         let mut definitions: BTreeMap<DefinitionKey, Arc<Definition>> = BTreeMap::new();
         let mut conflicts = Vec::new();
@@ -355,10 +402,15 @@ impl Settings {
     }
 }
 
-fn parse(draft: &serde_json::Value, registry: &Registry) -> Result<Definition, Problems> {
-    let definition = Definition::parse(draft)?;
-    definition.check_handlers(&registry.names(), &BTreeSet::new())?;
-    Ok(definition)
+/// The highest version of each workflow.
+fn newest(
+    definitions: &BTreeMap<DefinitionKey, Arc<Definition>>,
+) -> BTreeMap<Name, Arc<Definition>> {
+    // In key order: of one name the highest version comes last.
+    let named = definitions.values();
+    named
+        .map(|definition| (definition.name().clone(), Arc::clone(definition)))
+        .collect()
 }
 
 async fn register(

@@ -8,15 +8,17 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use squid_mesh_core::definition::LogLevel;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{Ended, Group, GroupReply, Operation};
 use squid_mesh_core::store::{Fetch, Store, StoreError};
-use squid_mesh_core::worker::{Action, Input, SubmitError, Ticket, Worker};
+use squid_mesh_core::worker::{Action, Input, LogLine, SubmitError, Ticket, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::attempts::{Attempts, Finished};
 use super::clock::Clock;
+use super::transacting::Ending;
 use super::watches::Watches;
 
 /// What clients of this process ask of its worker.
@@ -93,9 +95,7 @@ impl<S: Store + Clone> Driver<S> {
                 Some(done) = self.operations.join_next() => {
                     Woken::Input(done.expect("operations are not aborted, and their panics are caught"))
                 }
-                Finished { attempt, result } = self.attempts.finished() => {
-                    Woken::Input(Input::Finished { attempt, result })
-                }
+                finished = self.attempts.finished() => Woken::Input(input(finished)),
                 Some(message) = self.messages.recv() => Woken::Message(message),
                 hint = &mut hint => Woken::Input(Input::Hint(hint)),
                 () = sleep => Woken::Deadline,
@@ -130,6 +130,7 @@ impl<S: Store + Clone> Driver<S> {
                         let _ = answer.send(result);
                     }
                 }
+                Action::Log(line) => log(&line),
                 Action::Ended(ended) => self.watches.ended(ended),
                 Action::Stopped => return true,
             }
@@ -186,6 +187,39 @@ impl<S: Store + Clone> Driver<S> {
                 result: fetched.unwrap_or_else(|_| Err(panicked())),
             }
         });
+    }
+}
+
+fn input(Finished { attempt, ending }: Finished) -> Input {
+    match ending {
+        Ending::Returned(result) => {
+            let result = result.map(Into::into);
+            Input::Finished { attempt, result }
+        }
+        Ending::Settled(settled) => Input::SettledInPlace(settled),
+        Ending::Conflicted => Input::Conflicted { attempt },
+    }
+}
+
+/// Writes a line that a step wants in the host's log.
+fn log(line: &LogLine) {
+    macro_rules! at {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "squid_mesh::log",
+                run = %line.run,
+                workflow = %line.definition,
+                step = %line.step,
+                "{}",
+                line.message
+            )
+        };
+    }
+    match line.level {
+        LogLevel::Debug => at!(debug),
+        LogLevel::Info => at!(info),
+        LogLevel::Warn => at!(warn),
+        LogLevel::Error => at!(error),
     }
 }
 

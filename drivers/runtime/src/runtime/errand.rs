@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use squid_mesh_core::id::{Shard, Shards};
 use squid_mesh_core::name::Name;
@@ -11,13 +12,14 @@ use squid_mesh_core::operation::{
     Claim, Claimed, Held, HeldReply, Leases, Offer, Operation, Outcome, QueueDemand, Rejection,
     Reply, Settle, SlotReply,
 };
-use squid_mesh_core::store::{Fetch, Fetched, Hint, Store, StoreError};
+use squid_mesh_core::store::{Fetch, Fetched, Hint, Store, StoreError, TransactionError};
 use squid_mesh_core::task::TaskRow;
 use tokio::sync::mpsc;
 
 use super::driver::Message;
 use crate::client::Patience;
 use crate::stores::SharedStore;
+use crate::transaction::{Answer, HostConnection, Transactions, Tx};
 
 /// One place that work may come from.
 #[derive(Debug, Clone)]
@@ -147,7 +149,7 @@ impl Errand {
     }
 
     async fn settle(&self, settle: Settle) -> Result<Reply, StoreError> {
-        let outcome = settle.reports.first().map(|report| report.outcome.clone());
+        let outcome = outcome_of(&settle);
         let offer = Offer {
             queues: Vec::new(),
             engine: 0,
@@ -157,17 +159,84 @@ impl Errand {
             .store
             .perform(Operation::Settle(Settle { offer, ..settle }))
             .await?;
-        if let Reply::Settled { slots, .. } = &reply {
+        if self.is_settled(outcome, &reply) {
+            self.end();
+        }
+        Ok(reply)
+    }
+
+    /// Takes note of how a settle was answered; whether that was final.
+    fn is_settled(&self, outcome: Option<Outcome>, reply: &Reply) -> bool {
+        if let Reply::Settled { slots, .. } = reply {
             let rejection = match slots.first() {
-                Some(SlotReply::Busy) => return Ok(reply),
+                Some(SlotReply::Busy) => return false,
                 Some(SlotReply::Rejected(rejection)) => Some(rejection.clone()),
                 Some(SlotReply::Accepted) | None => None,
             };
             let mut progress = self.progress();
             (progress.outcome, progress.rejection) = (outcome, rejection);
         }
-        self.end();
-        Ok(reply)
+        true
+    }
+}
+
+fn outcome_of(settle: &Settle) -> Option<Outcome> {
+    settle.reports.first().map(|report| report.outcome.clone())
+}
+
+/// The transactions of one call: it ends when one of them is settled.
+pub(super) struct OneTransaction {
+    store: Arc<dyn Transactions>,
+    errand: Arc<Errand>,
+}
+
+impl OneTransaction {
+    pub(super) fn of(store: Arc<dyn Transactions>, errand: Arc<Errand>) -> Arc<dyn Transactions> {
+        Arc::new(OneTransaction { store, errand })
+    }
+}
+
+impl Transactions for OneTransaction {
+    fn is_exclusive(&self) -> bool {
+        self.store.is_exclusive()
+    }
+
+    fn begin(&self, patience: Option<Duration>) -> Answer<'_, Result<Tx, StoreError>> {
+        self.store.begin(patience)
+    }
+
+    fn settle(&self, tx: Tx, operation: Operation) -> Answer<'_, Result<Reply, TransactionError>> {
+        Box::pin(async move {
+            let outcome = match &operation {
+                Operation::Settle(settle) => outcome_of(settle),
+                Operation::Register(_)
+                | Operation::Submit(_)
+                | Operation::Claim(_)
+                | Operation::Lease(_)
+                | Operation::Queue(_) => None,
+            };
+            let reply = self.store.settle(tx, operation).await?;
+            if self.errand.is_settled(outcome, &reply) {
+                self.errand.end();
+            }
+            Ok(reply)
+        })
+    }
+
+    fn commit(&self, tx: Tx) -> Answer<'_, Result<(), TransactionError>> {
+        self.store.commit(tx)
+    }
+
+    fn rollback(&self, tx: Tx) -> Answer<'_, ()> {
+        self.store.rollback(tx)
+    }
+
+    fn perform_in<'a>(
+        &'a self,
+        connection: HostConnection<'a>,
+        operation: Operation,
+    ) -> Answer<'a, Result<Reply, StoreError>> {
+        self.store.perform_in(connection, operation)
     }
 }
 
@@ -181,7 +250,9 @@ impl Store for OneTask {
             Operation::Claim(claim) => self.0.claim(claim).await,
             Operation::Settle(settle) => self.0.settle(settle).await,
             Operation::Lease(leases) => self.0.lease(leases).await,
-            Operation::Submit(_) | Operation::Register(_) => self.0.store.perform(operation).await,
+            Operation::Submit(_) | Operation::Register(_) | Operation::Queue(_) => {
+                self.0.store.perform(operation).await
+            }
         }
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Invariant: a runtime that could not start has claimed nothing and executed nothing.
 
-use squid_mesh_core::definition::Problems;
-use squid_mesh_core::name::InvalidName;
+use squid_mesh_core::definition::{DefinitionKey, Problems};
+use squid_mesh_core::name::{InvalidName, Name};
 use squid_mesh_core::operation::DefinitionConflict;
 use squid_mesh_core::store::StoreError;
 
-use crate::handler::HandlerConflict;
+use crate::handler::{HandlerConflict, RegisterError};
 use crate::stores::ConnectError;
 
 /// A runtime could not start. No run was touched.
@@ -39,9 +39,28 @@ pub enum LaunchError {
         /// What it may be.
         expected: String,
     },
+    /// A transactional step cannot be executed as one here, or its handler is of the other kind.
+    #[error("step {step:?} of {definition} cannot be executed: {why}", step = .step.as_str())]
+    Transactional {
+        /// The workflow.
+        definition: DefinitionKey,
+        /// The step.
+        step: Name,
+        /// Why.
+        why: String,
+    },
     /// The store did not take the registration.
     #[error("cannot register with the store")]
     Store(#[from] StoreError),
+}
+
+impl From<RegisterError> for LaunchError {
+    fn from(error: RegisterError) -> LaunchError {
+        match error {
+            RegisterError::Name(error) => LaunchError::Name(error),
+            RegisterError::Conflict(error) => LaunchError::Handlers(error),
+        }
+    }
 }
 
 fn list(conflicts: &[DefinitionConflict]) -> String {

@@ -7,11 +7,12 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use squid_mesh_core::change::Chore;
 use squid_mesh_core::definition::DefinitionKey;
-use squid_mesh_core::event::Failure;
+use squid_mesh_core::event::{Failure, Role, code};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{Outcome, Rejection};
+use squid_mesh_core::operation::{Finding, Outcome, Rejection};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::{Item, TaskRow};
 use squid_mesh_core::worker::{Config, Worker};
@@ -21,7 +22,8 @@ use super::attempts::Attempts;
 use super::builder::Launch;
 use super::clock::Clock;
 use super::driver::{Driver, MESSAGES};
-use super::errand::{Errand, OneTask, Source};
+use super::errand::{Errand, OneTask, OneTransaction, Source};
+use super::transacting::Desk;
 use super::{LaunchError, RuntimeBuilder};
 use crate::client::Client;
 use crate::handler::Registry;
@@ -72,6 +74,8 @@ pub enum Performed {
         definition: DefinitionKey,
         /// The step.
         step: Name,
+        /// Whether the step was executed, or what takes its effect back.
+        role: Role,
         /// Which attempt it was.
         attempt: u32,
         /// How it failed, if it did.
@@ -84,7 +88,7 @@ pub enum Performed {
         /// The run.
         run: RunId,
     },
-    /// A wait was ended.
+    /// A wait was ended, or a gate closed.
     Wait {
         /// The run.
         run: RunId,
@@ -92,6 +96,22 @@ pub enum Performed {
     /// A run's deadline passed.
     Deadline {
         /// The run.
+        run: RunId,
+    },
+    /// The engine did something of its own about a step: it looked at its input, or dealt with its children.
+    Chore {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: Name,
+        /// What.
+        chore: Chore,
+        /// How the step failed, if it did.
+        failure: Option<Failure>,
+    },
+    /// The end of a run was reported to its parent.
+    Delivery {
+        /// The run that ended.
         run: RunId,
     },
 }
@@ -102,6 +122,7 @@ impl RuntimeBuilder {
     /// # Errors
     /// As [`RuntimeBuilder::start`].
     pub async fn manual(self) -> Result<Stepper, LaunchError> {
+        let redaction = self.redaction.clone();
         let Launch {
             store,
             config,
@@ -110,6 +131,7 @@ impl RuntimeBuilder {
             payload_limit,
         } = self.launch().await?;
         let client = Client::new(store.clone(), definitions, None, payload_limit, config.poll);
+        let client = client.redacted(redaction);
         Ok(Stepper {
             client,
             store,
@@ -145,7 +167,12 @@ impl Stepper {
         });
         let clock = Clock::new();
         let worker = Worker::new(self.config.clone(), clock.now());
-        let attempts = Attempts::new(self.registry.clone());
+        let transactions = self.store.transactions().cloned();
+        let desk = Desk {
+            transactions: transactions.map(|store| OneTransaction::of(store, errand.clone())),
+            config: self.config.clone(),
+        };
+        let attempts = Attempts::new(self.registry.clone(), desk);
         Driver::new(worker, clock, OneTask(errand.clone()), attempts, receiver)
             .run()
             .await;
@@ -182,7 +209,18 @@ impl Stepper {
         let run = task.key.run;
         let failure = match outcome {
             Some(Outcome::Failed { failure, .. }) => Some(failure),
-            Some(Outcome::Succeeded { .. } | Outcome::Engine(_)) | None => None,
+            Some(Outcome::Found(Finding::Failure { failure, .. })) => Some(failure),
+            Some(Outcome::Conflicted) => Some(conflict()),
+            Some(
+                Outcome::Succeeded { .. }
+                | Outcome::Engine(_)
+                | Outcome::Found(_)
+                | Outcome::Spawn(_)
+                | Outcome::Collected { .. }
+                | Outcome::Recall { .. }
+                | Outcome::ChildEnded { .. },
+            )
+            | None => None,
         };
         Ok(match task.item() {
             Item::Attempt => {
@@ -192,6 +230,7 @@ impl Stepper {
                     run,
                     definition,
                     step,
+                    role: task.role(),
                     attempt: task.attempt,
                     failure,
                     rejection,
@@ -200,6 +239,23 @@ impl Stepper {
             Item::Loss => Performed::Loss { run },
             Item::Wait => Performed::Wait { run },
             Item::Deadline => Performed::Deadline { run },
+            Item::Chore(chore) => {
+                let step = self.client.step_name(&task.brief.definition, task.step);
+                let step = step.await?;
+                Performed::Chore {
+                    run,
+                    step,
+                    chore,
+                    failure,
+                }
+            }
+            Item::Delivery => Performed::Delivery { run },
         })
     }
+}
+
+/// An attempt that is made again, or failed its step if that was once too often.
+fn conflict() -> Failure {
+    let message = "the database undid the attempt, because of others";
+    Failure::new(code::CONFLICT, message, true)
 }

@@ -8,7 +8,9 @@ mod clock;
 mod driver;
 mod errand;
 mod error;
+mod fitness;
 mod manual;
+mod transacting;
 mod watches;
 
 use std::fmt;

@@ -15,7 +15,7 @@ use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 #[cfg(feature = "postgres")]
@@ -129,6 +129,13 @@ impl AnyStore {
     }
 }
 
+impl AnyStore {
+    /// Its transactions, whichever store it is.
+    pub(crate) fn erased(&self) -> &dyn crate::transaction::Transactions {
+        delegate!(self, store => store)
+    }
+}
+
 impl Store for AnyStore {
     fn shards(&self) -> Shards {
         delegate!(self, store => store.shards())
@@ -176,5 +183,9 @@ impl Inspect for AnyStore {
 
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         delegate!(self, store => store.definitions().await)
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        delegate!(self, store => store.queues().await)
     }
 }

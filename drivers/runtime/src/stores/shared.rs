@@ -2,6 +2,7 @@
 //!
 //! Invariant: adds spans to what the store does, and nothing else.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,28 +12,57 @@ use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 use tracing::Instrument as _;
 
+use crate::transaction::{Transactions, transactions_of};
+
 /// Some store, shared by a runtime and its clients. Cheap to clone.
 #[derive(Clone)]
-pub struct SharedStore(Arc<dyn Erased>);
+pub struct SharedStore {
+    store: Arc<dyn Erased>,
+    transactions: Option<Arc<dyn Transactions>>,
+}
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Answered<'a, T> = Answer<'a, Result<T, StoreError>>;
 
 impl SharedStore {
     /// Shares a store: one of this crate's, or any other that passes the conformance suite.
+    ///
+    /// Those of this crate bring their transactions, in which transactional steps and starts in a host's transaction are
+    /// performed. Another one is given them by [`SharedStore::with_transactions`], or has none.
     pub fn new(store: impl Store + Inspect) -> SharedStore {
-        SharedStore(Arc::new(store))
+        let store = Arc::new(store);
+        let any: Arc<dyn Any + Send + Sync> = store.clone();
+        SharedStore {
+            transactions: transactions_of(&any),
+            store,
+        }
+    }
+
+    /// Shares a store that has its transactions from elsewhere: one that wraps another, most likely.
+    pub fn with_transactions(
+        store: impl Store + Inspect,
+        transactions: Arc<dyn Transactions>,
+    ) -> SharedStore {
+        SharedStore {
+            store: Arc::new(store),
+            transactions: Some(transactions),
+        }
+    }
+
+    /// Its transactions that a host can share, if it has any.
+    pub fn transactions(&self) -> Option<&Arc<dyn Transactions>> {
+        self.transactions.as_ref()
     }
 }
 
 impl Store for SharedStore {
     fn shards(&self) -> Shards {
-        self.0.shards()
+        self.store.shards()
     }
 
     async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
@@ -42,7 +72,7 @@ impl Store for SharedStore {
             shard = operation.shard().as_u16()
         );
         let performing = async {
-            let result = self.0.perform(operation).await;
+            let result = self.store.perform(operation).await;
             if let Err(error) = &result {
                 tracing::debug!(%error, "not performed");
             }
@@ -53,17 +83,17 @@ impl Store for SharedStore {
 
     async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
         let span = tracing::debug_span!("fetch", payloads = wanted.payloads.len());
-        self.0.fetch(wanted).instrument(span).await
+        self.store.fetch(wanted).instrument(span).await
     }
 
     fn hint(&self) -> impl Future<Output = Hint> + Send {
-        self.0.hint()
+        self.store.hint()
     }
 }
 
 impl Inspect for SharedStore {
     fn run(&self, id: RunId) -> impl Future<Output = Result<Option<RunRecord>, StoreError>> + Send {
-        self.0.run(id)
+        self.store.run(id)
     }
 
     fn journal(
@@ -72,7 +102,7 @@ impl Inspect for SharedStore {
         from: Seq,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<StoredRow>, StoreError>> + Send {
-        self.0.journal(id, from, limit)
+        self.store.journal(id, from, limit)
     }
 
     fn list(
@@ -81,15 +111,19 @@ impl Inspect for SharedStore {
         after: Option<(Timestamp, RunId)>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<RunRow>, StoreError>> + Send {
-        self.0.list(filter.clone(), after, limit)
+        self.store.list(filter.clone(), after, limit)
     }
 
     fn workers(&self) -> impl Future<Output = Result<Vec<WorkerRow>, StoreError>> + Send {
-        self.0.workers()
+        self.store.workers()
     }
 
     fn definitions(&self) -> impl Future<Output = Result<Vec<DefinitionRow>, StoreError>> + Send {
-        self.0.definitions()
+        self.store.definitions()
+    }
+
+    fn queues(&self) -> impl Future<Output = Result<Vec<QueueRecord>, StoreError>> + Send {
+        self.store.queues()
     }
 }
 
@@ -106,6 +140,7 @@ fn kind(operation: &Operation) -> &'static str {
         Operation::Claim(_) => "claim",
         Operation::Lease(_) => "lease",
         Operation::Settle(_) => "settle",
+        Operation::Queue(_) => "queue",
     }
 }
 
@@ -125,6 +160,7 @@ trait Erased: Send + Sync {
     ) -> Answered<'_, Vec<RunRow>>;
     fn workers(&self) -> Answered<'_, Vec<WorkerRow>>;
     fn definitions(&self) -> Answered<'_, Vec<DefinitionRow>>;
+    fn queues(&self) -> Answered<'_, Vec<QueueRecord>>;
 }
 
 impl<S: Store + Inspect> Erased for S {
@@ -167,5 +203,9 @@ impl<S: Store + Inspect> Erased for S {
 
     fn definitions(&self) -> Answered<'_, Vec<DefinitionRow>> {
         Box::pin(Inspect::definitions(self))
+    }
+
+    fn queues(&self) -> Answered<'_, Vec<QueueRecord>> {
+        Box::pin(Inspect::queues(self))
     }
 }

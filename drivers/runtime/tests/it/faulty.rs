@@ -1,16 +1,22 @@
 //! A store that misbehaves on demand.
 
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use squid_mesh::SharedStore;
+use std::time::Duration;
+
 use squid_mesh::core::id::{RunId, Shards};
 use squid_mesh::core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh::core::run::Seq;
 use squid_mesh::core::store::{
-    Fetch, Fetched, Hint, Inspect, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    TransactionError,
 };
 use squid_mesh::core::time::Timestamp;
+use squid_mesh::{HostConnection, SharedStore, Transactions, Tx};
+
+use tokio::sync::Semaphore;
 
 use crate::harness::Place;
 
@@ -27,6 +33,31 @@ pub(crate) struct Faults {
     pub(crate) settles: AtomicU32,
     /// So many looks at a run are not answered.
     pub(crate) looks: AtomicU32,
+    /// No operation reaches the store.
+    pub(crate) frozen: AtomicBool,
+    /// So many transactions are committed without an answer.
+    pub(crate) commits: AtomicU32,
+    /// So many transactions are rolled back without an answer.
+    pub(crate) rollbacks: AtomicU32,
+    /// So many transactions lose against another one.
+    pub(crate) conflicts: AtomicU32,
+    /// Where transactions stop for good.
+    pub(crate) stop: Mutex<Option<Stop>>,
+    /// Transactions that have stopped.
+    pub(crate) stopped: AtomicU32,
+    /// Let through one by one before a transaction begins, once it is closed.
+    pub(crate) gate: OnceLock<Semaphore>,
+}
+
+/// A point in the life of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It has begun, and nobody has written in it.
+    Begun,
+    /// Its handler has returned.
+    Returned,
+    /// It is committed, and nobody knows.
+    Committed,
 }
 
 /// A store with faults.
@@ -45,7 +76,19 @@ impl Faulty {
     }
 
     pub(crate) fn shared(&self) -> SharedStore {
-        SharedStore::new(self.clone())
+        SharedStore::with_transactions(self.clone(), Arc::new(self.clone()))
+    }
+
+    fn transactions(&self) -> &dyn Transactions {
+        self.store.transactions().expect("it has some").as_ref()
+    }
+
+    /// Waits for ever at the point where transactions are to stop.
+    async fn pass(&self, point: Stop) {
+        if *self.faults.stop.lock().unwrap() == Some(point) {
+            self.faults.stopped.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Whether the answer to this operation is lost.
@@ -53,7 +96,10 @@ impl Faulty {
         let left = match operation {
             Operation::Submit(_) => &self.faults.submissions,
             Operation::Settle(_) => &self.faults.settles,
-            Operation::Register(_) | Operation::Claim(_) | Operation::Lease(_) => return false,
+            Operation::Register(_)
+            | Operation::Claim(_)
+            | Operation::Lease(_)
+            | Operation::Queue(_) => return false,
         };
         takes_one(left)
     }
@@ -77,6 +123,9 @@ impl Store for Faulty {
     }
 
     async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
+        if self.faults.frozen.load(Ordering::SeqCst) {
+            return lost();
+        }
         if matches!(operation, Operation::Lease(_)) && self.faults.renewals.load(Ordering::SeqCst) {
             return lost();
         }
@@ -129,5 +178,65 @@ impl Inspect for Faulty {
 
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         self.store.definitions().await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        self.store.queues().await
+    }
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl Transactions for Faulty {
+    fn is_exclusive(&self) -> bool {
+        self.transactions().is_exclusive()
+    }
+
+    fn begin(&self, patience: Option<Duration>) -> Answer<'_, Result<Tx, StoreError>> {
+        Box::pin(async move {
+            if let Some(gate) = self.faults.gate.get() {
+                self.faults.stopped.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+            }
+            let tx = self.transactions().begin(patience).await?;
+            self.pass(Stop::Begun).await;
+            Ok(tx)
+        })
+    }
+
+    fn settle(&self, tx: Tx, operation: Operation) -> Answer<'_, Result<Reply, TransactionError>> {
+        Box::pin(async move {
+            self.pass(Stop::Returned).await;
+            if takes_one(&self.faults.rollbacks) {
+                self.transactions().rollback(tx).await;
+                return Ok(lost()?);
+            }
+            if takes_one(&self.faults.conflicts) {
+                self.transactions().rollback(tx).await;
+                return Err(StoreError::Conflict.into());
+            }
+            let reply = self.transactions().settle(tx, operation).await?;
+            self.pass(Stop::Committed).await;
+            if takes_one(&self.faults.commits) {
+                return Ok(lost()?);
+            }
+            Ok(reply)
+        })
+    }
+
+    fn commit(&self, tx: Tx) -> Answer<'_, Result<(), TransactionError>> {
+        self.transactions().commit(tx)
+    }
+
+    fn rollback(&self, tx: Tx) -> Answer<'_, ()> {
+        self.transactions().rollback(tx)
+    }
+
+    fn perform_in<'a>(
+        &'a self,
+        connection: HostConnection<'a>,
+        operation: Operation,
+    ) -> Answer<'a, Result<Reply, StoreError>> {
+        self.transactions().perform_in(connection, operation)
     }
 }

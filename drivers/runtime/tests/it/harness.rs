@@ -87,6 +87,16 @@ impl Place {
         }
     }
 
+    /// Where a host connects with a pool of its own; nowhere for a database in memory.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.memory.is_none().then_some(self.url.as_str())
+    }
+
+    /// Whether the store is in SQLite.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
     /// A store with connections of its own, where the database allows another.
     pub(crate) async fn store(&self) -> SharedStore {
         match &self.memory {
@@ -147,4 +157,9 @@ pub(crate) async fn until_status(client: &Client, run: RunId, status: Status) ->
 /// How many rows a run's journal has.
 pub(crate) async fn journal_rows(client: &Client, run: RunId) -> usize {
     client.history(run).await.unwrap().len()
+}
+
+/// Runs a test on Postgres alone, with a bound on its time.
+pub(crate) fn on_postgres(check: impl AsyncFnOnce(&Place)) {
+    run(Place::postgres, check);
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use squid_mesh::{AnyStore, Client, LaunchError, Runtime, StepContext, StepError, Workflow, step};
+use squid_mesh::core::definition::ProblemCode;
+use squid_mesh::{
+    AnyStore, Client, Handlers, LaunchError, Runtime, StepContext, StepError, Workflow, step,
+};
 use squid_mesh_test_support::sqlite_url;
 
 use crate::harness::on_every_store;
@@ -20,6 +23,32 @@ on_every_store! {
         let error = place.runtime().await.handler("echo", echo).draft(draft).start().await.unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, LaunchError::Draft(_)) && text.contains("clean_up") && text.contains("rm_rf"), "{text}");
+    }
+
+    async fn a2_5_a_draft_that_names_a_disabled_handler_is_refused_as_such(place) {
+        let draft = json!({
+            "name": "echoing", "version": 1, "result": "output(echo)",
+            "steps": [{"name": "echo", "handler": "echo", "input": "input"}],
+        });
+        let handlers = Handlers::new().add("echo", echo);
+        let off = handlers.clone().disable("echo");
+        let error = place.runtime().await.handlers(&off).draft(draft.clone()).start().await.unwrap_err();
+        let LaunchError::Draft(problems) = &error else { panic!("{error}") };
+        assert_eq!(problems.as_slice()[0].code, ProblemCode::DisabledHandler, "{error}");
+
+        let workflow = Workflow::<u32, u32>::from_draft(&draft, &handlers).unwrap();
+        let runtime = place.runtime().await.handlers(&handlers).draft(draft).start().await.unwrap();
+        let run = runtime.client().start(&workflow.reference(), 7).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 7);
+        runtime.shutdown().await;
+    }
+
+    async fn two_functions_under_one_name_of_a_list_are_refused(place) {
+        let handlers = Handlers::new().add("echo", echo).add("echo", async |_: StepContext, n: u32| Ok(n));
+        let error = place.runtime().await.handlers(&handlers).start().await.unwrap_err();
+        assert!(matches!(&error, LaunchError::Handlers(_)), "{error}");
+        let error = place.runtime().await.handlers(&Handlers::new().add("Echo", echo)).start().await.unwrap_err();
+        assert!(matches!(&error, LaunchError::Name(_)), "{error}");
     }
 
     async fn settings_out_of_range_are_named(place) {

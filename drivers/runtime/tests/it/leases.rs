@@ -71,6 +71,7 @@ impl Puppet {
             token: task.token().unwrap(),
             outcome: Outcome::Succeeded {
                 output: Payload::new(output.as_bytes()),
+                label: None,
             },
         };
         let offer = Offer {

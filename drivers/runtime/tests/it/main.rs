@@ -2,14 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod batches;
+mod branches;
 mod cancelling;
+mod children;
+mod commands;
+mod copies;
 mod crash;
 mod faulty;
+mod gates;
 mod harness;
+mod host;
+mod host_crash;
+mod host_starts;
+mod host_steps;
 mod inspecting;
 mod launching;
 mod leases;
+mod pausing;
 mod queues;
+mod signals;
 mod starting;
 mod steps;
 mod stores;

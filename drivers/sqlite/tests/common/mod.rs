@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use squid_mesh_core::definition::{Definition, Draft, DraftBinding, DraftSource, DraftStep};
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard};
-use squid_mesh_core::name::{DEFAULT_QUEUE, Name};
+use squid_mesh_core::name::{DEFAULT_QUEUE, DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Cancel, Claim, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand, Register,
     Registration, Reply, Report, Settle, SlotReply, Start, Submit,
@@ -26,9 +27,9 @@ static CHAIN: LazyLock<Arc<Definition>> = LazyLock::new(|| {
         ..DraftStep::handler(name, "echo")
     };
     let steps = vec![
-        step("first", DraftSource::Input),
-        step("second", DraftSource::Output("first".to_owned())),
-        step("third", DraftSource::Output("second".to_owned())),
+        step("first", DraftSource::input()),
+        step("second", DraftSource::output("first")),
+        step("third", DraftSource::output("second")),
     ];
     Arc::new(
         Definition::validate(Draft {
@@ -97,9 +98,9 @@ impl Process {
         let cancel = Cancel {
             run: RunId::from_u128(run),
             command: CommandId::from_u128(run + 1),
-            actor: None,
-            reason: None,
+            by: By::default(),
             force: false,
+            undo: false,
         };
         let groups = vec![Group {
             entries: vec![Entry::Cancel(cancel)],
@@ -138,6 +139,7 @@ impl Process {
             token: task.token().unwrap(),
             outcome: Outcome::Succeeded {
                 output: Payload::new(*b"{\"total\":12,\"currency\":\"EUR\"}"),
+                label: None,
             },
         };
         let reports = tasks.iter().map(report).collect();
@@ -186,6 +188,7 @@ fn start(run: u128) -> Start {
         life: Life(u64::try_from(run).unwrap()),
         command: CommandId::from_u128(run),
         definition: CHAIN.key().clone(),
+        trigger: Name::stored(DEFAULT_TRIGGER),
         raw_input: input.digest(),
         input,
         key: None,
@@ -195,6 +198,9 @@ fn start(run: u128) -> Start {
         delay: None,
         deadline: None,
         trace: None,
+        parent: None,
+        copy: None,
+        by: By::default(),
     }
 }
 

@@ -141,12 +141,20 @@ fn tally(journal: &[Transition]) -> BTreeMap<StepIndex, Tally> {
             Event::Failed { step, .. } => tallies.entry(*step).or_default().failed += 1,
             Event::Lost { step, .. } => tallies.entry(*step).or_default().lost += 1,
             Event::Started(_)
+            | Event::Conflicted { .. }
+            | Event::Evaluated { .. }
             | Event::Due { .. }
-            | Event::DeadlineReached
-            | Event::CancelRequested(_) => {}
+            | Event::DeadlineReached { .. }
+            | Event::CancelRequested(_)
+            | Event::Resolved(_)
+            | Event::Signalled(_)
+            | Event::Spawned { .. }
+            | Event::Recalled { .. }
+            | Event::ChildEnded { .. }
+            | Event::Collected { .. } => {}
         }
         for change in &transition.changes {
-            if let Change::Settle { step, .. } = change {
+            if let Change::Settle { step, .. } | Change::Fail { step, .. } = change {
                 tallies.entry(*step).or_default().settled += 1;
             }
         }

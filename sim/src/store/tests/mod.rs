@@ -8,6 +8,7 @@ mod mutants;
 use std::time::Duration;
 
 use squid_mesh_core::definition::StepIndex;
+use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, RunId, Shard, Shards};
 use squid_mesh_core::operation::{
     Cancel, Entry, EntryReply, Group, GroupReply, Held, HeldReply, Leases, Operation, Rejection,
@@ -111,9 +112,9 @@ fn cancelling(run: RunId, wait: bool) -> Operation {
     let cancel = Entry::Cancel(Cancel {
         run,
         command,
-        actor: None,
-        reason: None,
+        by: By::default(),
         force: false,
+        undo: false,
     });
     Operation::Submit(Submit {
         shard: Shard::default(),

@@ -1,0 +1,303 @@
+//! Reports on how claimed tasks ended.
+//!
+//! Invariant: a report counts only under its own token; each is decided in its own slot and spoils no other.
+
+mod children;
+mod event;
+
+use std::collections::BTreeSet;
+
+use super::batch::{Batch, Lookup};
+use super::poison::guarded;
+use super::queue::offered;
+use super::{Decision, Offer, Outcome, ReadSet, Rejection, Reply, Report, SlotReply, View};
+use crate::definition::DefinitionKey;
+use crate::id::{RunId, Shard};
+use crate::mutant::Mutant;
+use crate::run::{Facts, Run, Seq, Verdict, held_report};
+use crate::task::TaskRow;
+use crate::time::Timestamp;
+use crate::transition::DecodeError;
+
+/// Reports on how claimed tasks ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settle {
+    /// The shard of every run below.
+    pub shard: Shard,
+    /// In the order in which they are decided.
+    pub reports: Vec<Report>,
+    /// Free slots that steps which become ready may be handed to.
+    pub offer: Offer,
+    /// Whether to wait for runs that are locked elsewhere, rather than answering `Busy`.
+    pub wait: bool,
+}
+
+/// Either the slot's answer, or the runs whose tasks must all be read first.
+type Slot = Result<SlotReply, BTreeSet<RunId>>;
+
+impl Settle {
+    pub(super) fn reads(&self) -> ReadSet {
+        let own = self.reports.iter().map(|report| report.key.run);
+        let others = self.reports.iter().flat_map(Report::others);
+        ReadSet {
+            shard: self.shard,
+            definitions: self.definitions(),
+            runs: own.chain(others).collect(),
+            tasks: self.reports.iter().map(|report| report.key).collect(),
+            wait: self.wait,
+            queues: offered(&self.offer),
+            ..ReadSet::default()
+        }
+    }
+
+    /// What children that are to be started run.
+    fn definitions(&self) -> BTreeSet<DefinitionKey> {
+        let spawned = |report: &Report| match &report.outcome {
+            Outcome::Spawn(spawn) => Some(spawn.definition.clone()),
+            _ => None,
+        };
+        self.reports.iter().filter_map(spawned).collect()
+    }
+
+    pub(super) fn decide(&self, view: &View) -> Decision {
+        let (batch, slots) = guarded(
+            || Batch::new(view, Some(&self.offer)),
+            self.reports.len(),
+            view.mutation,
+            |batch, index| self.report(batch, &self.reports[index]),
+            |index| Ok(SlotReply::Rejected(poisoned(self.reports[index].key.run))),
+        );
+        let mut wanted: BTreeSet<RunId> = BTreeSet::new();
+        let mut replies = Vec::with_capacity(slots.len());
+        for slot in slots {
+            match slot {
+                Ok(reply) => replies.push(reply),
+                // The clock was read again since, and what was not due then is now: another operation's turn.
+                Err(_) if view.is_complete() => replies.push(SlotReply::Busy),
+                Err(runs) => wanted.extend(runs),
+            }
+        }
+        if !wanted.is_empty() {
+            self.widen(&mut wanted);
+            return Decision::Need(ReadSet {
+                shard: self.shard,
+                tasks_of: wanted,
+                queues: offered(&self.offer),
+                ..ReadSet::default()
+            });
+        }
+        let reply = Reply::Settled {
+            now: view.now,
+            slots: replies,
+            handed: batch.handed(),
+            ended: batch.ended(),
+            next_due: batch.next_due(),
+        };
+        Decision::Done {
+            writes: batch.finish(),
+            reply,
+        }
+    }
+
+    /// Adds the runs of every report that shares one with those wanted: once an earlier slot has been decided, it may need
+    /// their tasks too, and there is one further read.
+    fn widen(&self, wanted: &mut BTreeSet<RunId>) {
+        let runs = |report: &Report| {
+            let mut runs = report.others();
+            runs.insert(report.key.run);
+            runs
+        };
+        let sets: Vec<BTreeSet<RunId>> = self.reports.iter().map(runs).collect();
+        let shared = |set: &&BTreeSet<RunId>| set.iter().any(|run| wanted.contains(run));
+        let more: Vec<RunId> = sets.iter().filter(shared).flatten().copied().collect();
+        wanted.extend(more);
+    }
+
+    fn report(&self, batch: &mut Batch<'_>, report: &Report) -> Slot {
+        let id = report.key.run;
+        match batch.find(id) {
+            Lookup::Busy => return Ok(SlotReply::Busy),
+            Lookup::Absent => return Ok(SlotReply::Rejected(Rejection::UnknownRun { run: id })),
+            Lookup::Unreadable(error) => {
+                park(batch, report, error);
+                let detail = error.to_string();
+                return Ok(SlotReply::Rejected(Rejection::Unreadable {
+                    run: id,
+                    detail,
+                }));
+            }
+            Lookup::Here => {}
+        }
+        let row = batch.task(report.key).cloned();
+        let ignores = batch.view.mutation.is(Mutant::SettleIgnoresFence);
+        let held =
+            |row: &TaskRow| (row.is_held_by(&report.token) || ignores) && row.step == report.step;
+        match (row.filter(held), &report.outcome) {
+            (Some(row), Outcome::Spawn(spawn)) => self.spawn(batch, report, &row, spawn),
+            (Some(row), Outcome::Recall { from, upto }) => {
+                self.recall(batch, report, &row, *from..*upto)
+            }
+            (
+                Some(row),
+                Outcome::ChildEnded {
+                    parent,
+                    end,
+                    payload,
+                },
+            ) => self.deliver(batch, &row, parent, *end, payload),
+            (Some(row), _) => self.record(batch, report, Some(&row)),
+            (None, _) if held_report(batch.run(id).0, report.step, &report.token) => {
+                self.record(batch, report, None)
+            }
+            (None, _) => self.repeated(batch, report),
+        }
+    }
+
+    /// Decides on what a report says about its own run. One of an attempt whose outcome is unknown has no row any more.
+    fn record(&self, batch: &mut Batch<'_>, report: &Report, row: Option<&TaskRow>) -> Slot {
+        let id = report.key.run;
+        let claimed = batch.claimed(id);
+        let view = batch.view;
+        let (run, definition) = batch.run(id);
+        let Some((event, payload)) = event::of(report, row, run, definition, view.now) else {
+            return Ok(SlotReply::Accepted);
+        };
+        let facts = Facts {
+            now: view.now,
+            claimed: claimed.as_ref(),
+            mutation: view.mutation,
+        };
+        match run.decide(definition, event, &facts) {
+            Verdict::Claims => Err(BTreeSet::from([id])),
+            Verdict::Refused(rejection) => {
+                if let (Rejection::NotDue { due, .. }, Some(row)) = (&rejection, row) {
+                    batch.put(put_back(row, *due));
+                }
+                Ok(SlotReply::Rejected(rejection))
+            }
+            Verdict::Decided(decided) if !batch.knows_rows_of(id, &decided) => {
+                Err(BTreeSet::from([id]))
+            }
+            Verdict::Decided(decided) => {
+                batch.advance(id, *decided, payload);
+                Ok(SlotReply::Accepted)
+            }
+        }
+    }
+
+    /// A report whose lease is not current: either it was recorded before, word for word, or it came too late.
+    fn repeated(&self, batch: &mut Batch<'_>, report: &Report) -> Slot {
+        let id = report.key.run;
+        let (run, _) = batch.run(id);
+        let verdict = standing(
+            run,
+            report,
+            batch.view.mutation.is(Mutant::RepeatTreatedAsStale),
+        );
+        if verdict != SlotReply::Accepted {
+            return Ok(verdict);
+        }
+        // What the first settle may have handed over: steps of the run, of its children, or of its parent.
+        let mut unread = BTreeSet::new();
+        let own = [(id, report.token.fence.seq)];
+        let others = report.others().into_iter().map(|other| (other, Seq(0)));
+        for (run, after) in own.into_iter().chain(others) {
+            match batch.find(run) {
+                Lookup::Busy => return Ok(SlotReply::Busy),
+                Lookup::Absent | Lookup::Unreadable(_) => {}
+                Lookup::Here => {
+                    if batch.hand_again(run, self.offer.worker, after).is_none() {
+                        unread.insert(run);
+                    }
+                }
+            }
+        }
+        if unread.is_empty() {
+            Ok(verdict)
+        } else {
+            Err(unread)
+        }
+    }
+}
+
+/// What a report without a current lease is told.
+fn standing(run: &Run, report: &Report, forgetful: bool) -> SlotReply {
+    let stale = SlotReply::Rejected(Rejection::Stale {
+        run: run.id(),
+        step: report.step.0,
+    });
+    if run.life() != report.token.life {
+        return stale;
+    }
+    if report.outcome.is_engine() {
+        // An engine item is a nudge: whoever holds the row now will do what is left to do.
+        return SlotReply::Accepted;
+    }
+    let Some(state) = run.steps().get(report.step.at()) else {
+        return stale;
+    };
+    let undo = state.undo.as_ref().and_then(|undo| undo.tries.reported);
+    let mut reported = state.tries.reported.into_iter().chain(undo);
+    let same_label = match &report.outcome {
+        Outcome::Succeeded { label, .. } => *label == state.label,
+        _ => true,
+    };
+    match reported.find(|reported| reported.fence == report.token.fence && !forgetful) {
+        Some(reported) if reported.digest == report.outcome.digest() && same_label => {
+            SlotReply::Accepted
+        }
+        Some(_) => SlotReply::Rejected(Rejection::OtherOutcome {
+            run: run.id(),
+            step: report.step.0,
+        }),
+        None if run.is_ended() => SlotReply::Rejected(Rejection::Finished {
+            run: run.id(),
+            status: run.status(),
+        }),
+        None => stale,
+    }
+}
+
+/// The row as it was before it was claimed, due at its time.
+fn put_back(row: &TaskRow, due: Timestamp) -> TaskRow {
+    TaskRow {
+        owner: None,
+        expired: false,
+        due_at: due,
+        ..row.clone()
+    }
+}
+
+/// Takes an unreadable run's task off the agenda: until a newer engine comes if it is one's work, else for good.
+fn park(batch: &mut Batch<'_>, report: &Report, error: DecodeError) {
+    let row = batch.task(report.key).cloned();
+    if let Some(row) = row.filter(|row| row.is_held_by(&report.token)) {
+        batch.put(parked(row, error, batch.view.now));
+    }
+}
+
+fn parked(row: TaskRow, error: DecodeError, now: Timestamp) -> TaskRow {
+    let row = TaskRow {
+        owner: None,
+        expired: false,
+        ..row
+    };
+    match error {
+        DecodeError::Newer { format, .. } => TaskRow {
+            format: u16::from(format).max(row.format + 1),
+            due_at: now,
+            ..row
+        },
+        DecodeError::Corrupt => TaskRow {
+            due_at: Timestamp::MAX,
+            ..row
+        },
+    }
+}
+
+fn poisoned(run: RunId) -> Rejection {
+    Rejection::Unreadable {
+        run,
+        detail: "deciding on it failed".into(),
+    }
+}

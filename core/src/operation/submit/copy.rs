@@ -1,0 +1,115 @@
+//! Copies of runs that have ended: replays, forks, resumed failures.
+//!
+//! Invariant: a copy repeats nothing that must not be repeated, unless whoever asks says that it may.
+
+use std::collections::BTreeSet;
+
+use super::{Refusal, Start, unreadable};
+use crate::change::Change;
+use crate::definition::{Definition, StepIndex};
+use crate::event::CopyKind;
+use crate::id::RunId;
+use crate::mutant::Mutant;
+use crate::name::Name;
+use crate::operation::Rejection;
+use crate::operation::batch::{Batch, Lookup};
+use crate::run::Run;
+
+/// What a new run takes over from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The other run, which has ended.
+    pub source: RunId,
+    /// What of it.
+    pub kind: CopyKind,
+    /// For a fork: the steps that are done again, with all that wait for them.
+    pub from: Vec<Name>,
+    /// Repeat what must not be repeated unasked.
+    pub allow_irreversible: bool,
+}
+
+impl Copy {
+    /// The changes by which the new run takes over what its source did.
+    pub(super) fn inherited(
+        &self,
+        batch: &mut Batch<'_>,
+        start: &Start,
+        definition: &Definition,
+    ) -> Result<Vec<Change>, Refusal> {
+        let id = self.source;
+        match batch.find(id) {
+            Lookup::Absent => return Err(Refusal::Rejected(Rejection::UnknownRun { run: id })),
+            Lookup::Busy => return Err(Refusal::Busy),
+            Lookup::Unreadable(error) => return Err(unreadable(id, error)),
+            Lookup::Here => {}
+        }
+        let mutation = batch.view.mutation;
+        let (source, of_source) = batch.run(id);
+        self.fits(source, start)?;
+        let again = self.again(source, of_source)?;
+        let unsafe_steps: Vec<Name> = again
+            .iter()
+            .filter(|step| source.is_unsafe_to_repeat(of_source, **step))
+            .map(|step| of_source.step(*step).name.clone())
+            .collect();
+        if !unsafe_steps.is_empty()
+            && !self.allow_irreversible
+            && !mutation.is(Mutant::UnsafeReplay)
+        {
+            return Err(Refusal::Rejected(Rejection::UnsafeReplay {
+                run: id,
+                steps: unsafe_steps,
+            }));
+        }
+        if self.kind == CopyKind::Replay {
+            return Ok(Vec::new());
+        }
+        Ok(source.inheritance(definition, &again))
+    }
+
+    fn fits(&self, source: &Run, start: &Start) -> Result<(), Refusal> {
+        let misfit = |detail: &str| {
+            Err(Refusal::Rejected(Rejection::InvalidCopy {
+                run: self.source,
+                detail: detail.to_owned(),
+            }))
+        };
+        if !source.is_ended() {
+            return Err(Refusal::Rejected(Rejection::NotFinished {
+                run: self.source,
+                status: source.status(),
+            }));
+        }
+        if start.input.digest() != source.origin().input {
+            return misfit("it has another input");
+        }
+        if start.definition.name != source.definition().name {
+            return misfit("it is of another workflow");
+        }
+        if self.kind != CopyKind::Replay && start.definition != *source.definition() {
+            return misfit("a fork is of the same version");
+        }
+        Ok(())
+    }
+
+    /// The steps that the copy does again.
+    fn again(&self, source: &Run, definition: &Definition) -> Result<BTreeSet<StepIndex>, Refusal> {
+        let mut from = BTreeSet::new();
+        match self.kind {
+            CopyKind::Replay => return Ok(definition.indexes().collect()),
+            CopyKind::Resume => {}
+            CopyKind::Fork => {
+                for name in &self.from {
+                    let step = definition.index_of(name.as_str());
+                    from.insert(step.ok_or_else(|| {
+                        Refusal::Rejected(Rejection::UnknownStep {
+                            run: self.source,
+                            step: name.to_string(),
+                        })
+                    })?);
+                }
+            }
+        }
+        Ok(source.repeated(definition, from))
+    }
+}

@@ -1,0 +1,198 @@
+//! Starting a run.
+//!
+//! Invariant: a run id is started once; the same start again is answered alike, another one under its key finds the run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Copy, Refusal, unreadable};
+use crate::change::Change;
+use crate::definition::{Definition, DefinitionKey};
+use crate::event::{By, Copied, Parent, Started};
+use crate::id::{CommandId, Incarnation, Life, RunId};
+use crate::limits;
+use crate::mutant::Mutant;
+use crate::name::Name;
+use crate::operation::batch::{Batch, Lookup};
+use crate::operation::{Rejection, RunRow, StartReply};
+use crate::payload::{Payload, PayloadDigest};
+use crate::run::{Facts, Run, Seq};
+use crate::time::Timestamp;
+
+/// Start a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// The run to be: made by the caller, or derived from workflow and key.
+    pub run: RunId,
+    /// Its life, drawn by the caller.
+    pub life: Life,
+    /// Identifies this start, however often it is submitted.
+    pub command: CommandId,
+    /// What to run.
+    pub definition: DefinitionKey,
+    /// The trigger it is started by.
+    pub trigger: Name,
+    /// The input, checked against the contract, defaults filled in.
+    pub input: Payload,
+    /// Digest of the caller's input as canonical JSON, before defaults.
+    pub raw_input: PayloadDigest,
+    /// The idempotency key that `run` was derived from.
+    pub key: Option<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Queue of steps that name none, instead of the definition's.
+    pub queue: Option<Name>,
+    /// Priority of steps that name none, instead of the definition's.
+    pub priority: Option<i16>,
+    /// How long after the start the first steps are due.
+    pub delay: Option<StartDelay>,
+    /// How long the run may take from its first due time on, instead of the definition's deadline.
+    pub deadline: Option<Duration>,
+    /// W3C trace context of the caller.
+    pub trace: Option<String>,
+    /// The run whose step starts it.
+    pub parent: Option<Parent>,
+    /// The run it is to be a copy of.
+    pub copy: Option<Copy>,
+    /// Who asks.
+    pub by: By,
+}
+
+/// When the first steps of a delayed start are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartDelay {
+    /// That long after the database's clock at the start.
+    In(Duration),
+    /// At that instant by the database's clock; at once if it is past.
+    At(Timestamp),
+}
+
+impl Start {
+    pub(super) fn begin(
+        &self,
+        batch: &mut Batch<'_>,
+        offerer: Option<Incarnation>,
+    ) -> Result<StartReply, Refusal> {
+        match batch.find(self.run) {
+            Lookup::Absent => self.first(batch),
+            Lookup::Busy => Err(Refusal::Busy),
+            Lookup::Unreadable(error) => Err(unreadable(self.run, error)),
+            Lookup::Here => self.again(batch, offerer),
+        }
+    }
+
+    fn first(&self, batch: &mut Batch<'_>) -> Result<StartReply, Refusal> {
+        let Some(definition) = batch.view.definitions.get(&self.definition) else {
+            return Err(Refusal::Rejected(Rejection::UnknownWorkflow {
+                definition: self.definition.clone(),
+            }));
+        };
+        let definition = Arc::clone(definition);
+        let inherited = match &self.copy {
+            Some(copy) => copy.inherited(batch, self, &definition)?,
+            None => Vec::new(),
+        };
+        self.insert(batch, &definition, inherited);
+        Ok(StartReply {
+            run: self.run,
+            existing: false,
+        })
+    }
+
+    /// Adds the run, which does not exist.
+    pub(in crate::operation) fn insert(
+        &self,
+        batch: &mut Batch<'_>,
+        definition: &Arc<Definition>,
+        inherited: Vec<Change>,
+    ) {
+        let now = batch.view.now;
+        let facts = Facts {
+            now,
+            claimed: None,
+            mutation: batch.view.mutation,
+        };
+        let started = self.started(definition, now);
+        let decided = Run::start(self.run, self.life, definition, started, inherited, facts);
+        let row = RunRow {
+            id: self.run,
+            life: self.life,
+            definition: self.definition.clone(),
+            seq: decided.run.seq(),
+            status: decided.run.status(),
+            state: Vec::new(),
+            parent: self.parent.as_ref().map(|parent| parent.run),
+            source: self.copy.as_ref().map(|copy| copy.source),
+            labels: self.labels.clone(),
+            created: now,
+            updated: now,
+        };
+        batch.insert(row, Arc::clone(definition), decided, self.input.clone());
+    }
+
+    fn started(&self, definition: &Definition, now: Timestamp) -> Started {
+        let due = self.delay.map(|delay| match delay {
+            StartDelay::In(span) => now.plus(span.min(limits::SPAN_MAX)),
+            StartDelay::At(at) => at.min(now.plus(limits::SPAN_MAX)),
+        });
+        let due = due.filter(|due| *due > now);
+        let span = self.deadline.or(definition.deadline());
+        Started {
+            command: self.command,
+            definition: self.definition.clone(),
+            digest: definition.digest(),
+            trigger: self.trigger.clone(),
+            input: self.input.digest(),
+            raw_input: self.raw_input,
+            key: self.key.clone(),
+            labels: self.labels.clone(),
+            queue: self.queue.clone(),
+            priority: self.priority,
+            due,
+            deadline: span.map(|span| due.unwrap_or(now).plus(span)),
+            trace: self.trace.clone(),
+            parent: self.parent.clone(),
+            copy: self.copy.as_ref().map(|copy| Copied {
+                run: copy.source,
+                kind: copy.kind,
+            }),
+            by: self.by.clone(),
+        }
+    }
+
+    /// A start whose run exists: the same command again, or the same key.
+    fn again(
+        &self,
+        batch: &mut Batch<'_>,
+        offerer: Option<Incarnation>,
+    ) -> Result<StartReply, Refusal> {
+        let run = self.run;
+        let (existing, _) = batch.run(run);
+        let origin = existing.origin();
+        if existing.life() == self.life && origin.command == self.command {
+            if let Some(worker) = offerer
+                && batch.hand_again(run, worker, Seq(0)).is_none()
+            {
+                return Err(Refusal::NeedTasksOf(run));
+            }
+            return Ok(StartReply {
+                run,
+                existing: false,
+            });
+        }
+        let same =
+            origin.raw_input == self.raw_input || batch.view.mutation.is(Mutant::KeyNotCompared);
+        let workflow = existing.definition().name == self.definition.name;
+        let copied = self.copy.as_ref().map(|copy| copy.source)
+            == origin.copy.as_ref().map(|copied| copied.run);
+        let keyed = self.key.is_some() || self.copy.is_some();
+        if keyed && workflow && same && copied {
+            return Ok(StartReply {
+                run,
+                existing: true,
+            });
+        }
+        Err(Refusal::Rejected(Rejection::KeyConflict { run }))
+    }
+}

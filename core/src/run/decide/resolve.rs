@@ -1,0 +1,96 @@
+//! Decisions of people about a step: gates, attempts of unknown outcome, undos that cannot be done.
+//!
+//! Invariant: a gate and a doubt are resolved once; whoever comes later is told what the run is waiting for in fact.
+
+use std::time::Duration;
+
+use super::super::deciding::Deciding;
+use super::super::{Phase, Run, Stage, UndoStage};
+use super::Stop;
+use crate::change::{Change, StepEnd};
+use crate::definition::{LabelIndex, StepIndex, StepKind, label};
+use crate::event::{Resolution, Resolved, Role};
+use crate::operation::Rejection;
+use crate::payload::{OutputRef, PayloadDigest};
+
+impl Run {
+    pub(super) fn resolved(
+        &self,
+        deciding: &mut Deciding<'_>,
+        resolved: &Resolved,
+    ) -> Result<(), Stop> {
+        let step = resolved.step;
+        let stage = self.stage(step)?;
+        self.obey(deciding, resolved.command)?;
+        if resolved.verdict == Resolution::SkipUndo {
+            return self.skip_undo(deciding, step);
+        }
+        if self.phase != Phase::Open {
+            return Err(Stop::Refused(Rejection::Winding {
+                run: self.id,
+                status: self.status(),
+            }));
+        }
+        let here = |digest: PayloadDigest| OutputRef::here(deciding.run.seq, digest);
+        let place = resolved.payload.map(here);
+        let not_waiting = || Stop::Refused(self.not_waiting(deciding.definition()));
+        let kind = &deciding.spec(step).kind;
+        match (stage, kind, &resolved.verdict) {
+            (Stage::Open { .. }, StepKind::Pause { .. }, Resolution::Resume) => {
+                deciding.give(step, label::RESUMED, place.ok_or_else(not_waiting)?);
+            }
+            (Stage::Open { .. }, StepKind::Approval { .. }, Resolution::Approve) => {
+                deciding.give(step, label::APPROVED, place.ok_or_else(not_waiting)?);
+            }
+            (Stage::Open { .. }, StepKind::Approval { .. }, Resolution::Reject) => {
+                deciding.give(step, label::REJECTED, place.ok_or_else(not_waiting)?);
+            }
+            (Stage::Held { .. }, _, Resolution::Succeeded { label }) => {
+                self.succeeded_after_all(deciding, step, *label, place);
+            }
+            (Stage::Held { .. }, _, Resolution::Retry) => {
+                deciding.again(step, Role::Step, None, Duration::ZERO);
+                return Ok(());
+            }
+            (Stage::Held { .. }, _, Resolution::Fail { code }) => {
+                return deciding.fail(step, code, place.ok_or_else(not_waiting)?);
+            }
+            _ => return Err(not_waiting()),
+        }
+        deciding.after(step)
+    }
+
+    fn succeeded_after_all(
+        &self,
+        deciding: &mut Deciding<'_>,
+        step: StepIndex,
+        label: Option<LabelIndex>,
+        place: Option<OutputRef>,
+    ) {
+        if let Some(label) = label {
+            deciding.push(Change::Label { step, label });
+        }
+        if let Some(place) = place {
+            deciding.push(Change::Place { step, place });
+        }
+        deciding.settle(step, StepEnd::Succeeded);
+    }
+
+    /// An undo that nobody can do is not attempted any more. One that somebody holds is waited for.
+    fn skip_undo(&self, deciding: &mut Deciding<'_>, step: StepIndex) -> Result<(), Stop> {
+        let undo = self
+            .steps
+            .get(step.at())
+            .and_then(|state| state.undo.as_ref());
+        let Some(UndoStage::Scheduled(armed)) = undo.map(|undo| undo.stage) else {
+            return Err(Stop::Refused(self.not_waiting(deciding.definition())));
+        };
+        if deciding.claimed()?.contains(&armed.lane) {
+            return Err(Stop::Refused(Rejection::Held {
+                run: self.id,
+                step: deciding.spec(step).name.clone(),
+            }));
+        }
+        self.undone(deciding, step, false)
+    }
+}

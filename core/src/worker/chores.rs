@@ -1,0 +1,294 @@
+//! What the engine does by itself about steps: looking at their input, starting children, putting results together,
+//! reporting ends.
+//!
+//! Invariant: a chore has no effect but its report (a log line aside), so it may be done again by anybody.
+
+use std::sync::Arc;
+
+use super::inputs::Gathering;
+use super::{Action, AttemptId, LogLine, Worker, returned};
+use crate::definition::{Contract, Definition, Step, StepIndex, StepKind, canonical_json};
+use crate::eval::{self, Names};
+use crate::event::{ChildEnd, Failure, Parent, code};
+use crate::id::RunId;
+use crate::limits;
+use crate::operation::{Finding, Outcome, Spawn};
+use crate::payload::{Payload, PayloadDigest};
+use crate::task::{TaskKind, Work};
+
+#[cfg(test)]
+mod tests;
+
+impl Worker {
+    /// Does a chore whose parts are there, and reports what came of it.
+    pub(super) fn do_chore(
+        &mut self,
+        id: AttemptId,
+        gathering: Gathering,
+        definition: &Definition,
+    ) {
+        let step = &definition.steps()[gathering.task.step.at()];
+        let done = match gathering.task.kind {
+            TaskKind::Evaluate => self.evaluate(id, &gathering, definition, step),
+            TaskKind::Spawn => self.prepare(&gathering, definition, step),
+            TaskKind::Collect => collect(&gathering, step, self.config.payload_limit),
+            TaskKind::Delivery => deliver(&gathering, definition, self.config.payload_limit),
+            TaskKind::Step
+            | TaskKind::Undo
+            | TaskKind::Stopping
+            | TaskKind::Wait
+            | TaskKind::Deadline
+            | TaskKind::Recall => unreachable!("{:?} is no chore with parts", gathering.task.kind),
+        };
+        self.report(id, done.unwrap_or_else(found_failure));
+    }
+
+    fn evaluate(
+        &mut self,
+        id: AttemptId,
+        gathering: &Gathering,
+        definition: &Definition,
+        step: &Step,
+    ) -> Result<Outcome, Failure> {
+        let input = || bound(gathering, definition, step);
+        let finding = match &step.kind {
+            StepKind::Route {
+                conditions,
+                fallback,
+            } => {
+                let label = eval::route(&step.ways(), conditions, fallback.as_ref(), &input()?)?;
+                Finding::Label(label)
+            }
+            StepKind::Until => Finding::Instant(eval::instant(&input()?)?),
+            StepKind::Each { .. } => {
+                let count = eval::elements(&input()?, limits::EACH_ELEMENTS)?.len();
+                Finding::Children(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            StepKind::Log { level, message } => {
+                self.actions.push_back(Action::Log(Box::new(LogLine {
+                    run: id.key.run,
+                    definition: definition.key().clone(),
+                    step: step.name.clone(),
+                    level: *level,
+                    message: message.clone(),
+                })));
+                Finding::Logged
+            }
+            StepKind::Pause { .. } | StepKind::Approval { .. } | StepKind::Signal { .. } => {
+                Finding::Reached
+            }
+            StepKind::Handler { .. } | StepKind::Wait { .. } | StepKind::Child { .. } => {
+                return Err(misfit(step));
+            }
+        };
+        Ok(Outcome::Found(finding))
+    }
+
+    /// The inputs of the next children.
+    fn prepare(
+        &self,
+        gathering: &Gathering,
+        definition: &Definition,
+        step: &Step,
+    ) -> Result<Outcome, Failure> {
+        let Work::Spawn { from, depth } = gathering.task.brief.work else {
+            return Err(misfit(step));
+        };
+        if depth > limits::DEPTH {
+            let message = format!(
+                "the child would be {depth} runs below its root, the limit is {}",
+                limits::DEPTH
+            );
+            return Err(Failure::new(code::LIMIT_EXCEEDED, &message, false));
+        }
+        let child = gathering.child.clone().flatten();
+        let child: Arc<Definition> = child.ok_or_else(|| {
+            let message = format!(
+                "no definition of the workflow that step {:?} starts is stored",
+                step.name
+            );
+            Failure::new(code::UNKNOWN_WORKFLOW, &message, false)
+        })?;
+        let input = bound(gathering, definition, step)?;
+        let parts = match &step.kind {
+            StepKind::Each { .. } => {
+                let mut parts = eval::elements(&input, limits::EACH_ELEMENTS)?;
+                let from = usize::try_from(from).unwrap_or(usize::MAX).min(parts.len());
+                parts.drain(..from);
+                let most = usize::try_from(limits::CHILDREN_AT_ONCE).unwrap_or(usize::MAX);
+                parts.truncate(most);
+                parts
+            }
+            _ => vec![input],
+        };
+        let inputs = parts
+            .iter()
+            .map(|part| child_input(child.contract(), part, self.config.payload_limit));
+        Ok(Outcome::Spawn(Box::new(Spawn {
+            definition: child.key().clone(),
+            from,
+            inputs: inputs.collect::<Result<_, _>>()?,
+        })))
+    }
+}
+
+/// A child's input, checked against its contract, defaults filled in, with the digest of what it was before.
+fn child_input(
+    contract: &Contract,
+    part: &Payload,
+    limit: usize,
+) -> Result<(Payload, PayloadDigest), Failure> {
+    let invalid = |message: &str| Failure::new(code::INVALID_INPUT, message, false);
+    let value: serde_json::Value = serde_json::from_slice(part.bytes())
+        .map_err(|_| invalid("the child's input is no JSON"))?;
+    let raw = Payload::new(canonical_json(&value).as_bytes()).digest();
+    let filled = contract.check(&value).map_err(|violations| {
+        invalid(&format!("the child does not take its input: {violations}"))
+    })?;
+    let bytes = serde_json::to_vec(&filled).map_err(|_| invalid("the child's input is no JSON"))?;
+    let payload = Payload::new(bytes);
+    returned::check(&payload, limit)?;
+    Ok((payload, raw))
+}
+
+/// The array of what the children of a step gave.
+fn collect(gathering: &Gathering, step: &Step, limit: usize) -> Result<Outcome, Failure> {
+    let StepKind::Each { collect, .. } = &step.kind else {
+        return Err(misfit(step));
+    };
+    let results = &gathering.results;
+    // No further row was read once this was clear.
+    if results.bytes > limit {
+        let message = format!(
+            "the results of the children of step {:?} have more than {limit} bytes, which is the limit",
+            step.name
+        );
+        return Err(Failure::new(code::PAYLOAD_TOO_LARGE, &message, false));
+    }
+    let ends: Option<Vec<eval::ElementOutcome>> = results.ends.iter().cloned().collect();
+    let ends = ends.ok_or_else(|| {
+        let message = format!(
+            "the journal lacks the end of a child of step {:?}",
+            step.name
+        );
+        Failure::new(code::UNREADABLE, &message, false)
+    })?;
+    let output = if *collect {
+        eval::outcomes(&ends)
+    } else {
+        let parts: Vec<Payload> = ends
+            .into_iter()
+            .map(|end| match end {
+                eval::ElementOutcome::Completed(result) => result,
+                eval::ElementOutcome::Failed(failure) => failure,
+                eval::ElementOutcome::Cancelled => Payload::null(),
+            })
+            .collect();
+        eval::array(&parts)
+    };
+    returned::check(&output, limit)?;
+    Ok(Outcome::Collected { output })
+}
+
+/// What a parent is told of a run's end. A result that cannot be put together is a failure of the child.
+fn deliver(
+    gathering: &Gathering,
+    definition: &Definition,
+    limit: usize,
+) -> Result<Outcome, Failure> {
+    let Work::Deliver { parent, end, code } = &gathering.task.brief.work else {
+        let message = "a delivery without a parent";
+        return Err(Failure::new(code::UNREADABLE, message, false));
+    };
+    let child = gathering.task.key.run;
+    let ended = |end, payload| Outcome::ChildEnded {
+        parent: parent.clone(),
+        end,
+        payload,
+    };
+    Ok(match end {
+        ChildEnd::Completed => match result(gathering, definition, limit) {
+            Ok(result) => ended(ChildEnd::Completed, result),
+            Err(failure) => undelivered(child, parent.clone(), &failure),
+        },
+        ChildEnd::Failed => {
+            let code = code.as_deref().unwrap_or_default();
+            let own = gathering.parts.first().cloned().flatten();
+            let own = own.unwrap_or_else(|| {
+                eval::failure_payload(&Failure::new(code, "the child failed", false), None)
+            });
+            ended(ChildEnd::Failed, child_failed(child, parent, code, &own))
+        }
+        ChildEnd::Cancelled => {
+            let message = format!("child {child} (number {}) was cancelled", parent.child);
+            let failure = Failure::new(code::CHILD_CANCELLED, &message, false);
+            ended(ChildEnd::Cancelled, eval::failure_payload(&failure, None))
+        }
+    })
+}
+
+/// What a parent is told whose child's end cannot be put together: that it failed.
+pub(super) fn undelivered(child: RunId, parent: Parent, failure: &Failure) -> Outcome {
+    let own = eval::failure_payload(failure, None);
+    let payload = child_failed(child, &parent, &failure.code, &own);
+    Outcome::ChildEnded {
+        parent,
+        end: ChildEnd::Failed,
+        payload,
+    }
+}
+
+/// What the parent's step fails with; its details are the child's own failure.
+fn child_failed(child: RunId, parent: &Parent, code: &str, own: &Payload) -> Payload {
+    let message = format!(
+        "child {child} (number {}) failed with {code:?}",
+        parent.child
+    );
+    let failure = Failure::new(code::CHILD_FAILED, &message, false);
+    eval::failure_payload(&failure, Some(own))
+}
+
+fn result(
+    gathering: &Gathering,
+    definition: &Definition,
+    limit: usize,
+) -> Result<Payload, Failure> {
+    let names = Names {
+        target: "result",
+        step: &|step| step_name(definition, step),
+    };
+    let result = eval::bind(definition.result(), &gathering.parts, names)?;
+    returned::check(&result, limit)?;
+    Ok(result)
+}
+
+/// The step's input, put together.
+pub(super) fn bound(
+    gathering: &Gathering,
+    definition: &Definition,
+    step: &Step,
+) -> Result<Payload, Failure> {
+    let names = Names {
+        target: "input",
+        step: &|step| step_name(definition, step),
+    };
+    let sources = step.input.sources().len().min(gathering.parts.len());
+    eval::bind(&step.input, &gathering.parts[..sources], names)
+}
+
+fn step_name(definition: &Definition, step: StepIndex) -> String {
+    let known = definition.steps().get(step.at());
+    known.map_or_else(|| format!("#{}", step.0), |step| step.name.to_string())
+}
+
+fn misfit(step: &Step) -> Failure {
+    let message = format!("the task does not fit step {:?}", step.name);
+    Failure::new(code::UNREADABLE, &message, false)
+}
+
+fn found_failure(failure: Failure) -> Outcome {
+    Outcome::Found(Finding::Failure {
+        failure,
+        details: None,
+    })
+}

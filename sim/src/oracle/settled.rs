@@ -1,0 +1,188 @@
+//! How steps end, and how they are held back when nobody knows.
+//!
+//! Invariant: a step ends once, in a way that what was recorded of it justifies.
+
+use squid_mesh_core::change::StepEnd;
+use squid_mesh_core::definition::{OnLost, StepIndex, StepKind};
+use squid_mesh_core::event::{Role, code};
+use squid_mesh_core::id::RunId;
+use squid_mesh_core::run::Seq;
+
+use super::Landing;
+use super::change::Cause;
+use crate::fault::sometimes::Milestone;
+use crate::ghost::{Progress, Way};
+use crate::violation::{Check, Promise, broken, ensure};
+
+impl Landing<'_> {
+    /// Nobody knows whether the attempt had its effect, and it must not have it twice.
+    pub(super) fn held_back(&mut self, id: RunId, step: StepIndex, cause: &Cause<'_>) -> Check {
+        let run = self.ghost.run(id);
+        let unclear = match cause {
+            Cause::Failure(own, Role::Step, failure) => {
+                *own == step && matches!(failure.code.as_str(), code::TIMEOUT | code::PANIC)
+            }
+            Cause::Loss(own, Role::Step, begun) => *own == step && *begun,
+            // Whoever forces a run to its end does not wait to hear what came of its attempts.
+            Cause::Other => run.forced && self.ghost.attempt_on(id, step, Role::Step).is_some(),
+            _ => false,
+        };
+        ensure!(
+            unclear && run.definition.step(step).on_lost == OnLost::Hold,
+            RetryPolicy,
+            "run {id} step {} is held back because of {cause:?}",
+            run.definition.step(step).name
+        );
+        self.sometimes.reached(Milestone::HeldBack);
+        let state = self.ghost.step_mut(id, step);
+        state.progress = Progress::Held;
+        state.doubtful = true;
+        Ok(())
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        end: StepEnd,
+        cause: &Cause<'_>,
+    ) -> Check {
+        let run = self.ghost.run(id);
+        let name = run.definition.step(step).name.clone();
+        let progress = run.steps[step.at()].progress;
+        ensure!(
+            !progress.is_settled(),
+            SettlesOnce,
+            "run {id} step {name} is settled twice"
+        );
+        match end {
+            StepEnd::Succeeded => self.succeeds(id, step, cause)?,
+            StepEnd::Skipped => {
+                let run = self.ghost.run(id);
+                ensure!(
+                    progress == Progress::Blocked && run.is_open() && run.way(step) == Way::Never,
+                    FollowsTheGraph,
+                    "run {id} step {name} is skipped, and is {:?}",
+                    run.way(step)
+                );
+                self.sometimes.reached(Milestone::Skipped);
+            }
+            StepEnd::Cancelled => self.is_cancelled(id, step, cause)?,
+        }
+        let seq = self.ghost.run(id).seq;
+        let state = self.ghost.step_mut(id, step);
+        state.settled = seq;
+        state.doubtful &= end == StepEnd::Cancelled;
+        state.progress = match end {
+            StepEnd::Succeeded => Progress::Succeeded,
+            StepEnd::Cancelled => Progress::Cancelled,
+            StepEnd::Skipped => Progress::Skipped,
+        };
+        Ok(())
+    }
+
+    fn succeeds(&mut self, id: RunId, step: StepIndex, cause: &Cause<'_>) -> Check {
+        if let Cause::Success(own, output) = cause
+            && *own == step
+        {
+            self.ghost.step_mut(id, step).output = output.clone();
+            return Ok(());
+        }
+        // A signal that came before its step was reached.
+        let taken = self.taken.take();
+        let run = self.ghost.run(id);
+        let name = &run.definition.step(step).name;
+        let StepKind::Signal { signal, .. } = &run.definition.step(step).kind else {
+            return broken(
+                Promise::ResultIsReal,
+                format!("run {id} step {name} succeeds without having reported so"),
+            );
+        };
+        let Some((_, payload)) = taken.filter(|(kept, _)| kept == signal) else {
+            return broken(
+                Promise::SignalsArrive,
+                format!("run {id} step {name} takes a signal that did not come"),
+            );
+        };
+        self.goes_on_or_evaluated(id, step)?;
+        self.ghost.step_mut(id, step).output = Some(payload);
+        Ok(())
+    }
+
+    fn is_cancelled(&mut self, id: RunId, step: StepIndex, cause: &Cause<'_>) -> Check {
+        let own = match cause {
+            Cause::Success(own, _)
+            | Cause::Failure(own, Role::Step, _)
+            | Cause::Loss(own, Role::Step, _)
+            | Cause::Conflict(own)
+            | Cause::Children(own) => *own == step,
+            _ => false,
+        };
+        let out = self.ghost.attempt_on(id, step, Role::Step).is_some();
+        let run = self.ghost.run(id);
+        let name = &run.definition.step(step).name;
+        ensure!(
+            run.winding.is_some(),
+            FollowsTheGraph,
+            "run {id} step {name} is cancelled in a run that goes on"
+        );
+        ensure!(
+            run.forced || own || !out,
+            EndsWithItsAttempts,
+            "run {id} step {name} ends while an attempt is out"
+        );
+        let children = &run.steps[step.at()].children;
+        ensure!(
+            children.active() == 0 || run.forced && children.told >= children.started,
+            EndsWithItsAttempts,
+            "run {id} step {name} ends with {} children out",
+            children.active()
+        );
+        Ok(())
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        reason: &str,
+        place: Seq,
+        cause: &Cause<'_>,
+    ) -> Check {
+        let run = self.ghost.run(id);
+        let name = run.definition.step(step).name.clone();
+        let state = &run.steps[step.at()];
+        let said = match cause {
+            Cause::Failure(own, Role::Step, failure) => *own == step && failure.code == reason,
+            Cause::Loss(own, Role::Step, _) => *own == step && reason == code::LOST,
+            Cause::Conflict(own) => *own == step && reason == code::CONFLICT,
+            Cause::Fails(own, expected) => *own == step && expected == reason,
+            Cause::Children(own) => {
+                *own == step && matches!(reason, code::CHILD_FAILED | code::CHILD_CANCELLED)
+            }
+            _ => false,
+        };
+        ensure!(
+            !state.progress.is_settled(),
+            SettlesOnce,
+            "run {id} step {name} is settled twice"
+        );
+        ensure!(
+            said,
+            ResultIsReal,
+            "run {id} step {name} fails with {reason}, because of {cause:?}"
+        );
+        ensure!(
+            state.children.active() == 0,
+            EndsWithItsAttempts,
+            "run {id} step {name} fails with {} children out",
+            state.children.active()
+        );
+        let seq = self.ghost.run(id).seq;
+        let failure = self.row_payload(id, place);
+        let state = self.ghost.step_mut(id, step);
+        (state.progress, state.settled) = (Progress::Failed, seq);
+        (state.failure, state.doubtful) = (failure, false);
+        Ok(())
+    }
+}

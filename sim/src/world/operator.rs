@@ -1,0 +1,220 @@
+//! Operators: people who look at runs now and then, and decide, signal, or copy what has ended.
+//!
+//! Invariant: once faults have stopped, whoever waits for a person or a signal is served, so that every run can finish.
+
+use squid_mesh_core::definition::StepKind;
+use squid_mesh_core::event::{By, CopyKind};
+use squid_mesh_core::id::{CommandId, Life, RunId};
+use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
+use squid_mesh_core::operation::{Copy, Entry, Group, Resolve, Ruling, Signal, Start, Wants};
+use squid_mesh_core::payload::Payload;
+
+use super::client::CommandState;
+use super::liveness::Phase;
+use super::{Event, World};
+use crate::choice::Label;
+use crate::ghost::{GhostRun, Progress};
+use crate::plan::{Command, Wish};
+
+impl World {
+    /// Somebody looks at every run.
+    pub(super) fn operate(&mut self) {
+        let finishing = matches!(self.phase, Phase::Finishing { .. });
+        if finishing || self.phase == Phase::Faults {
+            let span = if finishing {
+                self.choices.between(Label::Operator, 500_000, 5_000_000)
+            } else {
+                self.choices.magnitude(Label::Operator, 100_000, 6_000_000)
+            };
+            self.push_in(span, Event::Operate);
+        }
+        let runs: Vec<RunId> = self.ghost.runs.keys().copied().collect();
+        for run in runs {
+            let state = self.ghost.run(run);
+            if state.unreadable {
+                continue;
+            }
+            if state.ended.is_some() {
+                self.maybe_copy(run, finishing);
+            } else {
+                self.serve(run, finishing);
+                self.signal_early(run, finishing);
+            }
+        }
+    }
+
+    /// Gives a run what it waits for, and sometimes something else.
+    fn serve(&mut self, run: RunId, finishing: bool) {
+        let state = self.ghost.run(run);
+        let waits: Vec<(Name, Wants, Option<Name>)> = state
+            .fold
+            .waits(&state.definition)
+            .into_iter()
+            .map(|(step, wants)| {
+                let spec = state.definition.step(step);
+                (spec.name.clone(), wants, signal_of(&spec.kind))
+            })
+            .collect();
+        for (step, wants, signal) in waits {
+            if !finishing && !self.choices.happens(Label::Operator, 350) {
+                continue;
+            }
+            let entry = match (wants, signal) {
+                (Wants::Signal, Some(signal)) => self.signal(run, signal),
+                (Wants::Undo, _) if !self.choices.happens(Label::Operator, 60) => continue,
+                _ => self.decide(run, step, wants, finishing),
+            };
+            self.command_now(entry);
+        }
+    }
+
+    fn decide(&mut self, run: RunId, step: Name, wants: Wants, finishing: bool) -> Entry {
+        let wrong = !finishing && self.choices.happens(Label::Operator, 100);
+        let wants = if wrong {
+            self.choices.pick(
+                Label::Operator,
+                &[Wants::Resume, Wants::Approval, Wants::Outcome],
+            )
+        } else {
+            wants
+        };
+        let ruling = match wants {
+            Wants::Resume | Wants::Signal => Ruling::Resume,
+            Wants::Approval if self.choices.happens(Label::Operator, 500) => Ruling::Reject,
+            Wants::Approval => Ruling::Approve,
+            Wants::Undo => Ruling::SkipUndo,
+            Wants::Outcome => match self.choices.choose(Label::Operator, 4) {
+                0 if !finishing => Ruling::Retry,
+                1 => Ruling::Fail {
+                    code: None,
+                    message: "it did not work".into(),
+                },
+                _ => Ruling::Succeeded {
+                    output: self.number(),
+                    label: None,
+                },
+            },
+        };
+        let named = finishing || self.choices.happens(Label::Operator, 700);
+        Entry::Resolve(Box::new(Resolve {
+            run,
+            command: CommandId::from_u128(self.choices.bits()),
+            step: named.then_some(step),
+            ruling,
+            by: ana(),
+        }))
+    }
+
+    fn signal(&mut self, run: RunId, signal: Name) -> Entry {
+        Entry::Signal(Box::new(Signal {
+            run,
+            command: CommandId::from_u128(self.choices.bits()),
+            signal,
+            payload: self.number(),
+            by: ana(),
+        }))
+    }
+
+    /// A signal for a step that is not reached yet.
+    fn signal_early(&mut self, run: RunId, finishing: bool) {
+        let state = self.ghost.run(run);
+        let early = |state: &GhostRun| -> Option<Name> {
+            let steps = state.definition.steps().iter().zip(&state.steps);
+            let mut blocked = steps.filter(|(_, step)| step.progress == Progress::Blocked);
+            blocked.find_map(|(step, _)| signal_of(&step.kind))
+        };
+        let Some(signal) = early(state).filter(|_| !finishing) else {
+            return;
+        };
+        if self.choices.happens(Label::Operator, 80) {
+            let entry = self.signal(run, signal);
+            self.command_now(entry);
+        }
+    }
+
+    /// Starts a copy of a run that has ended, once, while faults strike.
+    fn maybe_copy(&mut self, source: RunId, finishing: bool) {
+        let copied = self.ghost.runs.values().any(|run| {
+            run.start
+                .copy
+                .as_ref()
+                .is_some_and(|copy| copy.source == source)
+        });
+        let state = self.ghost.run(source);
+        let is_copy = state.start.copy.is_some();
+        if finishing || copied || is_copy || !self.choices.happens(Label::Operator, 40) {
+            return;
+        }
+        let state = self.ghost.run(source);
+        let (definition, start) = (state.definition.clone(), state.start.clone());
+        let kind = self.choices.pick(
+            Label::Operator,
+            &[CopyKind::Replay, CopyKind::Fork, CopyKind::Resume],
+        );
+        let at = self
+            .choices
+            .index(Label::Operator, definition.steps().len());
+        let command = CommandId::from_u128(self.choices.bits());
+        let entry = Entry::Start(Box::new(Start {
+            run: RunId::copied(source, command),
+            life: Life(self.choices.choose(Label::Identity, u64::MAX)),
+            command,
+            trigger: Name::new(DEFAULT_TRIGGER).expect("a proper name"),
+            key: None,
+            queue: None,
+            priority: None,
+            delay: None,
+            deadline: None,
+            parent: None,
+            copy: Some(Copy {
+                source,
+                kind,
+                from: vec![definition.steps()[at].name.clone()],
+                allow_irreversible: self.choices.happens(Label::Operator, 300),
+            }),
+            by: ana(),
+            ..*start
+        }));
+        self.command_now(entry);
+    }
+
+    /// Sends a command at once, and sometimes once more a while later.
+    fn command_now(&mut self, entry: Entry) {
+        let direct = self.choices.happens(Label::Operator, 500);
+        let via = (!direct).then(|| self.choices.index(Label::Operator, self.nodes.len()));
+        let again = self.choices.happens(Label::Operator, 120);
+        for nth in 0..=u64::from(again) {
+            let command = self.commands.len();
+            let later = nth * self.choices.magnitude(Label::Operator, 1, 8_000_000);
+            self.commands.push(CommandState::new(Command {
+                at: self.now,
+                wish: Wish::Group(Group {
+                    entries: vec![entry.clone()],
+                }),
+                via,
+            }));
+            let sending = 0;
+            self.push_in(later, Event::Send { command, sending });
+        }
+    }
+
+    /// A payload that is like no other.
+    fn number(&mut self) -> Payload {
+        let number = 1_000_000 + self.commands.len();
+        Payload::new(number.to_string().into_bytes())
+    }
+}
+
+fn signal_of(kind: &StepKind) -> Option<Name> {
+    match kind {
+        StepKind::Signal { signal, .. } => Some(signal.clone()),
+        _ => None,
+    }
+}
+
+fn ana() -> By {
+    By {
+        actor: Some("ana".into()),
+        ..By::default()
+    }
+}
