@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use squid_mesh::core::limits;
 
 use crate::place::Place;
@@ -24,6 +24,10 @@ pub struct Cli {
 pub enum Command {
     /// Run every reference workflow once, and check that each ends as it should.
     Smoke(SmokeArgs),
+    /// Bring runs to their ends across the ends of the worker processes they depend on.
+    Resilience(ResilienceArgs),
+    /// Start a mix of runs at a steady rate, and count what they come to.
+    Soak(SoakArgs),
     /// Execute the steps of the reference workflows until SIGTERM or Ctrl-C.
     Worker(WorkerArgs),
     /// Start a run, for a worker to execute, and print its id.
@@ -52,6 +56,34 @@ pub struct SmokeArgs {
     pub json: bool,
 }
 
+/// Options of `resilience`.
+#[derive(Debug, Args)]
+pub struct ResilienceArgs {
+    /// Which database; an SQLite file that goes with the program if none is named.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Print one JSON object, as the last line, instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `soak`.
+#[derive(Debug, Args)]
+pub struct SoakArgs {
+    /// Which database; an SQLite file that goes with the program if none is named.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// For how long runs are started.
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=3_600))]
+    pub seconds: u32,
+    /// How many runs are started each second.
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub rate: u32,
+    /// Print one JSON object, as the last line, instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `worker`.
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
@@ -61,6 +93,9 @@ pub struct WorkerArgs {
     /// The payment gateway to ask; one of its own on loopback if none is named.
     #[arg(long, value_name = "URL")]
     pub gateway_url: Option<String>,
+    /// Serve this queue too, beside those that the workflows name; may be given several times.
+    #[arg(long = "queue", value_name = "NAME")]
+    pub queues: Vec<String>,
     /// How long a step is leased: how soon others take over from a worker that died.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = millis(limits::LEASE_DEFAULT))]
     pub lease_ms: u64,

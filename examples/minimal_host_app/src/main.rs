@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use minimal_host_app::cli::{Cli, Command};
-use minimal_host_app::{smoke, start, worker};
+use minimal_host_app::{resilience, smoke, soak, start, worker};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -30,6 +30,8 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Smoke(args) => smoke::run(args).await,
+        Command::Resilience(args) => resilience::run(args).await,
+        Command::Soak(args) => soak::run(args).await,
         Command::Worker(args) => worker::run(args).await,
         Command::Start(args) => start::run(args).await,
     }

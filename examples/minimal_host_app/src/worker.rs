@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use squid_mesh::Runtime;
+use squid_mesh::core::limits;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::cli::WorkerArgs;
 use crate::gateway::{Gateway, GatewayClient, Weather};
-use crate::workflows::Workflows;
+use crate::workflows::{self, Workflows};
 
 /// What a worker prints when it works.
 pub const READY: &str = "ready";
@@ -39,10 +40,16 @@ pub async fn run(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         .or_else(|| gateway.as_ref().map(Gateway::url))
         .unwrap_or_default();
     let app = App::new(ledger, GatewayClient::new(gateway_url)?);
-    let builder = Runtime::builder(&store)
+    let mut builder = Runtime::builder(&store)
         .lease(Duration::from_millis(args.lease_ms))
         .poll(Duration::from_millis(args.poll_ms))
         .grace(Duration::from_millis(args.grace_ms));
+    if !args.queues.is_empty() {
+        let named = workflows::QUEUES.map(str::to_owned);
+        for queue in named.into_iter().chain(args.queues) {
+            builder = builder.queue(queue, limits::SLOTS_DEFAULT);
+        }
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let runtime = Workflows::new(&app)?
         .register(builder)

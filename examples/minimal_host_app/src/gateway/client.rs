@@ -24,7 +24,16 @@ pub struct Payment {
     pub settled: bool,
 }
 
-/// The gateway gave no payment.
+/// What the gateway says about an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The status code: 200, or 402 if nobody has paid.
+    pub code: u16,
+    /// The payment, if somebody has.
+    pub payment: Option<Payment>,
+}
+
+/// The gateway did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GatewayError {
@@ -58,22 +67,49 @@ impl GatewayClient {
         })
     }
 
-    /// What the gateway knows about an invoice. Reading changes nothing there; the key lets it recognise a repetition all
-    /// the same.
+    /// What the gateway says about an invoice. Reading changes nothing there; the key lets it recognise a repetition all the
+    /// same.
     ///
     /// # Errors
-    /// If it gave no payment.
-    pub async fn payment(&self, invoice: &str, key: &str) -> Result<Payment, GatewayError> {
+    /// If it says neither that the invoice is paid nor that it is not.
+    pub async fn payment(&self, invoice: &str, key: &str) -> Result<Answer, GatewayError> {
         let request = self
             .http
             .get(format!("{}/payments/{invoice}", self.base))
-            .header("idempotency-key", key);
+            .header(IDEMPOTENCY_KEY, key);
         let answer = request.send().await?;
-        match answer.status() {
-            status if status.is_success() => Ok(answer.json().await?),
-            status if status.is_server_error() => Err(GatewayError::Unavailable(status)),
-            status => Err(GatewayError::Refused(status)),
-        }
+        let status = answer.status();
+        let payment = match status {
+            StatusCode::PAYMENT_REQUIRED => None,
+            _ => Some(taken(answer)?.json().await?),
+        };
+        let code = status.as_u16();
+        Ok(Answer { code, payment })
+    }
+
+    /// Moves money between a customer's card and the shop: to the shop, or back if `cents` is negative. The gateway moves it
+    /// once under one key.
+    ///
+    /// # Errors
+    /// If the gateway does not say that it has been moved; trying again under the same key is safe.
+    pub async fn move_money(&self, order: &str, cents: i64, key: &str) -> Result<(), GatewayError> {
+        let request = self
+            .http
+            .post(format!("{}/movements/{order}", self.base))
+            .header(IDEMPOTENCY_KEY, key)
+            .json(&cents);
+        taken(request.send().await?).map(drop)
+    }
+}
+
+/// The header that names what a request is for, so that a repetition is recognised.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+fn taken(answer: reqwest::Response) -> Result<reqwest::Response, GatewayError> {
+    match answer.status() {
+        status if status.is_success() => Ok(answer),
+        status if status.is_server_error() => Err(GatewayError::Unavailable(status)),
+        status => Err(GatewayError::Refused(status)),
     }
 }
 

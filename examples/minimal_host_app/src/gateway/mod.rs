@@ -5,5 +5,5 @@
 mod client;
 mod server;
 
-pub use client::{GatewayClient, GatewayError, Payment};
-pub use server::{Gateway, Weather};
+pub use client::{Answer, GatewayClient, GatewayError, Payment};
+pub use server::{Gateway, Mood, Weather};

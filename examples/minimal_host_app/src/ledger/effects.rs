@@ -43,11 +43,24 @@ impl Ledger {
     /// # Errors
     /// If the database does not take it. The row may be there or not.
     pub async fn record_effect(&self, cx: &StepContext) -> Result<u32, sqlx::Error> {
+        self.record(cx, cx.step().to_owned()).await
+    }
+
+    /// Records that the body of an undo handler is being executed, as [`record_effect`](Ledger::record_effect) does; the step
+    /// is named `undo` and its name.
+    ///
+    /// # Errors
+    /// If the database does not take it. The row may be there or not.
+    pub async fn record_undo(&self, cx: &StepContext) -> Result<u32, sqlx::Error> {
+        self.record(cx, format!("undo {}", cx.step())).await
+    }
+
+    async fn record(&self, cx: &StepContext, step: String) -> Result<u32, sqlx::Error> {
         sqlx::query(INSERT)
             .bind(Uuid::new_v4().to_string())
             .bind(cx.idempotency_key().to_owned())
             .bind(cx.run_id().to_string())
-            .bind(cx.step().to_owned())
+            .bind(step)
             .bind(i64::from(cx.attempt()))
             .execute(&self.pool)
             .await?;

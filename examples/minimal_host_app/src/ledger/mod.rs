@@ -4,9 +4,11 @@
 //! with the engine's writer without either starving the other.
 //!
 //! Invariant: a write that is repeated under the same key changes nothing, except in `app_effects`, which is there to count
-//! repetitions.
+//! repetitions, and in `app_bookings`, which leaves that to the transactions of steps.
 
+mod bookings;
 mod effects;
+mod entries;
 mod figures;
 mod invoices;
 mod notifications;
@@ -16,6 +18,7 @@ use std::sync::Once;
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 
+pub use bookings::book;
 pub use effects::Effect;
 pub use invoices::{Invoice, OPEN, PAID};
 

@@ -31,3 +31,21 @@ create table if not exists app_effects (
 
 create index if not exists app_effects_by_run on app_effects (run);
 create index if not exists app_effects_by_key on app_effects (key);
+
+-- What was done about a subject, in order: one line for each key, however often it is written.
+create table if not exists app_entries (
+    key       text   not null primary key,
+    subject   text   not null,
+    position  bigint not null,
+    entry     text   not null,
+    unique (subject, position)
+);
+
+-- Orders as they were booked. There is no key: nothing but the transaction of a step keeps an order from being booked twice.
+create table if not exists app_bookings (
+    token     text   not null primary key,
+    order_id  text   not null,
+    cents     bigint not null
+);
+
+create index if not exists app_bookings_by_order on app_bookings (order_id);

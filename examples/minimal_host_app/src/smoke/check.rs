@@ -7,11 +7,12 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::time::Duration;
 
+use squid_mesh::HistoryEntry;
 use squid_mesh::core::id::RunId;
 use squid_mesh::core::run::Status;
-use squid_mesh::{HistoryEntry, Inspection};
 
 use crate::ledger::Effect;
+use crate::scene::Ended;
 
 /// One run under comparison.
 #[derive(Debug)]
@@ -26,21 +27,12 @@ pub struct Check {
     pub steps: usize,
     /// Attempts of all its steps, lost ones included.
     pub attempts: u32,
+    /// Attempts that were lost with their process.
+    pub lost: u32,
     /// From its start to its last transition, by the database's clock.
     pub duration: Duration,
     /// What is not as it should be.
     pub deviations: Vec<String>,
-}
-
-/// Everything there is to see of a run that has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// The run.
-    pub inspection: Inspection,
-    /// Its journal.
-    pub history: Vec<HistoryEntry>,
-    /// What its handlers did.
-    pub effects: Vec<Effect>,
 }
 
 impl Check {
@@ -52,6 +44,7 @@ impl Check {
             status: None,
             steps: 0,
             attempts: 0,
+            lost: 0,
             duration: Duration::ZERO,
             deviations: Vec::new(),
         }
@@ -76,32 +69,40 @@ impl Check {
         }
     }
 
-    /// Takes over what is reported of a run, and compares its status and the attempts of each step: `expected` names every
-    /// step that is executed by a handler at all.
+    /// Takes over what is reported of a run, and compares its status, the attempts of each step and their effects: `expected`
+    /// names every step that is executed at all, each time with an effect.
     pub fn ended(&mut self, ended: &Ended, status: Status, expected: &[(&str, u32)]) {
+        self.attempts(ended, status, expected);
+        self.effects(&ended.effects, expected);
+    }
+
+    /// Takes over what is reported of a run, and compares its status and the attempts of each step.
+    pub fn attempts(&mut self, ended: &Ended, status: Status, expected: &[(&str, u32)]) {
+        self.look_at(ended);
+        self.equal("status", ended.inspection.status, status);
+        let steps = ended.inspection.steps.iter();
+        let executed: BTreeMap<&str, u32> = steps
+            .filter(|step| step.executed > 0)
+            .map(|step| (step.name.as_str(), step.executed))
+            .collect();
+        self.equal("attempts", executed, expected.iter().copied().collect());
+        self.equal("lost attempts", self.lost, 0);
+    }
+
+    /// Takes over what is reported of a run.
+    pub fn look_at(&mut self, ended: &Ended) {
         let inspection = &ended.inspection;
         self.run = Some(inspection.run);
         self.status = Some(inspection.status);
         self.steps = inspection.steps.len();
-        self.attempts = inspection
-            .steps
-            .iter()
-            .map(|step| step.executed + step.lost)
-            .sum();
+        let steps = inspection.steps.iter();
+        self.attempts = steps.map(|step| step.executed + step.lost).sum();
+        self.lost = inspection.steps.iter().map(|step| step.lost).sum();
         self.duration = inspection.updated.since(inspection.created);
-        self.equal("status", inspection.status, status);
-        let executed = inspection.steps.iter().filter(|step| step.executed > 0);
-        let executed: BTreeMap<&str, u32> = executed
-            .map(|step| (step.name.as_str(), step.executed))
-            .collect();
-        self.equal("attempts", executed, expected.iter().copied().collect());
-        let lost: u32 = inspection.steps.iter().map(|step| step.lost).sum();
-        self.equal("lost attempts", lost, 0);
-        self.effects(&ended.effects, expected);
     }
 
     /// No process died, so every handler's body was executed exactly as often as the journal says.
-    fn effects(&mut self, effects: &[Effect], expected: &[(&str, u32)]) {
+    pub fn effects(&mut self, effects: &[Effect], expected: &[(&str, u32)]) {
         let mut attempts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
         for effect in effects {
             attempts

@@ -10,25 +10,40 @@ use squid_mesh::StepStatus;
 use squid_mesh::core::event::code;
 use squid_mesh::core::run::Status;
 
-use super::{Check, Scenario, Scene};
-use crate::gateway::{GatewayError, Weather};
-use crate::ledger::PAID;
+use super::{Check, Scenario, Scene, children, money, people};
 use crate::workflows::cancellable_wait::{self, Reservation};
 use crate::workflows::dependency_recovery::{self, Outage};
-use crate::workflows::payment_recovery::{self, Receipt, UnpaidInvoice};
 use crate::workflows::retry_verification::{self, Flaky};
 use crate::workflows::run_deadline::{self, Overdue};
 use crate::workflows::timeout_recovery::{self, SlowReport};
+use crate::workflows::{
+    daily_digest, local_ledger_checkout, manual_approval, manual_pause, nested_invite_delivery,
+    payment_recovery, saga_checkout,
+};
 
 /// Every scenario.
 pub(super) fn all(scene: &Arc<Scene>) -> Vec<Scenario> {
     vec![
-        scenario(scene, payment_recovery::NAME, payment_recovery),
+        scenario(scene, payment_recovery::NAME, money::payment_recovery),
         scenario(scene, dependency_recovery::NAME, dependency_recovery),
         scenario(scene, cancellable_wait::NAME, cancellable_wait),
         scenario(scene, retry_verification::NAME, retry_verification),
         scenario(scene, timeout_recovery::NAME, timeout_recovery),
         scenario(scene, run_deadline::NAME, run_deadline),
+        scenario(scene, manual_approval::NAME, people::manual_approval),
+        scenario(scene, manual_pause::NAME, people::manual_pause),
+        scenario(scene, saga_checkout::NAME, money::saga_checkout),
+        scenario(
+            scene,
+            local_ledger_checkout::NAME,
+            money::local_ledger_checkout,
+        ),
+        scenario(
+            scene,
+            nested_invite_delivery::NAME,
+            children::nested_invite_delivery,
+        ),
+        scenario(scene, daily_digest::NAME, people::daily_digest),
     ]
 }
 
@@ -44,82 +59,6 @@ where
             .await
             .unwrap_or_else(|error| Check::broken(name, error.as_ref()))
     })
-}
-
-async fn payment_recovery(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {
-    let ledger = &scene.app.ledger;
-    let invoice = format!("invoice-{}", scene.mark);
-    ledger.add_invoice(&invoice, "Ada", 4_200).await?;
-    let workflow = scene.workflows.payment_recovery.reference();
-    let run = scene
-        .client
-        .start(
-            &workflow,
-            UnpaidInvoice {
-                invoice: invoice.clone(),
-            },
-        )
-        .key(&invoice)
-        .await?;
-    let again = scene
-        .client
-        .start(
-            &workflow,
-            UnpaidInvoice {
-                invoice: invoice.clone(),
-            },
-        )
-        .key(&invoice)
-        .await?;
-    check.equal(
-        "a second start under the same key",
-        (again.id(), again.existing()),
-        (run.id(), true),
-    );
-
-    let ended = scene.ended(&run).await?;
-    let failures = Weather::default().failures;
-    let attempts = [
-        ("load_invoice", 1),
-        ("check_gateway", failures + 1),
-        ("notify_customer", 1),
-    ];
-    check.ended(&ended, Status::Completed, &attempts);
-    check.failures(
-        &ended.history,
-        "check_gateway",
-        GatewayError::UNAVAILABLE,
-        failures as usize,
-    );
-    check.equal(
-        "requests at the gateway",
-        scene.gateway.requests(&invoice),
-        failures + 1,
-    );
-    if check.duration < payment_recovery::SETTLEMENT {
-        check.deviate(format!(
-            "the settlement was waited for less than {:?}",
-            payment_recovery::SETTLEMENT
-        ));
-    }
-    let payment = format!("pay_{invoice}");
-    let receipt = Receipt {
-        invoice: invoice.clone(),
-        payment: payment.clone(),
-        cents: 4_200,
-    };
-    check.equal("result", run.result().await.ok(), Some(receipt));
-    let row = ledger
-        .invoice(&invoice)
-        .await?
-        .map(|row| (row.status, row.payment));
-    check.equal("invoice", row, Some((PAID.to_owned(), Some(payment))));
-    check.equal(
-        "messages to the customer",
-        ledger.notifications(&invoice).await?.len(),
-        1,
-    );
-    Ok(check)
 }
 
 async fn dependency_recovery(scene: Arc<Scene>, mut check: Check) -> anyhow::Result<Check> {

@@ -1,6 +1,8 @@
 //! Payment recovery: a payment was made but never confirmed, because the gateway was down.
 //!
-//! Load the invoice, give the settlement a moment, ask the gateway until it answers, tell the customer.
+//! Load the invoice, give the settlement a moment, ask the gateway until it answers. What it answers decides: who has paid is
+//! told so, who has not is reminded. If it does not answer at all, the customer is given a credit, which makes good for a
+//! payment that may have been made.
 //!
 //! Invariant: an invoice that ends as paid has the payment that the gateway named, and its customer has one message.
 
@@ -9,11 +11,12 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use squid_mesh::{BuildError, StepContext, StepError, Workflow};
+use squid_mesh::route::{Routes, equals, one_of, routes};
+use squid_mesh::{BuildError, RouteMark, StepContext, StepError, StepFailure, Workflow};
 
 use super::{app_step, attempts};
 use crate::app::App;
-use crate::gateway::Payment;
+use crate::gateway::Answer;
 use crate::ledger::Invoice;
 
 /// The workflow's name.
@@ -24,6 +27,9 @@ pub const QUEUE: &str = "payments";
 
 /// How long a settlement may take.
 pub const SETTLEMENT: Duration = Duration::from_millis(300);
+
+/// How often the gateway is asked before it is taken to be gone.
+pub const QUESTIONS: u32 = 8;
 
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -38,8 +44,8 @@ pub struct UnpaidInvoice {
 pub struct Receipt {
     /// The invoice.
     pub invoice: String,
-    /// The payment that settled it.
-    pub payment: String,
+    /// The payment or the credit that settled it; none if it is still open.
+    pub payment: Option<String>,
     /// How much it was.
     pub cents: i64,
 }
@@ -53,21 +59,36 @@ pub fn workflow(app: &Arc<App>) -> Result<Workflow<UnpaidInvoice, Receipt>, Buil
     wf.label("Payment recovery");
     let invoice = wf.step("load_invoice", request, app_step(app, load_invoice));
     let settlement = wf.wait("wait_for_settlement", SETTLEMENT, invoice);
-    let payment = wf.step(
+    let answer = wf.step(
         "check_gateway",
         invoice,
         app_step(app, check_gateway)
-            .retry(attempts(8))
+            .retry(attempts(QUESTIONS))
             .timeout(Duration::from_secs(10))
             .queue(QUEUE)
             .after(&settlement),
     );
-    let receipt = wf.step(
-        "notify_customer",
-        (invoice, payment),
-        app_step(app, notify_customer),
-    );
+    let code = wf.route("read_answer", answer, codes());
+    let thanked = wf.when(&code, "settled", |wf| {
+        let spec = app_step(app, notify_customer);
+        wf.step("notify_customer", (invoice, answer), spec)
+    });
+    let reminded = wf.when(&code, "unpaid", |wf| {
+        wf.step("remind_customer", invoice, app_step(app, remind_customer))
+    });
+    let credited = wf.on_failure(&answer, |wf, failure| {
+        let spec = app_step(app, issue_gateway_credit).mark(RouteMark::Compensation);
+        wf.step("issue_gateway_credit", (invoice, failure), spec)
+    });
+    let receipt = wf.either_of(&[thanked, reminded, credited]);
     wf.finish(receipt)
+}
+
+/// What the gateway's status codes mean; any other one fails the run.
+fn codes() -> Routes {
+    routes()
+        .when("settled", "code", equals(200))
+        .when("unpaid", "code", one_of([402, 404]))
 }
 
 async fn load_invoice(
@@ -89,39 +110,82 @@ async fn check_gateway(
     app: Arc<App>,
     cx: StepContext,
     invoice: Invoice,
-) -> Result<Payment, StepError> {
+) -> Result<Answer, StepError> {
     app.ledger.record_effect(&cx).await?;
     let asked = app.gateway.payment(&invoice.id, cx.idempotency_key()).await;
-    let payment = asked.map_err(|error| error.into_step_error())?;
-    if !payment.settled {
-        return Err(StepError::retryable(
-            "unsettled",
-            format!("payment {} is not settled", payment.reference),
-        ));
+    let answer = asked.map_err(|error| error.into_step_error())?;
+    if let Some(payment) = &answer.payment {
+        if !payment.settled {
+            let message = format!("payment {} is not settled", payment.reference);
+            return Err(StepError::retryable("unsettled", message));
+        }
+        let paid = app.ledger.pay_invoice(&invoice.id, &payment.reference);
+        paid.await?;
     }
-    app.ledger
-        .pay_invoice(&invoice.id, &payment.reference)
-        .await?;
-    Ok(payment)
+    Ok(answer)
 }
 
 async fn notify_customer(
     app: Arc<App>,
     cx: StepContext,
-    (invoice, payment): (Invoice, Payment),
+    (invoice, answer): (Invoice, Answer),
 ) -> Result<Receipt, StepError> {
     app.ledger.record_effect(&cx).await?;
     let body = format!(
         "Dear {}, we have received {} cents. Thank you.",
         invoice.customer, invoice.cents
     );
-    // The key is the same for every attempt of this step: a repetition sends nothing.
+    let payment = answer.payment.map(|payment| payment.reference);
+    tell(&app, &cx, invoice, payment, &body).await
+}
+
+async fn remind_customer(
+    app: Arc<App>,
+    cx: StepContext,
+    invoice: Invoice,
+) -> Result<Receipt, StepError> {
+    app.ledger.record_effect(&cx).await?;
+    let body = format!(
+        "Dear {}, you owe us {} cents.",
+        invoice.customer, invoice.cents
+    );
+    tell(&app, &cx, invoice, None, &body).await
+}
+
+async fn issue_gateway_credit(
+    app: Arc<App>,
+    cx: StepContext,
+    (invoice, failure): (Invoice, StepFailure),
+) -> Result<Receipt, StepError> {
+    app.ledger.record_effect(&cx).await?;
+    let credit = format!("credit_{}", invoice.id);
+    let entry = format!(
+        "credit of {} cents because of {}",
+        invoice.cents, failure.code
+    );
     app.ledger
-        .notify(cx.idempotency_key(), &invoice.id, &body)
+        .enter(cx.idempotency_key(), &invoice.id, &entry)
         .await?;
+    let body = format!(
+        "Dear {}, we give you a credit of {} cents.",
+        invoice.customer, invoice.cents
+    );
+    tell(&app, &cx, invoice, Some(credit), &body).await
+}
+
+/// Tells the customer. The key is the same for every attempt of the step: a repetition sends nothing.
+async fn tell(
+    app: &App,
+    cx: &StepContext,
+    invoice: Invoice,
+    payment: Option<String>,
+    body: &str,
+) -> Result<Receipt, StepError> {
+    let sent = app.ledger.notify(cx.idempotency_key(), &invoice.id, body);
+    sent.await?;
     Ok(Receipt {
         invoice: invoice.id,
-        payment: payment.reference,
+        payment,
         cents: invoice.cents,
     })
 }

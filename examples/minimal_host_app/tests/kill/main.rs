@@ -8,22 +8,22 @@
 //!
 //! Invariant: nothing here waits without a bound.
 
-mod host;
 mod mix;
 mod verdict;
 
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use minimal_host_app::app::App;
 use minimal_host_app::gateway::{Gateway, GatewayClient, Weather};
 use minimal_host_app::place::Place;
+use minimal_host_app::process::WorkerProcess;
 use minimal_host_app::workflows::Workflows;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use squid_mesh::{Client, SharedStore};
 use squid_mesh_test_support::{TestDatabase, sqlite_url};
 
-use host::Worker;
 use mix::Mix;
 
 /// How many runs.
@@ -65,9 +65,7 @@ async fn survive(url: &str) {
     eprintln!("seed: {seed} (set KILL_SEED to repeat its choices)");
     let world = World::open(url).await;
     // Definitions are stored by the first worker that gets to work; runs can be started from then on.
-    let first = Worker::start(&world.url, &world.gateway.url())
-        .ready()
-        .await;
+    let first = ready(world.worker()).await;
     let mix = Mix::new(seed, RUNS);
     let (kills, runs) = tokio::join!(
         kill_workers(first, &world, seed),
@@ -75,11 +73,11 @@ async fn survive(url: &str) {
     );
     let killing = began.elapsed();
 
-    let last = Worker::start(&world.url, &world.gateway.url())
-        .ready()
-        .await;
+    let last = ready(world.worker()).await;
     mix::wait_until_all_ended(&world, FINISHING).await;
-    last.terminate().await;
+    last.terminate()
+        .await
+        .expect("a worker stops when it is told to");
     let finished = began.elapsed();
 
     let totals = verdict::judge_all(&world, &runs).await;
@@ -92,26 +90,36 @@ async fn survive(url: &str) {
 }
 
 /// Kills workers at random until the time is over: most while they work, some while they start.
-async fn kill_workers(first: Worker, world: &World, seed: u64) -> u32 {
+async fn kill_workers(first: WorkerProcess, world: &World, seed: u64) -> u32 {
     let mut choices = ChaCha8Rng::seed_from_u64(seed);
     let began = Instant::now();
     let mut worker = first;
     for kills in 1.. {
         let pause = Duration::from_millis(choices.random_range(50..600));
         tokio::time::sleep(pause).await;
-        worker.kill().await;
+        worker.kill().await.expect("a worker can be killed");
         if began.elapsed() > KILLING {
             return kills;
         }
-        worker = Worker::start(&world.url, &world.gateway.url());
+        worker = world.worker();
         if choices.random_bool(0.8) {
-            worker = worker.ready().await;
+            worker = ready(worker).await;
         }
     }
     unreachable!("the range has no end")
 }
 
+async fn ready(worker: WorkerProcess) -> WorkerProcess {
+    worker.ready().await.expect("a worker gets to work")
+}
+
 impl World {
+    fn worker(&self) -> WorkerProcess {
+        let program = Path::new(env!("CARGO_BIN_EXE_minimal-host-app"));
+        WorkerProcess::start(program, &self.url, &self.gateway.url(), &[])
+            .expect("the program starts")
+    }
+
     async fn open(url: &str) -> World {
         let place = Place::find(Some(url.to_owned()), None).expect("a place");
         let (store, ledger) = place.open().await.expect("the database opens");

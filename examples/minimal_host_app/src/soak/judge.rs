@@ -1,0 +1,110 @@
+//! What a run did, compared with what its journal says.
+//!
+//! Invariant: an effect without an attempt that accounts for it is a duplicate, a success without its effect a violation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use squid_mesh::core::id::RunId;
+use squid_mesh::core::run::Seq;
+use squid_mesh::core::store::{Fetch, Inspect as _, Store as _};
+use squid_mesh::core::verify;
+use squid_mesh::{StepInspection, StepStatus};
+
+use super::plan::Outcome;
+use crate::ledger::Effect;
+use crate::scene::{Ended, Scene};
+
+/// The longest journal of a run that any plan makes, and some.
+const ROWS: u32 = 500;
+
+/// A step whose effect is a row of its transaction.
+const BOOKING: &str = "book_order";
+
+/// Compares the effects of a run, by idempotency key, with the attempts of its steps.
+pub(super) fn effects(ended: &Ended, outcome: &mut Outcome) {
+    let mut by_key: BTreeMap<&str, Vec<&Effect>> = BTreeMap::new();
+    for effect in &ended.effects {
+        by_key.entry(&effect.key).or_default().push(effect);
+    }
+    for (key, effects) in by_key {
+        let attempts: BTreeSet<u32> = effects.iter().map(|effect| effect.attempt).collect();
+        let accounted = attempts_of(ended, &effects[0].step);
+        let reasonable = attempts.len().min(accounted);
+        let beyond = effects.len().saturating_sub(reasonable);
+        if beyond > 0 {
+            outcome.duplicated += beyond;
+            let (found, run) = (effects.len(), ended.inspection.run);
+            tracing::warn!(%run, key, found, accounted, "an effect happened more than once");
+        }
+    }
+    for step in &ended.inspection.steps {
+        let name = step.name.as_str();
+        let mut effects = ended.effects.iter();
+        if is_done(step) && name != BOOKING && !effects.any(|effect| effect.step == name) {
+            let violation = format!("step {name} of run {} had no effect", ended.inspection.run);
+            outcome.violations.push(violation);
+        }
+    }
+}
+
+/// Attempts of a step, or of its undo, which `step` then names.
+fn attempts_of(ended: &Ended, step: &str) -> usize {
+    let attempts = match step.strip_prefix("undo ") {
+        Some(step) => {
+            let step = ended.inspection.step(step);
+            let undo = step.and_then(|step| step.undo.as_ref());
+            undo.map(|undo| undo.executed + undo.lost)
+        }
+        None => {
+            let step = ended.inspection.step(step);
+            step.map(|step| step.executed + step.lost)
+        }
+    };
+    attempts.unwrap_or(0) as usize
+}
+
+/// Whether a handler of the step succeeded.
+fn is_done(step: &StepInspection) -> bool {
+    let succeeded = matches!(
+        step.status,
+        StepStatus::Succeeded | StepStatus::Undone | StepStatus::UndoFailed
+    );
+    succeeded && step.executed > 0
+}
+
+/// Refolds the journal of a run, and compares it with its snapshot and its agenda.
+///
+/// # Errors
+/// If the store does not answer, or does not have the run.
+pub(super) async fn journal(
+    scene: &Scene,
+    run: RunId,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let store = scene.client.store();
+    let Some(record) = store.run(run).await? else {
+        anyhow::bail!("run {run} is not stored");
+    };
+    let wanted = Fetch {
+        definitions: BTreeSet::from([record.row.definition.clone()]),
+        ..Fetch::default()
+    };
+    let Some(definition) = store.fetch(wanted).await?.definitions.pop() else {
+        anyhow::bail!("the definition of run {run} is not stored");
+    };
+    let mut transitions = Vec::new();
+    for row in store.journal(run, Seq::FIRST, ROWS).await? {
+        match row.row {
+            Ok(row) => transitions.push(row.transition),
+            Err(error) => outcome
+                .violations
+                .push(format!("journal of {run}: {error}")),
+        }
+    }
+    let found = verify::run(&definition, &record.row, &transitions, &record.tasks);
+    let told = found.into_iter().map(|what| format!("run {run}: {what:?}"));
+    outcome.violations.extend(told);
+    let tasks = record.tasks.len();
+    outcome.equal("tasks of a run that has ended", tasks, 0);
+    Ok(())
+}

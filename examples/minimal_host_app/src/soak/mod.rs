@@ -1,0 +1,73 @@
+//! `soak`: a mix of runs for a bounded time, each brought to the end it should come to, and everything counted.
+//!
+//! Invariant: every run that was started is counted once, as what it came to or as lost.
+
+mod judge;
+mod plan;
+mod report;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use tokio::task::JoinSet;
+
+use crate::cli::SoakArgs;
+use crate::progress;
+use crate::scene::Scene;
+use plan::{Outcome, Plan};
+pub use report::Report;
+
+/// Starts the runs, waits for all of them, and prints what came of them.
+///
+/// # Errors
+/// If they could not be started at all.
+pub async fn run(args: SoakArgs) -> anyhow::Result<ExitCode> {
+    let mut place = args.database.place()?;
+    let (scene, runtime) = Scene::open(&place).await?;
+    let bar = progress::bar(
+        args.seconds as usize * args.rate as usize,
+        "runs have ended",
+    );
+    let report = Report::new(place.store_name());
+    let report = perform(Arc::new(scene), &args, report, &bar).await;
+    bar.finish_and_clear();
+    runtime.shutdown().await;
+
+    report.print(args.json)?;
+    if report.ok {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(directory) = place.keep() {
+        eprintln!("the database is kept in {}", directory.display());
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// Starts a run whenever one is due, and counts those that have ended in between.
+async fn perform(
+    scene: Arc<Scene>,
+    args: &SoakArgs,
+    mut report: Report,
+    bar: &ProgressBar,
+) -> Report {
+    let began = Instant::now();
+    let second = Duration::from_secs(1);
+    let mut running: JoinSet<Outcome> = JoinSet::new();
+    for number in 0..args.seconds.saturating_mul(args.rate) {
+        let due = second.saturating_mul(number) / args.rate;
+        tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+        while let Some(ended) = running.try_join_next() {
+            report.count(ended);
+            bar.inc(1);
+        }
+        report.started += 1;
+        running.spawn(Plan::of(number).perform(scene.clone(), number));
+    }
+    while let Some(ended) = running.join_next().await {
+        report.count(ended);
+        bar.inc(1);
+    }
+    report.sum_up()
+}
