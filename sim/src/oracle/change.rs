@@ -49,6 +49,7 @@ pub(super) const LOSS_REST: Duration = Duration::from_secs(60);
 
 impl Landing<'_> {
     pub(super) fn changes(&mut self, id: RunId, changes: &[Change], cause: &Cause<'_>) -> Check {
+        self.doubt_is_held(id, changes, cause)?;
         for change in changes {
             self.change(id, change, cause)?;
         }

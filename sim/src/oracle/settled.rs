@@ -2,7 +2,7 @@
 //!
 //! Invariant: a step ends once, in a way that what was recorded of it justifies.
 
-use squid_mesh_core::change::StepEnd;
+use squid_mesh_core::change::{Change, StepEnd};
 use squid_mesh_core::definition::{OnLost, StepIndex, StepKind};
 use squid_mesh_core::event::{Role, code};
 use squid_mesh_core::id::RunId;
@@ -14,18 +14,47 @@ use crate::fault::sometimes::Milestone;
 use crate::ghost::{Progress, Way};
 use crate::violation::{Check, Promise, broken, ensure};
 
+impl Cause<'_> {
+    /// The step of an attempt of which nobody knows whether it had its effect, or will still have it.
+    fn in_doubt(&self) -> Option<StepIndex> {
+        let (step, unclear) = match self {
+            Cause::Failure(step, Role::Step, failure) => {
+                let unclear = matches!(failure.code.as_str(), code::TIMEOUT | code::PANIC);
+                (*step, unclear)
+            }
+            Cause::Loss(step, Role::Step, begun) => (*step, *begun),
+            _ => return None,
+        };
+        unclear.then_some(step)
+    }
+}
+
 impl Landing<'_> {
+    /// What must not be repeated blindly is held back whenever it is in doubt.
+    pub(super) fn doubt_is_held(&self, id: RunId, changes: &[Change], cause: &Cause<'_>) -> Check {
+        let Some(step) = cause.in_doubt() else {
+            return Ok(());
+        };
+        let spec = self.ghost.run(id).definition.step(step);
+        let mut changes = changes.iter();
+        let held = changes
+            .any(|change| matches!(change, Change::Hold { step: held, .. } if *held == step));
+        ensure!(
+            held || spec.on_lost != OnLost::Hold,
+            RetryPolicy,
+            "run {id} step {} is in doubt because of {cause:?}, and not held back",
+            spec.name
+        );
+        Ok(())
+    }
+
     /// Nobody knows whether the attempt had its effect, and it must not have it twice.
     pub(super) fn held_back(&mut self, id: RunId, step: StepIndex, cause: &Cause<'_>) -> Check {
         let run = self.ghost.run(id);
         let unclear = match cause {
-            Cause::Failure(own, Role::Step, failure) => {
-                *own == step && matches!(failure.code.as_str(), code::TIMEOUT | code::PANIC)
-            }
-            Cause::Loss(own, Role::Step, begun) => *own == step && *begun,
             // Whoever forces a run to its end does not wait to hear what came of its attempts.
             Cause::Other => run.forced && self.ghost.attempt_on(id, step, Role::Step).is_some(),
-            _ => false,
+            _ => cause.in_doubt() == Some(step),
         };
         ensure!(
             unclear && run.definition.step(step).on_lost == OnLost::Hold,
