@@ -10,9 +10,12 @@ use minimal_host_app::cli::{Cli, Command};
 use minimal_host_app::{resilience, smoke, soak, start, worker};
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless `RUST_LOG` says otherwise. That a statement waits for its turn is no news on a busy machine.
+const QUIET: &str = "warn,sqlx=error";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

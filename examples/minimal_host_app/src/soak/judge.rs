@@ -27,10 +27,8 @@ pub(super) fn effects(ended: &Ended, outcome: &mut Outcome) {
         by_key.entry(&effect.key).or_default().push(effect);
     }
     for (key, effects) in by_key {
-        let attempts: BTreeSet<u32> = effects.iter().map(|effect| effect.attempt).collect();
         let accounted = attempts_of(ended, &effects[0].step);
-        let reasonable = attempts.len().min(accounted);
-        let beyond = effects.len().saturating_sub(reasonable);
+        let beyond = unaccounted(&effects, accounted);
         if beyond > 0 {
             outcome.duplicated += beyond;
             let (found, run) = (effects.len(), ended.inspection.run);
@@ -45,6 +43,12 @@ pub(super) fn effects(ended: &Ended, outcome: &mut Outcome) {
             outcome.violations.push(violation);
         }
     }
+}
+
+/// How many of the effects under one key no attempt accounts for: an attempt has its effect once.
+fn unaccounted(effects: &[&Effect], attempts: usize) -> usize {
+    let numbers: BTreeSet<u32> = effects.iter().map(|effect| effect.attempt).collect();
+    effects.len().saturating_sub(numbers.len().min(attempts))
 }
 
 /// Attempts of a step, or of its undo, which `step` then names.
@@ -107,4 +111,25 @@ pub(super) async fn journal(
     let tasks = record.tasks.len();
     outcome.equal("tasks of a run that has ended", tasks, 0);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effect_is_accounted_for_by_an_attempt_of_its_own() {
+        let effect = |attempt: u32| Effect {
+            key: "run:cook".to_owned(),
+            step: "cook".to_owned(),
+            attempt,
+            token: attempt.to_string(),
+        };
+        let (first, second) = (effect(1), effect(2));
+        assert_eq!(unaccounted(&[&first, &second], 2), 0);
+        assert_eq!(unaccounted(&[&first], 2), 0);
+        assert_eq!(unaccounted(&[&first, &second], 1), 1);
+        assert_eq!(unaccounted(&[&first, &first], 2), 1);
+        assert_eq!(unaccounted(&[&first], 0), 1);
+    }
 }

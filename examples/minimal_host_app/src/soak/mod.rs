@@ -11,13 +11,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::cli::SoakArgs;
 use crate::progress;
 use crate::scene::Scene;
 use plan::{Outcome, Plan};
 pub use report::Report;
+
+/// How many runs may be open at once: on a machine that is too slow for the rate, runs are started late, not piled up.
+const OPEN: usize = 128;
 
 /// Starts the runs, waits for all of them, and prints what came of them.
 ///
@@ -58,7 +61,7 @@ async fn perform(
     for number in 0..args.seconds.saturating_mul(args.rate) {
         let due = second.saturating_mul(number) / args.rate;
         tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
-        while let Some(ended) = running.try_join_next() {
+        while let Some(ended) = ended(&mut running).await {
             report.count(ended);
             bar.inc(1);
         }
@@ -70,4 +73,12 @@ async fn perform(
         bar.inc(1);
     }
     report.sum_up()
+}
+
+/// A run that has ended; if too many are open, the next that does.
+async fn ended(running: &mut JoinSet<Outcome>) -> Option<Result<Outcome, JoinError>> {
+    if running.len() < OPEN {
+        return running.try_join_next();
+    }
+    running.join_next().await
 }
