@@ -104,6 +104,28 @@ fn a_skip_goes_on_through_needs_but_not_through_after_and_either() {
 }
 
 #[test]
+fn a5_11_what_needs_a_skipped_step_is_skipped_with_it_and_never_attempted() {
+    let go = json!({"step": "a", "label": "go"});
+    let definition = workflow(json!([
+        {"name": "a", "handler": "h", "labels": ["go", "no"]},
+        {"name": "b", "handler": "h", "when": go},
+        {"name": "c", "handler": "h", "when": go, "input": "output(b)"},
+        {"name": "d", "handler": "h", "when": go, "input": "output(c)"},
+    ]));
+    let mut run = Fold::start(definition);
+    run.at(1).take(labelled(A, 1, Some(1)));
+    let last = &run.last()[3..];
+    assert_eq!(last[..3], [skip(B), skip(C), skip(D)]);
+    assert!(
+        !last
+            .iter()
+            .any(|change| matches!(change, Change::Schedule { .. })),
+        "{last:?}"
+    );
+    assert!(run.run().is_ended());
+}
+
+#[test]
 fn a_step_needs_all_its_guards_and_is_skipped_by_the_first_that_fails() {
     let definition = workflow(json!([
         {"name": "a", "handler": "h", "labels": ["x", "y"]},

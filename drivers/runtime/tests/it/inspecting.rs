@@ -1,14 +1,17 @@
 //! Looking at runs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
 use squid_mesh::core::name::Name;
 use squid_mesh::core::run::Status;
 use squid_mesh::core::store::RunFilter;
-use squid_mesh::{InspectError, StepContext, StepError, Workflow, step};
+use squid_mesh::{
+    InspectError, Retry, Routed, StepContext, StepError, StepStatus, Workflow, step, step_routed,
+};
 
-use crate::harness::{Place, on_every_store};
+use crate::harness::{Place, on_every_store, until_status};
 
 async fn hide(_: StepContext, text: String) -> Result<String, StepError> {
     Err(StepError::permanent("hidden", "no secret here").details(json!({"text": text})))
@@ -25,6 +28,31 @@ fn secrets() -> Workflow<String, String> {
     wf.finish(hidden).unwrap()
 }
 
+async fn grade(cx: StepContext, text: String) -> Result<Routed<String>, StepError> {
+    match cx.attempt() {
+        1 => Err(StepError::retryable("flaky", "not yet")),
+        _ => Ok(Routed::new("good", text)),
+    }
+}
+
+/// A graded text, which goes to people if it is good and away if it is bad.
+fn grading() -> Workflow<String, String> {
+    let (mut wf, text) = Workflow::builder::<String>("grading", 3);
+    let retry = Retry::constant(3, Duration::from_millis(1));
+    let graded = wf.step(
+        "grade",
+        text,
+        step_routed(grade, ["good", "bad"]).retry(retry),
+    );
+    let shown = wf.when(&graded, "good", |wf| {
+        let look = wf.pause("look", graded);
+        wf.step("show", graded, step(keep).after(&look))
+    });
+    let binned = wf.when(&graded, "bad", |wf| wf.step("bin", graded, step(keep)));
+    let end = wf.either(shown, binned);
+    wf.finish(end).unwrap()
+}
+
 async fn idle(place: &Place) -> squid_mesh::Client {
     let builder = place
         .runtime()
@@ -36,6 +64,32 @@ async fn idle(place: &Place) -> squid_mesh::Client {
 }
 
 on_every_store! {
+    async fn a18_1_a_run_half_way_is_shown_with_the_state_of_every_step(place) {
+        let wf = grading();
+        let runtime = place.runtime().await.workflow(&wf).start().await.unwrap();
+        let run = runtime.client().start(&wf.reference(), "essay".to_owned()).await.unwrap();
+        until_status(runtime.client(), run.id(), Status::Paused).await;
+        let seen = run.inspect().await.unwrap();
+        assert_eq!((seen.workflow.as_str(), seen.version, seen.status), ("grading", 3, Status::Paused));
+        assert!(seen.created <= seen.updated && seen.updated <= seen.now);
+        let statuses: Vec<_> = seen.steps.iter().map(|step| (step.name.as_str(), step.status)).collect();
+        let expected = [
+            ("grade", StepStatus::Succeeded),
+            ("look", StepStatus::Paused),
+            ("show", StepStatus::Blocked),
+            ("bin", StepStatus::Skipped),
+        ];
+        assert_eq!(statuses, expected);
+        let grade = seen.step("grade").unwrap();
+        assert_eq!((grade.executed, grade.lost), (2, 0));
+        assert_eq!(grade.label.as_ref().map(Name::as_str), Some("good"));
+        assert_eq!(seen.waits.len(), 1);
+        assert_eq!(seen.waits[0].step.as_str(), "look");
+        let history = runtime.client().history(run.id()).await.unwrap();
+        assert!(history.iter().any(|entry| entry.summary.contains("flaky")), "{history:?}");
+        runtime.shutdown().await;
+    }
+
     async fn a18_3_pages_show_each_run_once_while_others_start(place) {
         let client = idle(place).await;
         let mut expected = BTreeSet::new();
