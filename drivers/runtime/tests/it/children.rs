@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use squid_mesh::core::name::Name;
@@ -13,7 +14,7 @@ use squid_mesh::{
 };
 use tokio::sync::Semaphore;
 
-use crate::harness::{Place, on_every_store, until, until_status};
+use crate::harness::{Place, on_every_store, run, until, until_status};
 
 /// Gives its input, unless that is bad.
 async fn make(_: StepContext, name: String) -> Result<String, StepError> {
@@ -61,6 +62,40 @@ async fn failure<O: serde::de::DeserializeOwned + std::fmt::Debug>(
         panic!("{error}")
     };
     failure
+}
+
+/// Runs a parent with so many children, and tells how long each took.
+async fn time_per_child(
+    client: &Client,
+    parent: &WorkflowRef<Vec<String>, Vec<String>>,
+    children: u32,
+) -> Duration {
+    let names = (0..children).map(|n| n.to_string()).collect();
+    let begun = Instant::now();
+    let run = client.start(parent, names).await.unwrap();
+    let made = run.result().await.unwrap();
+    assert_eq!(made.len(), children as usize);
+    assert_eq!(made[99], "made 99");
+    begun.elapsed() / children
+}
+
+#[test]
+fn a16_8_the_time_per_child_does_not_grow_with_their_number() {
+    async fn check(place: &Place) {
+        let part = part();
+        let (mut wf, names) = Workflow::builder::<Vec<String>>("parts", 1);
+        let all = wf.each("part", each(&part.reference()).parallel(64), names);
+        let parts = wf.finish(all).unwrap();
+        let runtime = running(place, &part, &parts).await;
+        let few = time_per_child(runtime.client(), &parts.reference(), 100).await;
+        let many = time_per_child(runtime.client(), &parts.reference(), 10_000).await;
+        assert!(
+            many < few * 3,
+            "{few:?} each of 100, {many:?} each of 10000"
+        );
+        runtime.shutdown().await;
+    }
+    run(Place::postgres, check);
 }
 
 on_every_store! {
