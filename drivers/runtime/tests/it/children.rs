@@ -87,8 +87,11 @@ fn a16_8_the_time_per_child_does_not_grow_with_their_number() {
         let all = wf.each("part", each(&part.reference()).parallel(64), names);
         let parts = wf.finish(all).unwrap();
         let runtime = running(place, &part, &parts).await;
-        let few = time_per_child(runtime.client(), &parts.reference(), 100).await;
+        // Before and after, because other tests share the machine.
+        let before = time_per_child(runtime.client(), &parts.reference(), 100).await;
         let many = time_per_child(runtime.client(), &parts.reference(), 10_000).await;
+        let after = time_per_child(runtime.client(), &parts.reference(), 100).await;
+        let few = before.max(after);
         assert!(
             many < few * 3,
             "{few:?} each of 100, {many:?} each of 10000"
