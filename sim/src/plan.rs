@@ -17,7 +17,7 @@ use squid_mesh_core::payload::Payload;
 use crate::choice::{Choices, Label};
 use crate::clock::SimTime;
 use crate::library::QUEUES;
-use crate::settings::Settings;
+use crate::settings::{Settings, Traffic};
 
 /// One thing a client asks for.
 #[derive(Debug, Clone)]
@@ -50,8 +50,11 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
             settings.horizon.0 / 2
         };
         let at = SimTime(choices.choose(Label::Command, latest));
-        let start = start(number, settings, choices);
-        around(&start, at, settings, choices, &mut commands);
+        let mut start = start(number, settings, choices);
+        match settings.traffic {
+            Traffic::Mixed => around(&start, at, settings, choices, &mut commands),
+            Traffic::StartsOnly => start.deadline = None,
+        }
         let via = route(settings, choices);
         commands.push(Command {
             at,
@@ -60,7 +63,9 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
         });
     }
     merge_some(&mut commands, choices);
-    pauses(settings, choices, &mut commands);
+    if settings.traffic == Traffic::Mixed {
+        pauses(settings, choices, &mut commands);
+    }
     commands.sort_by_key(|command| command.at);
     commands
 }

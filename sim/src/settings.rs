@@ -39,6 +39,15 @@ impl Profile {
     }
 }
 
+/// What clients and people ask for in one world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Everything that there is.
+    Mixed,
+    /// Each run is started once, without a deadline; nothing is cancelled, paused, decided or copied.
+    StartsOnly,
+}
+
 /// The set-up of one world.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -70,8 +79,8 @@ pub struct Settings {
     pub workflows: Vec<Arc<Definition>>,
     /// Whether hints are never delivered.
     pub hints_off: bool,
-    /// Whether people look at runs, to decide, to signal and to copy.
-    pub attended: bool,
+    /// What is asked for.
+    pub traffic: Traffic,
     /// The seeded bug of the engine or the store.
     pub mutation: Mutation,
 }
@@ -134,7 +143,7 @@ impl Settings {
             nodes,
             workflows: workflows(choices),
             hints_off: choices.happens(Label::Hint, intensities.of(Fault::HintsOff)),
-            attended: true,
+            traffic: Traffic::Mixed,
             intensities,
             mutation,
         }

@@ -30,7 +30,7 @@ use crate::fault::sometimes::Sometimes;
 use crate::ghost::{BodyId, Ghost, ProcessId};
 use crate::oracle;
 use crate::panics;
-use crate::settings::{Profile, Settings};
+use crate::settings::{Profile, Settings, Traffic};
 use crate::store::Tables;
 use crate::trace::Trace;
 use crate::violation::{Broken, Check, Promise, Violation, broken};
@@ -175,7 +175,7 @@ impl World {
             self.sometimes
                 .fired(Fault::HintsOff, crate::fault::Situation::Idle);
         }
-        if self.settings.attended {
+        if self.settings.traffic == Traffic::Mixed {
             self.push_in(1_000_000, Event::Operate);
         }
         self.push(self.settings.horizon, Event::Calm);
