@@ -98,6 +98,8 @@ fn a20_1_a_crash_at_any_point_of_a_run_leads_to_the_same_result() {
             let runs = settings.runs as u64;
             let outcome = World::with(settings, Choices::seeded(seed), Trace::told()).run();
             passed(&outcome);
+            let crashes = outcome.sometimes.faults();
+            assert_eq!(crashes > 0, crash.is_some(), "seed {seed}, {crash:?}");
             let completed = outcome.sometimes.count(Milestone::Completed);
             assert_eq!(completed, runs, "seed {seed}, crash at effect {crash:?}");
         };
