@@ -318,3 +318,45 @@ impl Brief {
         crate::transition::decode(1, bytes)
     }
 }
+
+/// A row for tests.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+
+    /// The first step of a run of `order`, free and due when time begins.
+    pub(crate) fn first_step(run: RunId, queue: &str) -> TaskRow {
+        TaskRow {
+            key: TaskKey { run, lane: Lane(0) },
+            life: Life(1),
+            kind: TaskKind::Step,
+            step: StepIndex(0),
+            queue: Name::stored(queue),
+            priority: 0,
+            handler: Name::stored("work"),
+            due_at: Timestamp::from_micros(0),
+            attempt: 1,
+            fence: Fence {
+                seq: Seq(1),
+                claims: 0,
+            },
+            owner: None,
+            begun: false,
+            expired: false,
+            hand_offs: 0,
+            format: TASK_FORMAT,
+            renew_until: None,
+            brief: Brief {
+                definition: DefinitionKey {
+                    name: Name::stored("order"),
+                    version: 1,
+                },
+                handler: Name::stored("work"),
+                timeout: None,
+                sources: Vec::new(),
+                trace: None,
+                work: Work::Plain,
+            },
+        }
+    }
+}

@@ -128,51 +128,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::definition::{DefinitionKey, StepIndex};
-    use crate::id::{Incarnation, Life, RunId};
-    use crate::run::Seq;
-    use crate::task::{Brief, Fence, Lane, TASK_FORMAT, TaskKey, Work};
+    use crate::id::{Incarnation, RunId};
+    use crate::task::sample::first_step;
 
     fn name(text: &str) -> Name {
         Name::stored(text)
     }
 
     fn ready(queue: &str, due_at: Timestamp) -> TaskRow {
-        let definition = DefinitionKey {
-            name: name("order"),
-            version: 1,
-        };
         TaskRow {
-            key: TaskKey {
-                run: RunId::from_u128(1),
-                lane: Lane(0),
-            },
-            life: Life(1),
-            kind: TaskKind::Step,
-            step: StepIndex(0),
-            queue: name(queue),
-            priority: 0,
-            handler: name("work"),
             due_at,
-            attempt: 1,
-            fence: Fence {
-                seq: Seq(1),
-                claims: 0,
-            },
-            owner: None,
-            begun: false,
-            expired: false,
-            hand_offs: 0,
-            format: TASK_FORMAT,
-            renew_until: None,
-            brief: Brief {
-                definition,
-                handler: name("work"),
-                timeout: None,
-                sources: Vec::new(),
-                trace: None,
-                work: Work::Plain,
-            },
+            ..first_step(RunId::from_u128(1), queue)
         }
     }
 

@@ -33,23 +33,8 @@ impl Run {
     /// Steps whose failure ended the run, or that did not get to their end because it ended.
     fn unfinished(&self, definition: &Definition) -> BTreeSet<StepIndex> {
         let open = |step: &StepIndex| match self.step(*step).stage {
-            Stage::Failed => {
-                definition.consumers(*step).is_empty() || self.is_stranded(definition, *step)
-            }
-            Stage::Succeeded | Stage::Skipped => false,
-            Stage::Blocked
-            | Stage::Scheduled(_)
-            | Stage::Evaluating(_)
-            | Stage::Waiting(_)
-            | Stage::Open { .. }
-            | Stage::Listening { .. }
-            | Stage::Held { .. }
-            | Stage::Spawning(_)
-            | Stage::Resting
-            | Stage::Collecting(_)
-            | Stage::Recalling(_)
-            | Stage::Stopping(_)
-            | Stage::Cancelled => true,
+            Stage::Failed => self.is_stranded(definition, *step),
+            stage => stage == Stage::Cancelled || !stage.is_settled(),
         };
         definition.indexes().filter(open).collect()
     }
@@ -64,7 +49,7 @@ impl Run {
         undone.map(|(step, _)| step).collect()
     }
 
-    /// Whether everybody who was to take a step's failure was skipped.
+    /// Whether nobody takes a step's failure: whoever was to was skipped, or nobody was to.
     pub(super) fn is_stranded(&self, definition: &Definition, failed: StepIndex) -> bool {
         let mut consumers = definition.consumers(failed).iter();
         consumers.all(|step| self.step(*step).stage == Stage::Skipped)

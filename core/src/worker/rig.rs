@@ -19,7 +19,8 @@ use crate::operation::{
 use crate::payload::{OutputRef, Payload};
 use crate::run::Seq;
 use crate::store::{Fetch, Fetched, StoreError};
-use crate::task::{Brief, Fence, Lane, TASK_FORMAT, TaskKey, TaskKind, TaskRow, Work, engine};
+use crate::task::sample::first_step;
+use crate::task::{TaskKind, TaskRow, engine};
 use crate::time::{Moment, Timestamp};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -253,39 +254,11 @@ pub(super) fn id_of(task: &TaskRow) -> AttemptId {
 
 /// The first step of a run, leased to the worker for a whole lease.
 pub(super) fn first(run: u128) -> TaskRow {
-    let run = RunId::from_u128(run << 16);
-    TaskRow {
-        key: TaskKey { run, lane: Lane(0) },
-        life: Life(1),
-        kind: TaskKind::Step,
-        step: StepIndex(0),
-        queue: name("default"),
-        priority: 0,
-        handler: name("work"),
-        due_at: CLOCK.plus(LEASE),
-        attempt: 1,
-        fence: Fence {
-            seq: Seq(1),
-            claims: 1,
-        },
-        owner: Some(ME),
-        begun: false,
-        expired: false,
-        hand_offs: 0,
-        format: TASK_FORMAT,
-        renew_until: None,
-        brief: Brief {
-            definition: DefinitionKey {
-                name: name("order"),
-                version: 1,
-            },
-            handler: name("work"),
-            timeout: None,
-            sources: Vec::new(),
-            trace: None,
-            work: Work::Plain,
-        },
-    }
+    let mut row = first_step(RunId::from_u128(run << 16), "default");
+    row.owner = Some(ME);
+    row.due_at = CLOCK.plus(LEASE);
+    row.fence.claims = 1;
+    row
 }
 
 /// The second step of a run whose first one returned `output`.

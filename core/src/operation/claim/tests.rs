@@ -1,10 +1,8 @@
 //! What a claim takes, and what it leaves.
 
 use super::*;
-use crate::definition::{DefinitionKey, StepIndex};
-use crate::id::{Incarnation, Life, RunId};
-use crate::run::Seq;
-use crate::task::{Brief, Lane, Work};
+use crate::id::{Incarnation, RunId};
+use crate::task::sample::first_step;
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000);
@@ -35,42 +33,11 @@ fn claim() -> Claim {
 
 /// A due step in a queue, free or under a lease that has ended.
 fn due(run: u128, queue: &str, owned: bool) -> TaskRow {
-    let definition = DefinitionKey {
-        name: name("order"),
-        version: 1,
-    };
-    TaskRow {
-        key: TaskKey {
-            run: RunId::from_u128(run),
-            lane: Lane(0),
-        },
-        life: Life(1),
-        kind: TaskKind::Step,
-        step: StepIndex(0),
-        queue: name(queue),
-        priority: 0,
-        handler: name("work"),
-        due_at: NOW,
-        attempt: 1,
-        fence: Fence {
-            seq: Seq(1),
-            claims: u32::from(owned),
-        },
-        owner: owned.then(|| Incarnation::from_u128(9)),
-        begun: false,
-        expired: false,
-        hand_offs: 0,
-        format: TASK_FORMAT,
-        renew_until: None,
-        brief: Brief {
-            definition,
-            handler: name("work"),
-            timeout: None,
-            sources: Vec::new(),
-            trace: None,
-            work: Work::Plain,
-        },
-    }
+    let mut row = first_step(RunId::from_u128(run), queue);
+    row.due_at = NOW;
+    row.owner = owned.then(|| Incarnation::from_u128(9));
+    row.fence.claims = u32::from(owned);
+    row
 }
 
 fn claimed(due: Vec<TaskRow>, paused: &[&str]) -> (Claimed, Writes) {
