@@ -22,10 +22,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run every reference workflow once, and check that each ends as it should.
-    Smoke(SmokeArgs),
+    /// Run every reference workflow, some in several ways, and check that each run ends as it should.
+    Smoke(CheckArgs),
     /// Bring runs to their ends across the ends of the worker processes they depend on.
-    Resilience(ResilienceArgs),
+    Resilience(CheckArgs),
     /// Start a mix of runs at a steady rate, and count what they come to.
     Soak(SoakArgs),
     /// Execute the steps of the reference workflows until SIGTERM or Ctrl-C.
@@ -45,20 +45,9 @@ pub struct DatabaseArgs {
     pub data_dir: Option<PathBuf>,
 }
 
-/// Options of `smoke`.
+/// Options of a command that brings runs to their ends and compares.
 #[derive(Debug, Args)]
-pub struct SmokeArgs {
-    /// Which database; an SQLite file that goes with the program if none is named.
-    #[command(flatten)]
-    pub database: DatabaseArgs,
-    /// Print one JSON object, as the last line, instead of a table.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Options of `resilience`.
-#[derive(Debug, Args)]
-pub struct ResilienceArgs {
+pub struct CheckArgs {
     /// Which database; an SQLite file that goes with the program if none is named.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -70,18 +59,15 @@ pub struct ResilienceArgs {
 /// Options of `soak`.
 #[derive(Debug, Args)]
 pub struct SoakArgs {
-    /// Which database; an SQLite file that goes with the program if none is named.
+    /// Database and form of the report.
     #[command(flatten)]
-    pub database: DatabaseArgs,
+    pub check: CheckArgs,
     /// For how long runs are started.
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
     /// How many runs are started each second.
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000))]
     pub rate: u32,
-    /// Print one JSON object, as the last line, instead of a table.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Options of `worker`.

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod place;
 pub mod process;
 mod progress;
+pub mod report;
 pub mod resilience;
 pub mod scene;
 pub mod smoke;

@@ -1,4 +1,4 @@
-//! An application with its runtime and its gateway in one process: what `smoke` and `soak` bring runs to their ends in.
+//! The application and its gateway, with or without a runtime in this process: what runs are brought to their ends in.
 //!
 //! Invariant: a run that does not end is an error in bounded time, not a program that hangs.
 

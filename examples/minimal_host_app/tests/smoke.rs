@@ -2,8 +2,11 @@
 //!
 //! Invariant: the program is run as it is built, on a database of its own.
 
-use std::process::{Command, Output};
+mod common;
 
+use std::process::Output;
+
+use common::{report, run};
 use minimal_host_app::smoke::Report;
 use squid_mesh_test_support::{TestDatabase, sqlite_url};
 
@@ -25,14 +28,14 @@ const EXPECTED: [(&str, &str, usize, u32); 12] = [
 
 #[test]
 fn smoke_runs_every_workflow_to_its_end_on_an_sqlite_file_of_its_own() {
-    check(&smoke(&["--json"]), "sqlite");
+    check(&run("smoke", &["--json"]), "sqlite");
 }
 
 #[test]
 fn smoke_runs_every_workflow_to_its_end_on_postgres() {
     let database = TestDatabase::fresh();
     check(
-        &smoke(&["--json", "--database-url", database.url()]),
+        &run("smoke", &["--json", "--database-url", database.url()]),
         "postgres",
     );
 }
@@ -47,7 +50,7 @@ fn smoke_can_be_repeated_in_one_place_and_prints_a_table_for_people() {
         .display()
         .to_string();
     for _ in 0..2 {
-        let output = smoke(&["--data-dir", &directory]);
+        let output = run("smoke", &["--data-dir", &directory]);
         let text = String::from_utf8(output.stdout).expect("stdout is text");
         assert!(output.status.success(), "{text}");
         for (name, status, ..) in EXPECTED {
@@ -69,22 +72,8 @@ fn smoke_can_be_repeated_in_one_place_and_prints_a_table_for_people() {
     }
 }
 
-fn smoke(options: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_minimal-host-app"))
-        .arg("smoke")
-        .args(options)
-        .env_remove("DATABASE_URL")
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("the program starts")
-}
-
 fn check(output: &Output, store: &str) {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stdout}\n{stderr}");
-    let report: Report = serde_json::from_str(stdout.lines().last().unwrap_or_default())
-        .expect("the last line is JSON");
+    let report: Report = report(output);
     assert!(report.ok && report.deviations.is_empty(), "{report:#?}");
     assert_eq!(report.store, store);
     assert!(report.wall_seconds > 0.0);

@@ -2,8 +2,11 @@
 //!
 //! Invariant: the program is run as it is built, on a database of its own.
 
-use std::process::{Command, Output};
+mod common;
 
+use std::process::Output;
+
+use common::{report, run};
 use minimal_host_app::soak::Report;
 use squid_mesh_test_support::TestDatabase;
 
@@ -33,27 +36,19 @@ fn a_soak_without_end_or_without_runs_is_wrong_usage() {
 }
 
 fn soak(options: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_minimal-host-app"));
-    command.arg("soak");
-    for (name, value) in [("--seconds", SECONDS), ("--rate", RATE)] {
+    let (seconds, rate) = (SECONDS.to_string(), RATE.to_string());
+    let mut all = Vec::new();
+    for (name, value) in [("--seconds", &seconds), ("--rate", &rate)] {
         if !options.contains(&name) {
-            command.args([name, &value.to_string()]);
+            all.extend([name, value]);
         }
     }
-    command
-        .args(options)
-        .env_remove("DATABASE_URL")
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("the program starts")
+    all.extend(options);
+    run("soak", &all)
 }
 
 fn check(output: &Output, store: &str) {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stdout}\n{stderr}");
-    let report: Report = serde_json::from_str(stdout.lines().last().unwrap_or_default())
-        .expect("the last line is JSON");
+    let report: Report = report(output);
     let expected = Report {
         ok: true,
         store: store.to_owned(),

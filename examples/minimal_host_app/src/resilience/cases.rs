@@ -64,7 +64,13 @@ impl Case {
     /// What happens while no worker is there.
     pub(super) async fn between(self, scene: &Scene, run: RunId) -> anyhow::Result<()> {
         match self {
-            Case::Queued | Case::Delayed | Case::Retrying => {}
+            Case::Queued => waits(scene, run, Status::Pending).await?,
+            Case::Delayed => waits(scene, run, Status::Scheduled).await?,
+            Case::Retrying => {
+                let found = scene.client.status(run).await?;
+                anyhow::ensure!(!found.is_terminal(), "run {run} is {found} already");
+            }
+            // What has gone past its pause cannot be resumed.
             Case::Paused => {
                 scene.client.resume(run).actor("resilience").await?;
             }

@@ -11,9 +11,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::ResilienceArgs;
+use crate::cli::CheckArgs;
 use crate::process::WorkerProcess;
 use crate::progress;
+use crate::report::conclude;
 use crate::scene::Scene;
 use crate::smoke::Check;
 use cases::Case;
@@ -57,7 +58,7 @@ impl Restart {
 ///
 /// # Errors
 /// If they could not be performed at all.
-pub async fn run(args: ResilienceArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let mut place = args.database.place()?;
     let stage = Stage {
         scene: Scene::without_runtime(&place).await?,
@@ -75,14 +76,7 @@ pub async fn run(args: ResilienceArgs) -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     let report = Report::new(place.store_name(), scenarios);
-    report.print(args.json)?;
-    if report.ok {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(directory) = place.keep() {
-        eprintln!("the database is kept in {}", directory.display());
-    }
-    Ok(ExitCode::FAILURE)
+    conclude(&report, args.json, &mut place)
 }
 
 impl Stage {

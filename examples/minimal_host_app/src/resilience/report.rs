@@ -2,14 +2,12 @@
 //!
 //! Invariant: table and JSON say the same, and `ok` only if nothing deviates.
 
-use std::io::{self, Write as _};
-
 use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::{Deserialize, Serialize};
 
 use super::Restart;
 use super::cases::Case;
+use crate::report::{self, Findings};
 use crate::smoke::Check;
 
 /// The outcome of `resilience`, as its JSON has it.
@@ -67,27 +65,19 @@ impl Report {
         report.ok = report.deviations.is_empty();
         report
     }
+}
 
-    /// Prints it: one JSON object on one line, or a table and a verdict.
-    ///
-    /// # Errors
-    /// If nobody takes it.
-    pub fn print(&self, json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if json {
-            return writeln!(out, "{}", serde_json::to_string(self)?);
-        }
-        writeln!(out, "{}", self.table())?;
-        for deviation in &self.deviations {
-            writeln!(out, "deviation: {deviation}")?;
-        }
-        writeln!(out, "{}", self.verdict())
+impl Findings for Report {
+    fn ok(&self) -> bool {
+        self.ok
+    }
+
+    fn deviations(&self) -> &[String] {
+        &self.deviations
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["run", "restart", "status", "attempts", "lost"]);
+        let mut table = report::table(["run", "restart", "status", "attempts", "lost"]);
         for run in &self.scenarios {
             table.add_row([
                 run.name.clone(),

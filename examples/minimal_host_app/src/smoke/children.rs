@@ -41,19 +41,20 @@ pub(super) async fn nested_invite_delivery(
 
 /// The batch and its deliveries.
 async fn family(scene: &Scene, check: &mut Check, run: &Inspection) -> anyhow::Result<()> {
-    let batches = children(run, "deliver_batch");
-    check.equal("batches", (batches.count, batches.ended), (1, 1));
-    let mut deliveries = ChildrenNumbers::default();
-    for batch in batches.runs {
+    let (counts, batches) = children(run, "deliver_batch");
+    check.equal("batches", counts, (1, 1));
+    let mut deliveries = Default::default();
+    for batch in batches {
         let batch = scene.client.inspect(batch).await?;
         check.equal("batch", batch.status, Status::Completed);
         let parent = batch.parent.as_ref().map(|parent| parent.run);
         check.equal("parent of the batch", parent, Some(run.run));
         deliveries = children(&batch, "deliver_invites");
     }
-    check.equal("deliveries", (deliveries.count, deliveries.ended), (3, 3));
+    let (counts, deliveries) = deliveries;
+    check.equal("deliveries", counts, (3, 3));
     let mut statuses = Vec::new();
-    for delivery in deliveries.runs {
+    for delivery in deliveries {
         statuses.push(scene.client.status(delivery).await?);
     }
     let expected = [Status::Completed, Status::Failed, Status::Completed];
@@ -61,25 +62,9 @@ async fn family(scene: &Scene, check: &mut Check, run: &Inspection) -> anyhow::R
     Ok(())
 }
 
-/// Children of a step; none if there is no such step.
-#[derive(Debug, Default)]
-struct ChildrenNumbers {
-    count: u32,
-    ended: u32,
-    runs: Vec<RunId>,
-}
-
-impl From<ChildrenInspection> for ChildrenNumbers {
-    fn from(children: ChildrenInspection) -> ChildrenNumbers {
-        ChildrenNumbers {
-            count: children.count,
-            ended: children.ended,
-            runs: children.runs,
-        }
-    }
-}
-
-fn children(run: &Inspection, step: &str) -> ChildrenNumbers {
+/// Children of a step: how many there are to be, how many have ended, and which; none if there is no such step.
+fn children(run: &Inspection, step: &str) -> ((u32, u32), Vec<RunId>) {
     let step = run.step(step).and_then(|step| step.children.clone());
-    step.map(ChildrenNumbers::from).unwrap_or_default()
+    let numbers = |all: ChildrenInspection| ((all.count, all.ended), all.runs);
+    step.map(numbers).unwrap_or_default()
 }

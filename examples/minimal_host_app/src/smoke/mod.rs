@@ -1,4 +1,4 @@
-//! `smoke`: every reference workflow once, through the public API, with everything that came of it checked.
+//! `smoke`: every reference workflow, some in several ways, through the public API, with everything that came of it checked.
 //!
 //! Invariant: succeeds only if each run ended exactly as it should: status, attempts, result, journal and tables.
 
@@ -17,20 +17,21 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use crate::cli::SmokeArgs;
+use crate::cli::CheckArgs;
 use crate::progress;
+use crate::report::conclude;
 use crate::scene::Scene;
 pub use check::Check;
 pub use report::{Report, WorkflowReport};
 
-/// A scenario: one run of one workflow, brought to its end and checked.
+/// A scenario: the runs of one workflow, brought to their ends and checked; the last one is reported.
 type Scenario = Pin<Box<dyn Future<Output = Check> + Send>>;
 
 /// Runs the scenarios side by side, and prints what came of them.
 ///
 /// # Errors
 /// If they could not be run at all.
-pub async fn run(args: SmokeArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let mut place = args.database.place()?;
     let (scene, runtime) = Scene::open(&place).await?;
@@ -38,14 +39,7 @@ pub async fn run(args: SmokeArgs) -> anyhow::Result<ExitCode> {
     runtime.shutdown().await;
 
     let report = Report::new(place.store_name(), checks, began.elapsed());
-    report.print(args.json)?;
-    if report.ok {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(directory) = place.keep() {
-        eprintln!("the database is kept in {}", directory.display());
-    }
-    Ok(ExitCode::FAILURE)
+    conclude(&report, args.json, &mut place)
 }
 
 /// All scenarios at once; their checks in the order of the scenarios.

@@ -21,26 +21,13 @@ pub(super) async fn payment_recovery(scene: Arc<Scene>, mut check: Check) -> any
     let invoice = format!("invoice-{}", scene.mark);
     ledger.add_invoice(&invoice, "Ada", 4_200).await?;
     let workflow = scene.workflows.payment_recovery.reference();
-    let run = scene
-        .client
-        .start(
-            &workflow,
-            UnpaidInvoice {
-                invoice: invoice.clone(),
-            },
-        )
-        .key(&invoice)
-        .await?;
-    let again = scene
-        .client
-        .start(
-            &workflow,
-            UnpaidInvoice {
-                invoice: invoice.clone(),
-            },
-        )
-        .key(&invoice)
-        .await?;
+    let start = || {
+        let unpaid = UnpaidInvoice {
+            invoice: invoice.clone(),
+        };
+        scene.client.start(&workflow, unpaid).key(&invoice)
+    };
+    let (run, again) = (start().await?, start().await?);
     check.equal(
         "a second start under the same key",
         (again.id(), again.existing()),

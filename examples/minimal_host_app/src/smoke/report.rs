@@ -2,14 +2,13 @@
 //!
 //! Invariant: table and JSON say the same, and `ok` only if nothing deviates.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde::{Deserialize, Serialize};
 
 use super::Check;
+use crate::report::{self, Findings};
 
 /// The outcome of `smoke`, as its JSON has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,27 +63,19 @@ impl Report {
             wall_seconds: (wall.as_secs_f64() * 1_000.0).round() / 1_000.0,
         }
     }
+}
 
-    /// Prints it: one JSON object on one line, or a table and a verdict.
-    ///
-    /// # Errors
-    /// If nobody takes it.
-    pub fn print(&self, json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if json {
-            return writeln!(out, "{}", serde_json::to_string(self)?);
-        }
-        writeln!(out, "{}", self.table())?;
-        for deviation in &self.deviations {
-            writeln!(out, "deviation: {deviation}")?;
-        }
-        writeln!(out, "{}", self.verdict())
+impl Findings for Report {
+    fn ok(&self) -> bool {
+        self.ok
+    }
+
+    fn deviations(&self) -> &[String] {
+        &self.deviations
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["workflow", "status", "steps", "attempts", "duration"]);
+        let mut table = report::table(["workflow", "status", "steps", "attempts", "duration"]);
         for run in &self.workflows {
             let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
             table.add_row(vec![

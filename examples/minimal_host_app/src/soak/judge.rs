@@ -28,11 +28,11 @@ pub(super) fn effects(ended: &Ended, outcome: &mut Outcome) {
     }
     for (key, effects) in by_key {
         let accounted = attempts_of(ended, &effects[0].step);
-        let beyond = unaccounted(&effects, accounted);
-        if beyond > 0 {
-            outcome.duplicated += beyond;
+        for _ in 0..unaccounted(&effects, accounted) {
             let (found, run) = (effects.len(), ended.inspection.run);
-            tracing::warn!(%run, key, found, accounted, "an effect happened more than once");
+            outcome.duplicates.push(format!(
+                "{key} of run {run} had its effect {found} times in {accounted} attempts"
+            ));
         }
     }
     for step in &ended.inspection.steps {

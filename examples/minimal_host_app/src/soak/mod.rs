@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::cli::SoakArgs;
 use crate::progress;
+use crate::report::conclude;
 use crate::scene::Scene;
 use plan::{Outcome, Plan};
 pub use report::Report;
@@ -27,7 +28,7 @@ const OPEN: usize = 128;
 /// # Errors
 /// If they could not be started at all.
 pub async fn run(args: SoakArgs) -> anyhow::Result<ExitCode> {
-    let mut place = args.database.place()?;
+    let mut place = args.check.database.place()?;
     let (scene, runtime) = Scene::open(&place).await?;
     let bar = progress::bar(
         args.seconds as usize * args.rate as usize,
@@ -38,14 +39,7 @@ pub async fn run(args: SoakArgs) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     runtime.shutdown().await;
 
-    report.print(args.json)?;
-    if report.ok {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(directory) = place.keep() {
-        eprintln!("the database is kept in {}", directory.display());
-    }
-    Ok(ExitCode::FAILURE)
+    conclude(&report, args.check.json, &mut place)
 }
 
 /// Starts a run whenever one is due, and counts those that have ended in between.

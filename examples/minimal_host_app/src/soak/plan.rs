@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use squid_mesh::core::run::Status;
-use squid_mesh::{RunHandle, StepStatus, WorkflowRef};
+use squid_mesh::{Inspection, RunHandle, StepStatus, WorkflowRef};
 
 use super::judge;
 use crate::scene::Scene;
@@ -16,7 +16,7 @@ use crate::workflows::dependency_recovery::{self, Outage};
 use crate::workflows::local_ledger_checkout::Sale;
 use crate::workflows::manual_approval::{self, Purchase};
 use crate::workflows::retry_verification::{self, Flaky};
-use crate::workflows::saga_checkout::Checkout;
+use crate::workflows::saga_checkout::{self, Checkout};
 
 /// What a run is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) struct Outcome {
     /// Whether a replay of it completed.
     pub(super) replayed: bool,
     /// Effects that happened more often than their attempts account for.
-    pub(super) duplicated: usize,
+    pub(super) duplicates: Vec<String>,
     /// Whatever else is not as it should be.
     pub(super) violations: Vec<String>,
 }
@@ -83,13 +83,13 @@ impl Plan {
         let mut outcome = Outcome {
             end: Err(String::new()),
             replayed: false,
-            duplicated: 0,
+            duplicates: Vec::new(),
             violations: Vec::new(),
         };
         let name = format!("soak-{number}-{}", scene.mark);
         let performed = self.bring_to_end(&scene, &name, &mut outcome).await;
-        outcome.end = performed.map_err(|error| format!("{self:?} {number}: {error:#}"));
-        outcome
+        outcome.end = performed.map_err(|error| format!("{error:#}"));
+        outcome.named(&format!("{self:?} {number}"))
     }
 
     async fn bring_to_end(
@@ -113,6 +113,24 @@ impl Plan {
 }
 
 impl Outcome {
+    /// Says which run whatever deviates is about.
+    fn named(mut self, run: &str) -> Outcome {
+        for told in self.duplicates.iter_mut().chain(&mut self.violations) {
+            *told = format!("{run}: {told}");
+        }
+        self.end = self.end.map_err(|told| format!("{run}: {told}"));
+        self
+    }
+
+    /// Notes what is there beyond what should be.
+    fn at_most(&mut self, what: &str, found: usize, most: usize) {
+        for number in most..found {
+            let number = number + 1;
+            self.duplicates
+                .push(format!("{what} number {number}, expected {most}"));
+        }
+    }
+
     /// Notes a violation unless both are the same.
     pub(super) fn equal<T: PartialEq + std::fmt::Debug>(
         &mut self,
@@ -142,13 +160,17 @@ async fn ends<O: DeserializeOwned>(
     run: &RunHandle<O>,
     expected: Status,
     outcome: &mut Outcome,
-) -> anyhow::Result<Status> {
+) -> anyhow::Result<Inspection> {
     let ended = scene.ended(run).await?;
     judge::effects(&ended, outcome);
     judge::journal(scene, run.id(), outcome).await?;
     let status = ended.inspection.status;
     anyhow::ensure!(status == expected, "run {} ended as {status}", run.id());
-    Ok(status)
+    Ok(ended.inspection)
+}
+
+fn code(run: &Inspection) -> Option<&str> {
+    run.failure.as_ref().map(|failure| failure.code.as_str())
 }
 
 fn outage(name: &str) -> Outage {
@@ -162,23 +184,23 @@ fn outage(name: &str) -> Outage {
 async fn success(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Result<Status> {
     let workflow = scene.workflows.dependency_recovery.reference();
     let run = start(scene, workflow, name, outage(name)).await?;
-    let status = ends(scene, &run, Status::Completed, outcome).await?;
+    let seen = ends(scene, &run, Status::Completed, outcome).await?;
     let total = scene.app.ledger.figure(name, dependency_recovery::TOTAL);
     outcome.equal("total", total.await?, Some(7));
-    Ok(status)
+    Ok(seen.status)
 }
 
 async fn replay(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Result<Status> {
     let workflow = scene.workflows.dependency_recovery.reference();
     let run = start(scene, workflow, name, outage(name)).await?;
-    let status = ends(scene, &run, Status::Completed, outcome).await?;
+    let seen = ends(scene, &run, Status::Completed, outcome).await?;
     let copy = run.replay().key(name).actor("soak").await?;
     ends(scene, &copy, Status::Completed, outcome).await?;
     let source = copy.inspect().await?.source.map(|source| source.run);
     outcome.equal("source of the replay", source, Some(run.id()));
     outcome.equal("result of the replay", copy.result().await.ok(), Some(7));
     outcome.replayed = true;
-    Ok(status)
+    Ok(seen.status)
 }
 
 async fn flaky(
@@ -197,13 +219,23 @@ async fn flaky(
         TOO_MANY => (Status::Failed, None),
         failures => (Status::Completed, Some(i64::from(failures) + 1)),
     };
-    let status = ends(scene, &run, expected, outcome).await?;
+    let seen = ends(scene, &run, expected, outcome).await?;
     let noted = scene
         .app
         .ledger
         .figure(name, retry_verification::EXECUTIONS);
     outcome.equal("noted executions", noted.await?, executions);
-    Ok(status)
+    if expected == Status::Failed {
+        outcome.equal(
+            "why it failed",
+            code(&seen),
+            Some(retry_verification::FLAKY),
+        );
+        let step = seen.step("flaky_step");
+        let executed = step.map(|step| step.executed);
+        outcome.equal("attempts", executed, Some(retry_verification::ATTEMPTS));
+    }
+    Ok(seen.status)
 }
 
 async fn cancellation(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Result<Status> {
@@ -215,10 +247,10 @@ async fn cancellation(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyho
     let run = start(scene, workflow, name, input).await?;
     scene.reached(&run, "hold", StepStatus::Waiting).await?;
     run.cancel().actor("soak").await?;
-    let status = ends(scene, &run, Status::Cancelled, outcome).await?;
+    let seen = ends(scene, &run, Status::Cancelled, outcome).await?;
     let held = scene.app.ledger.figure(name, cancellable_wait::HELD);
     outcome.equal("seats held", held.await?, Some(2));
-    Ok(status)
+    Ok(seen.status)
 }
 
 async fn decision(
@@ -240,12 +272,12 @@ async fn decision(
         false => (scene.client.reject(run.id()), "refused by soak"),
     };
     deciding.actor("soak").await?;
-    let status = ends(scene, &run, Status::Completed, outcome).await?;
+    let seen = ends(scene, &run, Status::Completed, outcome).await?;
     let entries = scene.app.ledger.entries(name).await?;
     outcome.equal("entries", entries.len(), 2);
     let last = entries.last().map(String::as_str);
     outcome.equal("decision", last, Some(entry));
-    Ok(status)
+    Ok(seen.status)
 }
 
 async fn booking(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Result<Status> {
@@ -255,11 +287,11 @@ async fn booking(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Re
         cents: 600,
     };
     let run = start(scene, workflow, name, input).await?;
-    let status = ends(scene, &run, Status::Completed, outcome).await?;
+    let seen = ends(scene, &run, Status::Completed, outcome).await?;
     let bookings = scene.app.ledger.bookings(name).await?;
-    outcome.duplicated += bookings.len().saturating_sub(1);
+    outcome.at_most("booking", bookings.len(), 1);
     outcome.equal("booked", bookings.first(), Some(&600));
-    Ok(status)
+    Ok(seen.status)
 }
 
 async fn saga(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Result<Status> {
@@ -270,10 +302,14 @@ async fn saga(scene: &Scene, name: &str, outcome: &mut Outcome) -> anyhow::Resul
         carrier: false,
     };
     let run = start(scene, workflow, name, input).await?;
-    let status = ends(scene, &run, Status::Failed, outcome).await?;
+    let seen = ends(scene, &run, Status::Failed, outcome).await?;
+    outcome.equal(
+        "why it failed",
+        code(&seen),
+        Some(saga_checkout::NO_CARRIER),
+    );
     let moved = scene.gateway.movements(name);
-    outcome.duplicated += moved.len().saturating_sub(2);
-    outcome.equal("money kept", moved.iter().sum::<i64>(), 0);
-    outcome.equal("money moved first", moved.first(), Some(&500));
-    Ok(status)
+    outcome.at_most("movement", moved.len(), 2);
+    outcome.equal("money moved", moved, vec![500, -500]);
+    Ok(seen.status)
 }

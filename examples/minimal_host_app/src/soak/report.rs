@@ -2,15 +2,13 @@
 //!
 //! Invariant: `ok` only if nothing was lost, duplicated or violated.
 
-use std::io::{self, Write as _};
-
 use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::{Deserialize, Serialize};
 use squid_mesh::core::run::Status;
 use tokio::task::JoinError;
 
 use super::plan::Outcome;
+use crate::report::{self, Findings};
 
 /// The outcome of `soak`, as its JSON has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,10 +57,10 @@ impl Report {
             Err(error) => return self.lose(error.to_string()),
         };
         self.replayed += usize::from(outcome.replayed);
-        self.duplicated += outcome.duplicated;
+        self.duplicated += outcome.duplicates.len();
         self.violations += outcome.violations.len();
-        for violation in outcome.violations {
-            self.tell(violation);
+        for deviation in outcome.duplicates.into_iter().chain(outcome.violations) {
+            self.tell(deviation);
         }
         match outcome.end {
             Ok(Status::Completed) => self.completed += 1,
@@ -94,32 +92,24 @@ impl Report {
         self.ok = self.lost == 0 && self.duplicated == 0 && self.violations == 0;
         self
     }
+}
 
-    /// Prints it: one JSON object on one line, or a table and a verdict.
-    ///
-    /// # Errors
-    /// If nobody takes it.
-    pub fn print(&self, json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if json {
-            return writeln!(out, "{}", serde_json::to_string(self)?);
-        }
-        writeln!(out, "{}", self.table())?;
-        for deviation in &self.deviations {
-            writeln!(out, "deviation: {deviation}")?;
-        }
+impl Findings for Report {
+    fn ok(&self) -> bool {
+        self.ok
+    }
+
+    fn deviations(&self) -> &[String] {
+        &self.deviations
+    }
+
+    fn verdict(&self) -> String {
         let (verdict, store) = (if self.ok { "ok" } else { "NOT ok" }, &self.store);
-        writeln!(
-            out,
-            "{verdict}: {} runs were started, on {store}",
-            self.started
-        )
+        format!("{verdict}: {} runs were started, on {store}", self.started)
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["what", "how many"]);
+        let mut table = report::table(["what", "how many"]);
         let counts = [
             ("started", self.started),
             ("completed", self.completed),
@@ -145,7 +135,7 @@ mod tests {
         Ok(Outcome {
             end,
             replayed: false,
-            duplicated: 0,
+            duplicates: Vec::new(),
             violations: Vec::new(),
         })
     }
@@ -171,5 +161,22 @@ mod tests {
         assert_eq!((missing.ok, missing.violations), (false, 1));
         let open = report(1, &[Ok(Status::Waiting)]);
         assert_eq!((open.ok, open.lost), (false, 1));
+    }
+
+    #[test]
+    fn what_deviates_in_a_run_that_ended_well_makes_the_report_not_ok() {
+        let with = |deviate: fn(&mut Outcome)| {
+            let mut report = Report::new("sqlite");
+            report.started = 1;
+            let mut ended = outcome(Ok(Status::Completed)).expect("it was not aborted");
+            deviate(&mut ended);
+            report.count(Ok(ended));
+            report.sum_up()
+        };
+        let twice = with(|outcome| outcome.duplicates.push("booked twice".to_owned()));
+        assert_eq!((twice.ok, twice.duplicated), (false, 1));
+        assert_eq!(twice.deviations, ["booked twice"]);
+        let wrong = with(|outcome| outcome.violations.push("total: 3".to_owned()));
+        assert_eq!((wrong.ok, wrong.violations), (false, 1));
     }
 }

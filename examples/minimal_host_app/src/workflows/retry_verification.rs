@@ -17,6 +17,9 @@ pub const NAME: &str = "retry_verification";
 /// The code of the failures that are wanted.
 pub const FLAKY: &str = "flaky";
 
+/// How often the flaky step is attempted at most.
+pub const ATTEMPTS: u32 = 6;
+
 /// The figure that the step after the flaky one writes.
 pub const EXECUTIONS: &str = "executions";
 
@@ -40,7 +43,7 @@ pub fn workflow(app: &Arc<App>) -> Result<Workflow<Flaky, u32>, BuildError> {
     let executions = wf.step(
         "flaky_step",
         flaky,
-        app_step(app, flaky_step).retry(attempts(6)),
+        app_step(app, flaky_step).retry(attempts(ATTEMPTS)),
     );
     let noted = wf.step(
         "note_executions",
