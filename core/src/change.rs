@@ -212,7 +212,7 @@ pub enum Change {
         /// Where its output or failure lives.
         place: Option<OutputRef>,
     },
-    /// The run begins to end: nothing further is scheduled.
+    /// The run begins to end: nothing further is scheduled but what takes effects back or tells children.
     Wind {
         /// What it is heading for.
         heading: Heading,
@@ -240,7 +240,8 @@ pub enum Gate {
 /// What the engine does about a step by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Chore {
-    /// Looks at its input: a route, a wait until an instant, a log line, how many children.
+    /// Looks at its input: a route, a wait until an instant, a log line, how many children. Or opens a gate that a delayed
+    /// start made due later.
     Evaluate,
     /// Starts children.
     Spawn,

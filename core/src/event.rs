@@ -343,7 +343,7 @@ pub struct Signalled {
 pub struct Failure {
     /// A stable code, for programs.
     pub code: String,
-    /// A message, for people; at most 8 KiB, a longer one is cut at a character and ends in an ellipsis.
+    /// A message, for people; at most 8 KiB, a longer one is cut at a character, and says so at its end.
     pub message: String,
     /// Whether another attempt may be made.
     pub retryable: bool,

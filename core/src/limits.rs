@@ -36,7 +36,7 @@ pub const FAILURE_MESSAGE_BYTES: usize = 8 << 10;
 pub const FAILURE_CODE_BYTES: usize = 64;
 /// Longest idempotency key of a start, in bytes.
 pub const KEY_BYTES: usize = 256;
-/// Longest actor, reason, comment or trace context, in bytes.
+/// Longest actor, reason, comment, metadata, trace context or description, in bytes.
 pub const COMMENT_BYTES: usize = 8 << 10;
 /// Longest wait a definition may ask for: ten years of 365.25 days.
 pub const WAIT_MAX: Duration = Duration::from_secs(315_576_000);

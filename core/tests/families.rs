@@ -205,6 +205,31 @@ fn a13_8_a_cancel_is_passed_on_to_children_with_its_undo() {
 }
 
 #[test]
+fn a13_6_a_forced_cancel_that_comes_again_writes_nothing() {
+    let mut desk = Desk::new([parcels(8), parcel()]);
+    let run = counted(&mut desk, 3);
+    desk.finish(run, 0, spawning(0, 3));
+    let force = Cancel {
+        force: true,
+        ..plain_cancel(run, 5)
+    };
+    let first = desk.cancel(force.clone()).unwrap();
+    assert_eq!(
+        first.status,
+        Status::Cancelling,
+        "its children are to be told"
+    );
+    let rows = desk.journal(run).count();
+    assert_eq!(desk.cancel(force).unwrap(), first);
+    let other = Cancel {
+        force: true,
+        ..plain_cancel(run, 6)
+    };
+    assert_eq!(desk.cancel(other).unwrap(), first);
+    assert_eq!(desk.journal(run).count(), rows);
+}
+
+#[test]
 fn a_failing_each_recalls_the_other_children_and_fails_with_the_first_failure() {
     let mut desk = Desk::new([parcels(2), parcel()]);
     let run = counted(&mut desk, 2);

@@ -5,6 +5,7 @@
 use super::scan::{self, Kind};
 use super::writer::{ArrayWriter, ObjectWriter};
 use crate::event::{Failure, code};
+use crate::limits;
 use crate::payload::Payload;
 
 /// How one element of an `each` ended that gathers outcomes.
@@ -18,12 +19,13 @@ pub enum ElementOutcome {
     Cancelled,
 }
 
-/// Takes an array apart into the bytes of its elements, at most `limit` of them.
+/// Takes an array apart into the bytes of its elements, at most [`limits::EACH_ELEMENTS`] of them.
 ///
 /// # Errors
 /// A failure that no attempt can mend: the input is no JSON or no array (`invalid_input`), or has more elements
 /// (`limit_exceeded`).
-pub fn elements(input: &Payload, limit: usize) -> Result<Vec<Payload>, Failure> {
+pub fn elements(input: &Payload) -> Result<Vec<Payload>, Failure> {
+    let limit = limits::EACH_ELEMENTS;
     let mut found = Vec::new();
     let mut count = 0;
     let kind = scan::whole(input.bytes(), |scanner| {
@@ -91,11 +93,10 @@ mod tests {
 
     use super::*;
     use crate::eval::samples;
-    use crate::limits;
 
     fn split(json: &str) -> Result<Vec<String>, Failure> {
         let text = |part: Payload| String::from_utf8(part.bytes().to_vec()).unwrap();
-        let elements = elements(&Payload::new(json.as_bytes()), limits::EACH_ELEMENTS)?;
+        let elements = elements(&Payload::new(json.as_bytes()))?;
         Ok(elements.into_iter().map(text).collect())
     }
 

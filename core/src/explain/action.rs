@@ -147,29 +147,12 @@ fn decisions(
     }
 }
 
-/// The signal that a step waits for, if it is the one that gets the next of that name: the one that has waited longest.
+/// The signal that a step waits for, if it is the one that gets the next of that name.
 fn gets_next(run: &Run, definition: &Definition, step: StepIndex) -> Option<Name> {
-    let wanted = signal_of(definition, step)?;
-    let since = |step: StepIndex| {
-        if let Stage::Listening { since, .. } = run.step(step).stage {
-            Some((since, step))
-        } else {
-            None
-        }
+    let StepKind::Signal { signal, .. } = &definition.step(step).kind else {
+        return None;
     };
-    let rivals = definition
-        .indexes()
-        .filter(|other| signal_of(definition, *other) == Some(wanted));
-    let first = rivals.filter_map(since).min();
-    (first.map(|(_, first)| first) == Some(step)).then(|| wanted.clone())
-}
-
-fn signal_of(definition: &Definition, step: StepIndex) -> Option<&Name> {
-    if let StepKind::Signal { signal, .. } = &definition.step(step).kind {
-        Some(signal)
-    } else {
-        None
-    }
+    (run.listener(definition, signal) == Some(step)).then(|| signal.clone())
 }
 
 fn is_undo_held(record: &RunRecord, run: &Run, step: StepIndex) -> bool {
@@ -189,8 +172,7 @@ fn cancels(run: &Run, definition: &Definition, actions: &mut Vec<NextAction>) {
         }
         Phase::Winding(Heading::Cancelled) => {
             let forced = run.cancel().is_some_and(|cancel| cancel.force);
-            let undoing = run.steps().iter().any(|step| step.undo.is_some());
-            if !forced && !undoing {
+            if !forced && !run.is_undoing() {
                 actions.push(NextAction::CancelForce);
             }
         }

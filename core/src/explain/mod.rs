@@ -283,7 +283,8 @@ fn cause_of(run: &Run, heading: &Heading) -> Option<Seq> {
         Heading::Cancelled => run.cancel().map(|cancel| cancel.seq),
         Heading::Failed(Cause::Step { step, .. }) => Some(run.step(*step).settled),
         Heading::Failed(Cause::DeadlineExceeded { place }) => Some(place.seq),
-        Heading::Failed(Cause::NoResult) => Some(run.seq()),
+        // The end of the last step; what was taken back after it is no cause.
+        Heading::Failed(Cause::NoResult) => run.steps().iter().map(|step| step.settled).max(),
     }
 }
 

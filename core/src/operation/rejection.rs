@@ -41,8 +41,8 @@ pub enum Rejection {
         /// How it ended.
         status: Status,
     },
-    /// The run is failing already, and is being wound up.
-    #[error("run {run} is {status} and cannot be cancelled")]
+    /// The run is ending already: it takes no decision, no signal and, unless it was cancelled, no cancel.
+    #[error("run {run} is {status}, and takes this no more")]
     Winding {
         /// The run.
         run: RunId,

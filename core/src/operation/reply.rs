@@ -139,7 +139,8 @@ pub struct CancelReply {
     pub at: Timestamp,
     /// The command that came first.
     pub command: CommandId,
-    /// The run's status as of this answer: `cancelling` while attempts are still out, else `cancelled`.
+    /// The run's status as of this answer: `cancelling` while attempts or children are still out, `compensating` while effects
+    /// are taken back, else `cancelled`.
     pub status: Status,
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Run, Stage, UndoStage};
+use super::{Run, Stage};
 use crate::change::Change;
 use crate::definition::{Definition, StepIndex};
 use crate::payload::OutputRef;
@@ -41,11 +41,8 @@ impl Run {
 
     /// Steps whose effect was taken back, or was to be.
     pub fn undone_steps(&self) -> BTreeSet<StepIndex> {
-        let undone = (0..).map(StepIndex).zip(&self.steps).filter(|(_, state)| {
-            state.undo.as_ref().is_some_and(|undo| match undo.stage {
-                UndoStage::Scheduled(_) | UndoStage::Done | UndoStage::Failed => true,
-            })
-        });
+        let steps = (0..).map(StepIndex).zip(&self.steps);
+        let undone = steps.filter(|(_, state)| state.undo.is_some());
         undone.map(|(step, _)| step).collect()
     }
 

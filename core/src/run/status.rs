@@ -22,13 +22,13 @@ pub enum Status {
     Running,
     /// No step is ready; at least one waits for its next attempt.
     Retrying,
-    /// No step is ready or retrying; at least one waits for a time.
+    /// No step is ready or retrying; at least one waits for a time, a signal or its children.
     Waiting,
-    /// Only a person can move it on.
+    /// Only a person can move it on, or the late report of an attempt whose outcome is unknown.
     Paused,
     /// Cancelled, with attempts still out.
     Cancelling,
-    /// Failing, with attempts still out or undo steps to go.
+    /// Failing, with attempts still out or undo steps to go; or cancelled, and taking effects back.
     Compensating,
     /// Ended with a result.
     Completed,
@@ -116,6 +116,11 @@ pub struct UnknownStatus {
 }
 
 impl Run {
+    /// Whether taking effects back has begun.
+    pub(crate) fn is_undoing(&self) -> bool {
+        self.steps.iter().any(|step| step.undo.is_some())
+    }
+
     /// The run's status.
     pub fn status(&self) -> Status {
         match &self.phase {
@@ -124,13 +129,8 @@ impl Run {
                 Heading::Failed(_) => Status::Failed,
                 Heading::Cancelled => Status::Cancelled,
             },
-            Phase::Winding(Heading::Cancelled)
-                if self.steps.iter().all(|step| step.undo.is_none()) =>
-            {
-                Status::Cancelling
-            }
-            Phase::Winding(Heading::Cancelled) => Status::Compensating,
-            Phase::Winding(Heading::Failed(_) | Heading::Completed) => Status::Compensating,
+            Phase::Winding(Heading::Cancelled) if !self.is_undoing() => Status::Cancelling,
+            Phase::Winding(_) => Status::Compensating,
             Phase::Open if self.seq == Seq::FIRST && self.origin.due.is_some() => Status::Scheduled,
             Phase::Open => match self.status_by_steps() {
                 Status::Running if self.seq == Seq::FIRST => Status::Pending,

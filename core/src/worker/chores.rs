@@ -61,7 +61,7 @@ impl Worker {
             }
             StepKind::Until => Finding::Instant(eval::instant(&input()?)?),
             StepKind::Each { .. } => {
-                let count = eval::elements(&input()?, limits::EACH_ELEMENTS)?.len();
+                let count = eval::elements(&input()?)?.len();
                 Finding::Children(u32::try_from(count).unwrap_or(u32::MAX))
             }
             StepKind::Log { level, message } => {
@@ -111,12 +111,13 @@ impl Worker {
         })?;
         let input = bound(gathering, definition, step)?;
         let parts = match &step.kind {
-            StepKind::Each { .. } => {
-                let mut parts = eval::elements(&input, limits::EACH_ELEMENTS)?;
+            StepKind::Each { parallel, .. } => {
+                let mut parts = eval::elements(&input)?;
                 let from = usize::try_from(from).unwrap_or(usize::MAX).min(parts.len());
                 parts.drain(..from);
-                let most = usize::try_from(limits::CHILDREN_AT_ONCE).unwrap_or(usize::MAX);
-                parts.truncate(most);
+                // There is never room for more.
+                let most = limits::CHILDREN_AT_ONCE.min(*parallel);
+                parts.truncate(usize::try_from(most).unwrap_or(usize::MAX));
                 parts
             }
             _ => vec![input],

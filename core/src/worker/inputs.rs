@@ -400,12 +400,14 @@ impl Results {
                 continue;
             };
             let payload = row.payload.clone().unwrap_or_else(Payload::null);
-            self.bytes += payload.bytes().len();
-            *slot = Some(match end {
-                ChildEnd::Completed => ElementOutcome::Completed(payload),
-                ChildEnd::Failed => ElementOutcome::Failed(payload),
-                ChildEnd::Cancelled => ElementOutcome::Cancelled,
-            });
+            let bytes = payload.bytes().len();
+            let (outcome, bytes) = match end {
+                ChildEnd::Completed => (ElementOutcome::Completed(payload), bytes),
+                ChildEnd::Failed => (ElementOutcome::Failed(payload), bytes),
+                ChildEnd::Cancelled => (ElementOutcome::Cancelled, 0),
+            };
+            self.bytes += bytes;
+            *slot = Some(outcome);
         }
         Ok(rows.last().map(|row| row.seq))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use squid_mesh_core::change::Chore;
 use squid_mesh_core::definition::StepKind;
-use squid_mesh_core::event::{ChildEnd, Event, Role, Started};
+use squid_mesh_core::event::{CancelRequested, ChildEnd, Event, Role, Started};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{Entry, JournalRow, Operation, Outcome, Start, StartDelay};
 use squid_mesh_core::payload::Payload;
@@ -275,17 +275,7 @@ impl Landing<'_> {
                 Ok(Cause::Other)
             }
             Event::CancelRequested(request) => {
-                let seq = row.transition.seq;
-                let run = self.ghost.run_mut(id);
-                run.cancel.get_or_insert((request.command, seq));
-                run.forced |= request.force;
-                run.takes_back |= request.undo;
-                let milestone = if request.force {
-                    Milestone::Forced
-                } else {
-                    Milestone::Cancelling
-                };
-                self.sometimes.reached(milestone);
+                self.cancelled(id, request, row.transition.seq)?;
                 Ok(Cause::Other)
             }
             Event::Resolved(resolved) => self.resolved(id, resolved, row.payload.clone()),
@@ -327,6 +317,26 @@ impl Landing<'_> {
                 Ok(Cause::Success(*step, row.payload.clone()))
             }
         }
+    }
+
+    /// A cancel is recorded when it is the first, or the first that does not wait.
+    fn cancelled(&mut self, id: RunId, request: &CancelRequested, seq: Seq) -> Check {
+        let run = self.ghost.run_mut(id);
+        ensure!(
+            run.cancel.is_none() || request.force && !run.forced,
+            CancelIsFinal,
+            "run {id} is cancelled once more, and nothing follows from it"
+        );
+        run.cancel.get_or_insert((request.command, seq));
+        run.forced |= request.force;
+        run.takes_back |= request.undo;
+        let milestone = if request.force {
+            Milestone::Forced
+        } else {
+            Milestone::Cancelling
+        };
+        self.sometimes.reached(milestone);
+        Ok(())
     }
 }
 

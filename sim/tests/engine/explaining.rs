@@ -11,7 +11,7 @@ use squid_mesh_core::operation::{
     Resolve, Ruling, SlotReply, Spawn, Start, StartDelay, WorkerRow,
 };
 use squid_mesh_core::payload::Payload;
-use squid_mesh_core::run::Status;
+use squid_mesh_core::run::{Seq, Status};
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_sim::oracle::refused_offer;
 
@@ -407,6 +407,30 @@ fn a18_7_a_cancelled_run_names_who_cancelled_it_and_why() {
         };
         assert_eq!((status, explanation.reason), expected);
     }
+}
+
+#[test]
+fn a18_7_a_run_without_a_result_names_the_end_of_its_last_step_whatever_was_taken_back() {
+    let steps = json!([
+        {"name": "a", "handler": "h", "labels": ["x", "y", "z"], "undo": {"handler": "u"}},
+        {"name": "b", "handler": "h", "when": {"step": "a", "label": "x"}},
+        {"name": "c", "handler": "h", "when": {"step": "a", "label": "y"}},
+    ]);
+    let order = json!({"name": "order", "version": 1, "steps": steps, "result": "either(b,c)"});
+    let mut case = Case::new(Desk::new(Draft::parse(&order).unwrap()));
+    let task = case.claim();
+    let mut other_way = success(&task);
+    if let Outcome::Succeeded { label, .. } = &mut other_way.outcome {
+        *label = Some(squid_mesh_core::definition::LabelIndex(2));
+    }
+    case.settle(other_way);
+    let undo = case.claim();
+    let compensating = case.explain();
+    case.settle(success(&undo));
+    assert_eq!(case.desk.status(case.run), Status::Failed);
+    let ended = case.explain();
+    assert_eq!(ended.cause, Some(Seq(2)));
+    assert_eq!(compensating.cause, ended.cause);
 }
 
 #[test]

@@ -94,6 +94,7 @@ impl Cancel {
     pub(super) fn obey(&self, batch: &mut Batch<'_>) -> Result<CancelReply, Refusal> {
         let id = self.run;
         find(batch, id)?;
+        check_by(&self.by, false)?;
         let (run, _) = batch.run(id);
         let winding = matches!(run.phase(), Phase::Winding(_));
         if let Some(first) = run.cancel() {
@@ -103,7 +104,8 @@ impl Cancel {
                     undo: first.undo,
                 }));
             }
-            if !(self.force && winding) {
+            let more = self.force && !first.force && winding;
+            if !more {
                 return Ok(first_cancel(run));
             }
         }

@@ -91,7 +91,7 @@ impl Run {
         let unclaimed = BTreeSet::new();
         deciding.facts.claimed = Some(&unclaimed);
         let concluded = deciding.conclude();
-        debug_assert!(concluded.is_ok(), "the claims are known");
+        assert!(concluded.is_ok(), "the claims are known");
         let transition = Transition {
             seq: Seq::FIRST,
             at: facts.now,

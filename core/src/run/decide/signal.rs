@@ -49,7 +49,7 @@ impl Run {
     }
 
     /// The step that has waited for this signal for longest.
-    fn listener(&self, definition: &Definition, signal: &Name) -> Option<StepIndex> {
+    pub(crate) fn listener(&self, definition: &Definition, signal: &Name) -> Option<StepIndex> {
         let waiting = definition.indexes().filter_map(|step| {
             let Stage::Listening { since, .. } = self.step(step).stage else {
                 return None;

@@ -60,11 +60,6 @@ impl Run {
             })),
         }
     }
-
-    /// Whether taking effects back has begun.
-    pub(super) fn is_undoing(&self) -> bool {
-        self.steps.iter().any(|step| step.undo.is_some())
-    }
 }
 
 impl Deciding<'_> {

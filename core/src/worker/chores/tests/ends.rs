@@ -118,6 +118,28 @@ fn a_collecting_each_gets_what_became_of_its_elements() {
 }
 
 #[test]
+fn what_cancelled_children_say_is_not_collected_and_counts_for_nothing() {
+    let small = Config {
+        payload_limit: 100,
+        ..config()
+    };
+    let mut rig = doing(small, &collecting(GATHER, 2), &[]);
+    let reason = format!("\"{}\"", "x".repeat(60));
+    let rows = vec![
+        ended(8, GATHER, 0, ChildEnd::Cancelled, &reason),
+        ended(9, GATHER, 1, ChildEnd::Cancelled, &reason),
+    ];
+    page(&mut rig, 2, rows);
+    let Outcome::Collected { output } = reported(&mut rig) else {
+        panic!("it fits");
+    };
+    assert_eq!(
+        shown(&output),
+        json!([{"status": "cancelled"}, {"status": "cancelled"}])
+    );
+}
+
+#[test]
 fn results_that_are_missing_unreadable_or_too_large_fail_the_step() {
     let mut rig = doing(config(), &collecting(EACH, 2), &[]);
     page(

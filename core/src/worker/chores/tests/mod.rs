@@ -42,7 +42,7 @@ fn flow() -> Arc<Definition> {
             {"name": "pause", "pause": {}},
             {"name": "child", "child": {"workflow": "parcel"}, "input": "input"},
             {"name": "each", "each": {"workflow": "parcel"}, "input": "input"},
-            {"name": "gather", "each": {"workflow": "parcel", "collect": true}, "input": "input"},
+            {"name": "gather", "each": {"workflow": "parcel", "collect": true, "parallel": 500}, "input": "input"},
         ]}),
     )
 }
@@ -248,8 +248,10 @@ fn children_are_prepared_from_where_the_last_ended_and_so_many_at_once() {
     let element = |nth: usize| format!(r#"{{"to":"{nth}"}}"#);
     let all: Vec<String> = (0..200).map(element).collect();
     let input = format!("[{}]", all.join(","));
-    let first = children(spawned(EACH, &input, 0, 1));
-    assert_eq!((first.from, first.inputs.len()), (0, 128));
+    let first = children(spawned(GATHER, &input, 0, 1));
+    assert_eq!((first.from, first.inputs.len()), (0, 128), "of 500");
+    let room = children(spawned(EACH, &input, 0, 1));
+    assert_eq!((room.from, room.inputs.len()), (0, 100), "of 100");
     let rest = children(spawned(EACH, &input, 128, 1));
     assert_eq!((rest.from, rest.inputs.len()), (128, 72));
     assert_eq!(shown(&rest.inputs[0].0)["to"], json!("128"));
