@@ -212,6 +212,19 @@ impl Shard {
 )]
 pub struct Life(pub u64);
 
+impl Life {
+    /// The life of a child: another one under a parent of another life.
+    pub(crate) fn child(parent: Life, child: RunId) -> Life {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh child life\0");
+        hash.update(parent.0.to_be_bytes());
+        hash.update(child.to_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&hash.finalize()[..8]);
+        Life(u64::from_be_bytes(bytes))
+    }
+}
+
 /// A text that is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no {what}: expected a UUID")]

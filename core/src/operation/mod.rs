@@ -3,6 +3,7 @@
 //! Invariant: performing an operation again gives the same reply and writes nothing twice, so an unknown commit is
 //! always answered by performing again.
 
+mod advance;
 mod batch;
 mod claim;
 mod hand_over;

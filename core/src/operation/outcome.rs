@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::definition::{DefinitionKey, LabelIndex, StepIndex};
 use crate::event::{ChildEnd, Failure, Parent};
-use crate::id::{Life, RunId};
+use crate::id::RunId;
 use crate::payload::{Payload, PayloadDigest};
 use crate::task::{Item, TaskKey, Token};
 use crate::time::Timestamp;
@@ -198,19 +198,6 @@ impl Outcome {
             | Outcome::Found(_)
             | Outcome::Recall { .. } => 0,
         }
-    }
-}
-
-impl Life {
-    /// The life of a child: another one under a parent of another life.
-    pub(super) fn child(parent: Life, child: RunId) -> Life {
-        let mut hash = Sha256::new();
-        hash.update(b"squid-mesh child life\0");
-        hash.update(parent.0.to_be_bytes());
-        hash.update(child.to_bytes());
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&hash.finalize()[..8]);
-        Life(u64::from_be_bytes(bytes))
     }
 }
 

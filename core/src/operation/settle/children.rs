@@ -13,10 +13,11 @@ use crate::event::{By, CancelRequested, ChildEnd, Event, Parent, code};
 use crate::id::{CommandId, Life, RunId};
 use crate::mutant::Mutant;
 use crate::name::{DEFAULT_TRIGGER, Name};
+use crate::operation::advance::Undecided;
 use crate::operation::batch::{Batch, Lookup};
-use crate::operation::{Finding, Outcome, Rejection, Report, SlotReply, Spawn, Start};
+use crate::operation::{Finding, Outcome, Report, SlotReply, Spawn, Start};
 use crate::payload::Payload;
-use crate::run::{Facts, Phase, Run, Verdict};
+use crate::run::{Phase, Run};
 use crate::task::{TaskRow, Work};
 
 impl Settle {
@@ -159,23 +160,10 @@ impl Settle {
         event: Event,
         payload: Option<Payload>,
     ) -> Slot {
-        let claimed = batch.claimed(id);
-        let facts = Facts {
-            now: batch.view.now,
-            claimed: claimed.as_ref(),
-            mutation: batch.view.mutation,
-        };
-        let (run, definition) = batch.run(id);
-        match run.decide(definition, event, &facts) {
-            Verdict::Claims => Err(BTreeSet::from([id])),
-            Verdict::Refused(rejection) => Ok(SlotReply::Rejected(rejection)),
-            Verdict::Decided(decided) if !batch.knows_rows_of(id, &decided) => {
-                Err(BTreeSet::from([id]))
-            }
-            Verdict::Decided(decided) => {
-                batch.advance(id, *decided, payload);
-                Ok(SlotReply::Accepted)
-            }
+        match batch.decide(id, event, payload) {
+            Ok(()) => Ok(SlotReply::Accepted),
+            Err(Undecided::NeedTasksOf(run)) => Err(BTreeSet::from([run])),
+            Err(Undecided::Refused(rejection)) => Ok(SlotReply::Rejected(rejection)),
         }
     }
 
@@ -271,12 +259,6 @@ fn cancel(batch: &mut Batch<'_>, child: RunId, parent: RunId, force: bool, undo:
     let Lookup::Here = batch.find(child) else {
         return;
     };
-    let claimed = batch.claimed(child);
-    let facts = Facts {
-        now: batch.view.now,
-        claimed: claimed.as_ref(),
-        mutation: batch.view.mutation,
-    };
     let event = Event::CancelRequested(Box::new(CancelRequested {
         command: CommandId::from_u128(child.as_u128()),
         by: By {
@@ -286,17 +268,6 @@ fn cancel(batch: &mut Batch<'_>, child: RunId, parent: RunId, force: bool, undo:
         force,
         undo,
     }));
-    let (run, definition) = batch.run(child);
-    if let Verdict::Decided(decided) = run.decide(definition, event, &facts) {
-        batch.advance(child, *decided, None);
-    }
-}
-
-impl Run {
-    fn stale_report(&self, step: crate::definition::StepIndex) -> Rejection {
-        Rejection::Stale {
-            run: self.id(),
-            step: step.0,
-        }
-    }
+    // Its tasks are known, so what does not fit is a child that is ending already.
+    let _ = batch.decide(child, event, None);
 }

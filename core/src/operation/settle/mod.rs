@@ -7,6 +7,7 @@ mod event;
 
 use std::collections::BTreeSet;
 
+use super::advance::Undecided;
 use super::batch::{Batch, Lookup};
 use super::poison::guarded;
 use super::queue::offered;
@@ -14,7 +15,7 @@ use super::{Decision, Offer, Outcome, ReadSet, Rejection, Reply, Report, SlotRep
 use crate::definition::DefinitionKey;
 use crate::id::{RunId, Shard};
 use crate::mutant::Mutant;
-use crate::run::{Facts, Run, Seq, Verdict, held_report};
+use crate::run::{Run, Seq, held_report};
 use crate::task::TaskRow;
 use crate::time::Timestamp;
 use crate::transition::DecodeError;
@@ -156,31 +157,19 @@ impl Settle {
     /// Decides on what a report says about its own run. One of an attempt whose outcome is unknown has no row any more.
     fn record(&self, batch: &mut Batch<'_>, report: &Report, row: Option<&TaskRow>) -> Slot {
         let id = report.key.run;
-        let claimed = batch.claimed(id);
-        let view = batch.view;
+        let now = batch.view.now;
         let (run, definition) = batch.run(id);
-        let Some((event, payload)) = event::of(report, row, run, definition, view.now) else {
+        let Some((event, payload)) = event::of(report, row, run, definition, now) else {
             return Ok(SlotReply::Accepted);
         };
-        let facts = Facts {
-            now: view.now,
-            claimed: claimed.as_ref(),
-            mutation: view.mutation,
-        };
-        match run.decide(definition, event, &facts) {
-            Verdict::Claims => Err(BTreeSet::from([id])),
-            Verdict::Refused(rejection) => {
+        match batch.decide(id, event, payload) {
+            Ok(()) => Ok(SlotReply::Accepted),
+            Err(Undecided::NeedTasksOf(run)) => Err(BTreeSet::from([run])),
+            Err(Undecided::Refused(rejection)) => {
                 if let (Rejection::NotDue { due, .. }, Some(row)) = (&rejection, row) {
                     batch.put(put_back(row, *due));
                 }
                 Ok(SlotReply::Rejected(rejection))
-            }
-            Verdict::Decided(decided) if !batch.knows_rows_of(id, &decided) => {
-                Err(BTreeSet::from([id]))
-            }
-            Verdict::Decided(decided) => {
-                batch.advance(id, *decided, payload);
-                Ok(SlotReply::Accepted)
             }
         }
     }
@@ -222,10 +211,7 @@ impl Settle {
 
 /// What a report without a current lease is told.
 fn standing(run: &Run, report: &Report, forgetful: bool) -> SlotReply {
-    let stale = SlotReply::Rejected(Rejection::Stale {
-        run: run.id(),
-        step: report.step.0,
-    });
+    let stale = SlotReply::Rejected(run.stale_report(report.step));
     if run.life() != report.token.life {
         return stale;
     }
@@ -250,10 +236,7 @@ fn standing(run: &Run, report: &Report, forgetful: bool) -> SlotReply {
             run: run.id(),
             step: report.step.0,
         }),
-        None if run.is_ended() => SlotReply::Rejected(Rejection::Finished {
-            run: run.id(),
-            status: run.status(),
-        }),
+        None if run.is_ended() => SlotReply::Rejected(run.finished()),
         None => stale,
     }
 }

@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::operation::batch::{Batch, Lookup};
 use crate::operation::{CancelReply, CommandReply, Rejection, Wants};
 use crate::payload::Payload;
-use crate::run::{Facts, Phase, Run, Verdict, named};
+use crate::run::{Phase, Run, named};
 use crate::time::Timestamp;
 
 /// Cancel a run.
@@ -119,7 +119,7 @@ impl Cancel {
             force: self.force,
             undo: self.undo,
         }));
-        decide(batch, id, event, None)?;
+        batch.decide(id, event, None)?;
         Ok(first_cancel(batch.run(id).0))
     }
 }
@@ -157,17 +157,14 @@ impl Resolve {
             by: self.by.clone(),
             payload: payload.as_ref().map(Payload::digest),
         }));
-        decide(batch, id, event, payload)?;
+        batch.decide(id, event, payload)?;
         Ok(answer(batch.run(id).0, self.command))
     }
 
     /// The step that is meant: the one that is named, or the only one that waits for such a decision.
     fn step(&self, run: &Run, definition: &Definition) -> Result<StepIndex, Refusal> {
         if run.is_ended() {
-            return Err(Refusal::Rejected(Rejection::Finished {
-                run: self.run,
-                status: run.status(),
-            }));
+            return Err(Refusal::Rejected(run.finished()));
         }
         if let Some(name) = &self.step {
             return definition.index_of(name.as_str()).ok_or_else(|| {
@@ -272,7 +269,7 @@ impl Signal {
             by: self.by.clone(),
             payload: self.payload.digest(),
         }));
-        decide(batch, id, event, Some(self.payload.clone()))?;
+        batch.decide(id, event, Some(self.payload.clone()))?;
         Ok(answer(batch.run(id).0, self.command))
     }
 }
@@ -283,32 +280,6 @@ fn find(batch: &mut Batch<'_>, id: RunId) -> Result<(), Refusal> {
         Lookup::Busy => Err(Refusal::Busy),
         Lookup::Unreadable(error) => Err(unreadable(id, error)),
         Lookup::Here => Ok(()),
-    }
-}
-
-fn decide(
-    batch: &mut Batch<'_>,
-    id: RunId,
-    event: Event,
-    payload: Option<Payload>,
-) -> Result<(), Refusal> {
-    let claimed = batch.claimed(id);
-    let facts = Facts {
-        now: batch.view.now,
-        claimed: claimed.as_ref(),
-        mutation: batch.view.mutation,
-    };
-    let (run, definition) = batch.run(id);
-    match run.decide(definition, event, &facts) {
-        Verdict::Claims => Err(Refusal::NeedTasksOf(id)),
-        Verdict::Refused(rejection) => Err(Refusal::Rejected(rejection)),
-        Verdict::Decided(decided) if !batch.knows_rows_of(id, &decided) => {
-            Err(Refusal::NeedTasksOf(id))
-        }
-        Verdict::Decided(decided) => {
-            batch.advance(id, *decided, payload);
-            Ok(())
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod start;
 
 use std::collections::BTreeSet;
 
+use super::advance::Undecided;
 use super::batch::Batch;
 use super::poison::guarded;
 use super::queue::offered;
@@ -190,6 +191,15 @@ pub(super) enum Refusal {
     NeedTasksOf(RunId),
     Busy,
     Rejected(Rejection),
+}
+
+impl From<Undecided> for Refusal {
+    fn from(undecided: Undecided) -> Refusal {
+        match undecided {
+            Undecided::NeedTasksOf(run) => Refusal::NeedTasksOf(run),
+            Undecided::Refused(rejection) => Refusal::Rejected(rejection),
+        }
+    }
 }
 
 pub(super) fn unreadable(run: RunId, error: DecodeError) -> Refusal {

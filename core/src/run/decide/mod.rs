@@ -107,10 +107,7 @@ impl Run {
     /// Decides what follows from `event`.
     pub fn decide(&self, definition: &Definition, event: Event, facts: &Facts<'_>) -> Verdict {
         if let Phase::Ended(_) = self.phase {
-            return Verdict::Refused(Rejection::Finished {
-                run: self.id,
-                status: self.status(),
-            });
+            return Verdict::Refused(self.finished());
         }
         let mut next = self.clone();
         next.advance(self.seq.next(), self.at.max(facts.now), &event);
@@ -205,10 +202,31 @@ impl Run {
     }
 
     fn stale(&self, step: StepIndex) -> Stop {
-        Stop::Refused(Rejection::Stale {
+        Stop::Refused(self.stale_report(step))
+    }
+
+    /// What a report is told whose lease is not current any more.
+    pub(crate) fn stale_report(&self, step: StepIndex) -> Rejection {
+        Rejection::Stale {
             run: self.id,
             step: step.0,
-        })
+        }
+    }
+
+    /// What comes too late is told, once the run ends.
+    pub(crate) fn winding(&self) -> Rejection {
+        Rejection::Winding {
+            run: self.id,
+            status: self.status(),
+        }
+    }
+
+    /// What comes too late is told, once the run has ended.
+    pub(crate) fn finished(&self) -> Rejection {
+        Rejection::Finished {
+            run: self.id,
+            status: self.status(),
+        }
     }
 
     fn not_due(&self, due: Timestamp) -> Stop {

@@ -26,10 +26,7 @@ impl Run {
             return self.skip_undo(deciding, step);
         }
         if self.phase != Phase::Open {
-            return Err(Stop::Refused(Rejection::Winding {
-                run: self.id,
-                status: self.status(),
-            }));
+            return Err(Stop::Refused(self.winding()));
         }
         let here = |digest: PayloadDigest| OutputRef::here(deciding.run.seq, digest);
         let place = resolved.payload.map(here);

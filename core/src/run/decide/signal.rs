@@ -34,10 +34,7 @@ impl Run {
             }));
         }
         if self.phase != Phase::Open {
-            return Err(Stop::Refused(Rejection::Winding {
-                run: self.id,
-                status: self.status(),
-            }));
+            return Err(Stop::Refused(self.winding()));
         }
         self.obey(deciding, signalled.command)?;
         let Some(step) = self.listener(definition, signal) else {

@@ -11,7 +11,6 @@ use crate::change::{Cause, Change, Chore, Heading, StepEnd};
 use crate::definition::{OnLost, StepIndex};
 use crate::event::CancelRequested;
 use crate::mutant::Mutant;
-use crate::operation::Rejection;
 use crate::payload::{OutputRef, PayloadDigest};
 use crate::task::{Fence, Lane};
 
@@ -54,10 +53,7 @@ impl Run {
                 deciding.wind(Heading::Cancelled, claimed);
                 Ok(())
             }
-            Phase::Winding(_) | Phase::Ended(_) => Err(Stop::Refused(Rejection::Winding {
-                run: self.id,
-                status: self.status(),
-            })),
+            Phase::Winding(_) | Phase::Ended(_) => Err(Stop::Refused(self.winding())),
         }
     }
 }
