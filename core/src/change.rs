@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{LabelIndex, StepIndex};
 use crate::event::{Role, code};
-use crate::id::CommandId;
+use crate::id::{CommandId, RunId};
 use crate::name::Name;
 use crate::payload::{OutputRef, PayloadDigest};
 use crate::run::Seq;
@@ -225,6 +225,13 @@ pub enum Change {
         lane: Lane,
         /// From when on.
         due: Timestamp,
+    },
+    /// A step has one more child, which exists: the next number is its.
+    Adopt {
+        /// The step.
+        step: StepIndex,
+        /// The child.
+        run: RunId,
     },
 }
 

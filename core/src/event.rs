@@ -131,6 +131,17 @@ pub enum Event {
         /// Digest of the row's payload.
         output: PayloadDigest,
     },
+    /// A step's handler started another run, in the same transaction.
+    Called {
+        /// The step.
+        step: StepIndex,
+        /// The claim under which the attempt runs that started it.
+        fence: Fence,
+        /// The run.
+        run: RunId,
+        /// It goes its own way: its end is not reported back.
+        detached: bool,
+    },
 }
 
 /// What an attempt is of: a step has a handler, and may have another that takes its effect back.

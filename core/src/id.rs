@@ -111,6 +111,17 @@ impl RunId {
         RunId::from_bytes(derived(hash)).with_slot(parent.slot())
     }
 
+    /// The run that a step's handler starts under a key: the same key is always the same run, and another run in another
+    /// step. It keeps its parent's slot, so that they share a shard.
+    pub fn child_by_key(parent: RunId, step: StepIndex, key: &str) -> RunId {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh child run by key\0");
+        hash.update(parent.to_bytes());
+        hash.update(step.0.to_be_bytes());
+        hash.update(key.as_bytes());
+        RunId::from_bytes(derived(hash)).with_slot(parent.slot())
+    }
+
     /// The run that a command makes which copies another: the same command is always the same run. It keeps the other's
     /// slot, so that they share a shard.
     pub fn copied(source: RunId, command: CommandId) -> RunId {

@@ -60,6 +60,8 @@ pub const SIGNALS_KEPT: usize = 64;
 pub const COMMANDS: usize = 10_000;
 /// Most runs above a child.
 pub const DEPTH: u16 = 32;
+/// Most children that the handler of one step starts.
+pub const CHILDREN_CALLED: u32 = 1_000;
 /// Most children that one operation starts or cancels for one step.
 pub const CHILDREN_AT_ONCE: u32 = 128;
 /// Most journal rows that a worker reads at once to put the results of children together.

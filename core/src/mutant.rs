@@ -82,6 +82,12 @@ pub enum Mutant {
     UnsafeReplay,
     /// A parent records a child that is not started in the same operation.
     ChildForgotten,
+    /// A run that a handler starts is not recorded by its parent.
+    CallUnrecorded,
+    /// A handler starts a run under a lease that it has lost.
+    CallIgnoresLease,
+    /// A step ends when its handler has returned, whatever runs that started.
+    CallNotAwaited,
     /// A claim takes attempts of a paused queue.
     ClaimIgnoresPause,
     /// A hand-off gives attempts of a paused queue.
@@ -96,7 +102,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Mutant; 43] = [
+    pub const ALL: [Mutant; 46] = [
         Mutant::SettleIgnoresFence,
         Mutant::RenewalIgnoresFence,
         Mutant::LossNotCounted,
@@ -135,6 +141,9 @@ impl Mutant {
         Mutant::CommandForgotten,
         Mutant::UnsafeReplay,
         Mutant::ChildForgotten,
+        Mutant::CallUnrecorded,
+        Mutant::CallIgnoresLease,
+        Mutant::CallNotAwaited,
         Mutant::ClaimIgnoresPause,
         Mutant::HandOffIgnoresPause,
         Mutant::TasksReadBeforeRunLock,

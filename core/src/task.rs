@@ -302,6 +302,13 @@ pub enum Work {
         /// The code it failed with.
         code: Option<String>,
     },
+    /// The children, started by a handler, to tell that they are cancelled.
+    RecallCalled {
+        /// The number of the first of them.
+        from: u32,
+        /// All of them.
+        runs: Vec<RunId>,
+    },
 }
 
 impl Brief {

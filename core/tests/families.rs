@@ -45,6 +45,11 @@ fn spawning(from: u32, count: u32) -> Outcome {
     }))
 }
 
+fn recalling(from: u32, upto: u32) -> Outcome {
+    let called = Vec::new();
+    Outcome::Recall { from, upto, called }
+}
+
 fn counted(desk: &mut Desk, count: u32) -> RunId {
     let run = desk.started(1);
     desk.finish(run, 0, Outcome::Found(Finding::Children(count)));
@@ -121,7 +126,7 @@ fn a_parent_that_has_ended_need_not_hear_of_a_child() {
         ..plain_cancel(run, 5)
     };
     desk.cancel(force).unwrap();
-    desk.finish(run, 0, Outcome::Recall { from: 0, upto: 1 });
+    desk.finish(run, 0, recalling(0, 1));
     assert_eq!(desk.run(run).status(), Status::Cancelled);
     desk.finish(child, 0, told);
     assert!(desk.tasks_of(child).is_empty());
@@ -185,12 +190,12 @@ fn a13_8_a_cancel_is_passed_on_to_children_with_its_undo() {
         desk.cancel(cancel).unwrap();
         assert_eq!(desk.run(run).status(), Status::Cancelling);
         let row = desk.claim(run, 0);
-        desk.finish_claimed(&row, Outcome::Recall { from: 0, upto: 2 });
+        desk.finish_claimed(&row, recalling(0, 2));
         let status = |desk: &Desk, nth: usize| desk.run(ids[nth]).status();
         assert_eq!(status(&desk, 0), Status::Cancelled);
         assert_eq!(status(&desk, 1), Status::Cancelling);
         assert_eq!(desk.run(run).step(A).stage, Stage::Resting);
-        desk.finish_claimed(&row, Outcome::Recall { from: 0, upto: 2 });
+        desk.finish_claimed(&row, recalling(0, 2));
         desk.finish_claimed(&held, output("1"));
         if undo {
             assert_eq!(status(&desk, 1), Status::Compensating);
@@ -244,7 +249,7 @@ fn a_failing_each_recalls_the_other_children_and_fails_with_the_first_failure() 
     );
     desk.finish(ids[0], 0, told);
     let held = desk.claim(ids[1], 0);
-    desk.finish(run, 0, Outcome::Recall { from: 0, upto: 2 });
+    desk.finish(run, 0, recalling(0, 2));
     desk.finish_claimed(&held, output("1"));
     assert_eq!(desk.run(ids[1]).status(), Status::Cancelled);
     let told = delivery(&mut desk, ids[1], ChildEnd::Cancelled, "{}");

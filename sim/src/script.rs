@@ -25,6 +25,23 @@ pub struct Script {
     pub label: Option<String>,
     /// What it does when it is told to stop.
     pub on_stop: OnStop,
+    /// The runs that it starts meanwhile.
+    pub calls: Vec<Calling>,
+}
+
+/// A run that a handler starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calling {
+    /// How long after it has begun.
+    pub after: Duration,
+    /// Under which of its keys.
+    pub key: u64,
+    /// With which of its inputs: another one than before is refused.
+    pub input: u64,
+    /// Whether the run goes its own way.
+    pub detached: bool,
+    /// Whether it asks the store itself, rather than its worker.
+    pub direct: bool,
 }
 
 /// How an attempt ends by itself.
@@ -106,9 +123,29 @@ impl Script {
                 ending,
                 label: label(labels, choices),
                 on_stop,
+                calls: Vec::new(),
             },
             faults,
         )
+    }
+
+    /// Draws the runs that it starts, most often one or two, with few keys so that attempts find what others started.
+    pub fn draw_calls(&mut self, choices: &mut Choices) {
+        let longest = self.lasts.map_or(2_000_000, micros);
+        for _ in 0..choices.between(Label::Script, 1, 3) {
+            let mut after = choices.choose(Label::Duration, longest + 1);
+            if choices.happens(Label::Script, 300) {
+                // By a task that outlives it.
+                after = longest + choices.magnitude(Label::Duration, 1, 2_000_000);
+            }
+            self.calls.push(Calling {
+                after: Duration::from_micros(after),
+                key: choices.choose(Label::Script, 3),
+                input: u64::from(choices.happens(Label::Script, 60)),
+                detached: choices.happens(Label::Script, 150),
+                direct: choices.happens(Label::Script, 300),
+            });
+        }
     }
 
     /// What the attempt returns. Each body returns an output of its own, so that no result can be taken for another.

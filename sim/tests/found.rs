@@ -9,8 +9,8 @@ use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
-    Cancel, Claim, Claimed, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand,
-    Register, Registration, Reply, Report, Settle, Start, Submit,
+    Cancel, Claim, Claimed, Entry, Group, HandlerSet, Held, Leases, Offer, Operation, Outcome,
+    QueueDemand, Register, Registration, Reply, Report, Settle, SlotReply, Start, Submit,
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Status;
@@ -228,4 +228,54 @@ fn a_claim_that_was_overtaken_by_a_later_one_takes_nothing_and_hides_nothing() {
         second,
         "and the last one is still known"
     );
+}
+
+#[test]
+fn a_late_report_beside_the_loss_of_its_attempt_is_told_the_same_when_performed_again() {
+    let step = DraftStep {
+        irreversible: Some(true),
+        ..DraftStep::handler("work", "work")
+    };
+    let mut shop = Shop::open(Draft {
+        steps: vec![step],
+        ..Draft::new("once", 1)
+    });
+    shop.perform(&submit(vec![start("once")], None));
+    let lost = shop.claim(1).tasks.remove(0);
+    let begun = Held {
+        key: lost.key,
+        token: lost.token().expect("a claimed task has a token"),
+    };
+    shop.perform(&Operation::Lease(Leases {
+        shard: Shard::default(),
+        lease: offer().lease,
+        renew: Vec::new(),
+        begun: vec![begun],
+        hand_back: Vec::new(),
+    }));
+    shop.now = shop.now.plus(Duration::from_secs(31));
+    let loss = shop.claim(2).tasks.remove(0);
+    let late = Report {
+        outcome: Outcome::Succeeded {
+            output: Payload::null(),
+            label: None,
+        },
+        ..engine_report(&lost)
+    };
+    let settle = Operation::Settle(Settle {
+        shard: Shard::default(),
+        reports: vec![late, engine_report(&loss)],
+        offer: offer(),
+        wait: false,
+    });
+    let first = shop.perform(&settle);
+    let Reply::Settled { slots, .. } = &first else {
+        panic!("a settle is answered as a settle");
+    };
+    assert_eq!(*slots, vec![SlotReply::Accepted; 2]);
+    assert_eq!(shop.status(), Status::Completed);
+    let Reply::Settled { slots: again, .. } = shop.perform(&settle) else {
+        panic!("a settle is answered as a settle");
+    };
+    assert_eq!(again, *slots);
 }

@@ -131,7 +131,8 @@ impl Explanation {
             | Event::Spawned { .. }
             | Event::Recalled { .. }
             | Event::ChildEnded { .. }
-            | Event::Collected { .. } => return self,
+            | Event::Collected { .. }
+            | Event::Called { .. } => return self,
         };
         let By { actor, comment, .. } = by.clone();
         let who = actor.as_deref().unwrap_or("somebody");

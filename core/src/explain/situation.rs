@@ -240,7 +240,7 @@ impl Scene<'_> {
     fn first_out(&self, step: StepIndex, fan: &Fan) -> Vec<RunId> {
         let out = (0..fan.started).filter(|child| !fan.has_arrived(*child));
         out.take(CHILDREN_NAMED)
-            .map(|child| RunId::child(self.run.id(), step, child))
+            .map(|child| fan.run(self.run.id(), step, child))
             .collect()
     }
 

@@ -265,8 +265,6 @@ fn children(run: &Run, step: StepIndex, fan: &Fan) -> NodeChildren {
         count: fan.count,
         started: fan.started,
         ended: fan.arrived,
-        runs: named
-            .map(|child| RunId::child(run.id(), step, child))
-            .collect(),
+        runs: named.map(|child| fan.run(run.id(), step, child)).collect(),
     }
 }

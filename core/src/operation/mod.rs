@@ -36,7 +36,9 @@ pub use reply::{
     HeldReply, Reply, SlotReply, StartReply,
 };
 pub use settle::Settle;
-pub use submit::{Cancel, Copy, Entry, Group, Resolve, Ruling, Signal, Start, StartDelay, Submit};
+pub use submit::{
+    Call, Cancel, Copy, Entry, Group, Resolve, Ruling, Signal, Start, StartDelay, Submit,
+};
 pub use write::{JournalRow, RunUpdate, TaskUpdate, Writes};
 
 use crate::id::{Incarnation, Shard};

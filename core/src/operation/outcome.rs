@@ -62,6 +62,8 @@ pub enum Outcome {
         from: u32,
         /// The one after the last of them.
         upto: u32,
+        /// Their runs, of children that a handler started; those of others follow from their numbers.
+        called: Vec<RunId>,
     },
     /// The run has ended: its parent is to hear of it.
     ChildEnded {
@@ -134,9 +136,10 @@ impl Report {
                     .map(|child| RunId::child(run, self.step, child))
                     .collect()
             }
-            Outcome::Recall { from, upto } => (*from..*upto)
+            Outcome::Recall { from, upto, called } if called.is_empty() => (*from..*upto)
                 .map(|child| RunId::child(run, self.step, child))
                 .collect(),
+            Outcome::Recall { called, .. } => called.iter().copied().collect(),
             Outcome::ChildEnded { parent, .. } => BTreeSet::from([parent.run]),
             Outcome::Succeeded { .. }
             | Outcome::Failed { .. }

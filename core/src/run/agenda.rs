@@ -68,12 +68,11 @@ impl Run {
             Stage::Spawning(_) => {
                 let row = self.engine_task(TaskKind::Spawn, step, armed, engine::CHORE);
                 let from = self.fan_of(step, |fan| fan.started);
-                let depth = self.origin.parent.as_ref().map_or(0, |parent| parent.depth);
                 with_work(
                     self.with_sources(row, definition),
                     Work::Spawn {
                         from,
-                        depth: depth + 1,
+                        depth: self.origin.depth() + 1,
                     },
                 )
             }
@@ -88,9 +87,17 @@ impl Run {
             }
             Stage::Recalling(_) => {
                 let row = self.engine_task(TaskKind::Recall, step, armed, engine::CHORE);
-                let (from, started) = self.fan_of(step, |fan| (fan.recalled, fan.started));
-                let upto = started.min(from + limits::CHILDREN_AT_ONCE);
-                with_work(row, Work::Recall { from, upto })
+                let work = self.fan_of(step, |fan| {
+                    let from = fan.recalled;
+                    let upto = fan.started.min(from + limits::CHILDREN_AT_ONCE);
+                    let runs = fan.called(from, upto);
+                    if runs.is_empty() {
+                        Work::Recall { from, upto }
+                    } else {
+                        Work::RecallCalled { from, runs }
+                    }
+                });
+                with_work(row, work)
             }
             Stage::Stopping(_) => TaskRow {
                 kind: TaskKind::Stopping,

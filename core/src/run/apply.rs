@@ -201,6 +201,13 @@ impl Run {
             | Change::Recall { .. }
             | Change::Arrive { .. }
             | Change::Spoil { .. } => self.count_children(change),
+            Change::Adopt { step, run } => {
+                let since = self.seq;
+                let fan = &mut self.state(*step)?.fan;
+                fan.get_or_insert_with(|| Box::new(Fan::of(0, since)))
+                    .adopt(*run);
+                Ok(())
+            }
             Change::ArmDeadline { .. }
             | Change::DisarmDeadline
             | Change::Keep { .. }
@@ -381,7 +388,9 @@ impl Run {
             ));
         }
         state.stage = stage;
-        state.doubtful = matches!(stage, Stage::Held { .. });
+        // Whoever waits for children to end is not attempted again, so what was in doubt stays so.
+        let ending = matches!(stage, Stage::Recalling(_) | Stage::Resting);
+        state.doubtful = matches!(stage, Stage::Held { .. }) || ending && state.doubtful;
         Ok(())
     }
 

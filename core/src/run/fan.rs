@@ -1,13 +1,16 @@
 //! The children of one step: how many there are to be, which exist, which have ended.
 //!
-//! Invariant: `arrived <= started <= count`, and a child arrives once.
+//! Invariant: `arrived <= started <= count`, a child arrives once, and a number is always the same run.
 
 use serde::{Deserialize, Serialize};
 
 use super::Seq;
+use crate::definition::StepIndex;
+use crate::id::RunId;
 use crate::payload::OutputRef;
 
-/// The children of one step. A child is known by its number, from 0; its run's id is derived from it.
+/// The children of one step. A child is known by its number, from 0. Its run's id is derived from that, unless the step's
+/// handler started it: those are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fan {
     /// How many there are to be.
@@ -24,6 +27,8 @@ pub struct Fan {
     bits: Vec<u8>,
     /// What the step fails with, once its children have ended.
     pub spoilt: Option<Spoilt>,
+    /// The runs that the step's handler started, in the order of their numbers.
+    called: Vec<RunId>,
 }
 
 /// What a step with children fails with.
@@ -43,6 +48,29 @@ impl Fan {
             since,
             ..Fan::default()
         }
+    }
+
+    /// One more child, which exists.
+    pub(super) fn adopt(&mut self, run: RunId) {
+        self.called.push(run);
+        self.count += 1;
+        self.started += 1;
+    }
+
+    /// The run that is a child of `step` of `parent`.
+    pub fn run(&self, parent: RunId, step: StepIndex, child: u32) -> RunId {
+        let called = usize::try_from(child).ok();
+        let called = called.and_then(|child| self.called.get(child));
+        called
+            .copied()
+            .unwrap_or_else(|| RunId::child(parent, step, child))
+    }
+
+    /// The runs in a range of numbers that the step's handler started; none where the step itself has children.
+    pub(super) fn called(&self, from: u32, upto: u32) -> Vec<RunId> {
+        let children =
+            (from..upto).filter_map(|child| self.called.get(usize::try_from(child).ok()?));
+        children.copied().collect()
     }
 
     /// How many exist and have not ended.

@@ -99,6 +99,13 @@ pub struct Origin {
     pub copy: Option<Copied>,
 }
 
+impl Origin {
+    /// How many runs are above it.
+    pub fn depth(&self) -> u16 {
+        self.parent.as_ref().map_or(0, |parent| parent.depth)
+    }
+}
+
 /// Where a run stands as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {

@@ -114,9 +114,11 @@ impl Worker {
             item: task.item(),
             parent: match &task.brief.work {
                 Work::Deliver { parent, .. } => Some(parent.clone()),
-                Work::Plain | Work::Spawn { .. } | Work::Collect { .. } | Work::Recall { .. } => {
-                    None
-                }
+                Work::Plain
+                | Work::Spawn { .. }
+                | Work::Collect { .. }
+                | Work::Recall { .. }
+                | Work::RecallCalled { .. } => None,
             },
             definition: None,
             stage: Stage::Received,
@@ -345,8 +347,17 @@ fn attempt_input(
 }
 
 fn recall(task: &TaskRow) -> Outcome {
-    match task.brief.work {
-        Work::Recall { from, upto } => Outcome::Recall { from, upto },
+    match &task.brief.work {
+        Work::Recall { from, upto } => Outcome::Recall {
+            from: *from,
+            upto: *upto,
+            called: Vec::new(),
+        },
+        Work::RecallCalled { from, runs } => Outcome::Recall {
+            from: *from,
+            upto: from.saturating_add(u32::try_from(runs.len()).unwrap_or(u32::MAX)),
+            called: runs.clone(),
+        },
         Work::Plain | Work::Spawn { .. } | Work::Collect { .. } | Work::Deliver { .. } => {
             Outcome::Engine(task.item())
         }

@@ -204,7 +204,7 @@ impl Worker {
         let starts = waiting
             .iter()
             .flat_map(|next| &next.group.entries)
-            .any(|entry| matches!(entry, Entry::Start(_)));
+            .any(|entry| matches!(entry, Entry::Start(_) | Entry::Call(_)));
         let offered = if starts && self.phase.is_working() {
             self.slots
                 .offer_some(&Ending::new(), |queue| self.claims.floor(shard, queue))
@@ -290,10 +290,13 @@ impl Worker {
     /// The first steps of runs started here will want their inputs.
     fn keep_inputs(&mut self, group: &Group) {
         for entry in &group.entries {
-            if let Entry::Start(start) = entry {
-                self.cache
-                    .keep_payload(start.run, start.input.digest(), start.input.clone());
-            }
+            let start = match entry {
+                Entry::Start(start) => start,
+                Entry::Call(call) => &call.start,
+                Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) => continue,
+            };
+            self.cache
+                .keep_payload(start.run, start.input.digest(), start.input.clone());
         }
     }
 }

@@ -160,6 +160,13 @@ fn children() -> Vec<(&'static str, Change)> {
                 place: PLACE,
             },
         ),
+        (
+            "adopt",
+            Change::Adopt {
+                step,
+                run: RunId::from_u128(7),
+            },
+        ),
     ]
 }
 

@@ -248,6 +248,12 @@ fn commands() -> Vec<(&'static str, Event)> {
 }
 
 fn children() -> Vec<(&'static str, Event)> {
+    let called = |detached| Event::Called {
+        step: STEP,
+        fence: FENCE,
+        run: RunId::from_u128(7),
+        detached,
+    };
     let spawned = |payload| Event::Spawned {
         step: STEP,
         from: 128,
@@ -280,5 +286,7 @@ fn children() -> Vec<(&'static str, Event)> {
                 output: DIGEST,
             },
         ),
+        ("called", called(false)),
+        ("called-detached", called(true)),
     ]
 }

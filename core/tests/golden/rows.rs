@@ -188,6 +188,13 @@ pub(crate) fn briefs() -> Vec<(&'static str, Brief)> {
                 upto: 256,
             }),
         ),
+        (
+            "recall-called",
+            brief(Work::RecallCalled {
+                from: 128,
+                runs: vec![RunId::from_u128(7), RunId::from_u128(8)],
+            }),
+        ),
         ("deliver", brief(deliver(ChildEnd::Completed, None))),
         (
             "deliver-failed",

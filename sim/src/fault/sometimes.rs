@@ -125,6 +125,16 @@ milestones! {
     ChildFailed = "a parent heard of a failed child",
     /// A parent heard of a cancelled child.
     ChildCancelled = "a parent heard of a cancelled child",
+    /// A handler started a run.
+    Called = "a handler started a run",
+    /// A handler found a run that it, or the attempt before, had started.
+    CalledBefore = "a handler found a run that was started before",
+    /// A handler that had lost its step started nothing.
+    CallStale = "a handler that had lost its step started nothing",
+    /// A handler that was told to stop started nothing.
+    CallTooLate = "a handler of an ending run started nothing",
+    /// A handler returned before the runs that it had started ended.
+    CallAwaited = "a step waited for runs that its handler had started",
     /// A run was copied.
     Copied = "a run was copied",
     /// A copy would have repeated what must not be.

@@ -163,7 +163,7 @@ impl Ghost {
         waiting.any(|(step, state)| {
             (0..state.children.started)
                 .filter(|child| !state.children.ends.contains_key(child))
-                .map(|child| RunId::child(id, step, child))
+                .map(|child| state.children.run(id, step, child))
                 .filter_map(|child| self.runs.get(&child).map(|run| (child, run)))
                 .any(|(child, run)| run.unreadable || self.is_stuck(child))
         })

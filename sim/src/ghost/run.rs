@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use squid_mesh_core::definition::{Definition, LabelIndex, Retry, StepIndex};
 use squid_mesh_core::event::{ChildEnd, Role};
-use squid_mesh_core::id::CommandId;
+use squid_mesh_core::id::{CommandId, RunId};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::Start;
 use squid_mesh_core::payload::{Payload, PayloadDigest};
@@ -77,6 +77,8 @@ pub struct GhostStep {
     pub tries: GhostTries,
     /// Its output.
     pub output: Option<Payload>,
+    /// What its handler returned, whether or not it has ended by that.
+    pub returned: Option<Payload>,
     /// Its failure.
     pub failure: Option<Payload>,
     /// The label it returned.
@@ -100,6 +102,8 @@ pub struct GhostTries {
     pub executed: u32,
     /// Attempts that were lost.
     pub lost: u32,
+    /// Those of them that reported after all.
+    pub found: u32,
     /// The last report: under which claim, and what.
     pub reported: Option<(Fence, PayloadDigest)>,
     /// Bodies that began.
@@ -119,14 +123,22 @@ pub struct GhostChildren {
     pub told: u32,
     /// What those gave that have ended.
     pub ends: BTreeMap<u32, (ChildEnd, Payload)>,
-    /// Whether one that did not complete spoils the step.
-    pub spoilt: bool,
+    /// The code that the step fails with once they have ended.
+    pub spoilt: Option<String>,
+    /// Those that the step's handler started, in the order of their numbers.
+    pub called: Vec<RunId>,
 }
 
 impl GhostChildren {
     /// How many exist and have not ended.
     pub fn active(&self) -> u32 {
         self.started - u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The run that is a child of a step.
+    pub fn run(&self, parent: RunId, step: StepIndex, child: u32) -> RunId {
+        let called = self.called.get(child as usize).copied();
+        called.unwrap_or_else(|| RunId::child(parent, step, child))
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn fixed() -> Vec<Draft> {
         fan(),
         nested(),
         evaluated(),
+        caller(),
     ]
 }
 
@@ -239,6 +240,27 @@ fn parent() -> Draft {
         result: DraftBinding::Whole(output("waited")),
         ..workflow("parent", vec![first, waited, alone, last])
     }
+}
+
+/// The workflow whose handlers start runs most often.
+pub(super) const CALLER: &str = "caller";
+
+/// Steps whose handlers start runs of the leaf: one that is tried again and taken back, one that must not be repeated blindly.
+fn caller() -> Draft {
+    let first = DraftStep {
+        retry: Some(DraftRetry::constant(3, Duration::from_millis(400))),
+        undo: Some(undo("gamma")),
+        ..DraftStep::handler("a", "alpha")
+    };
+    let second = DraftStep {
+        on_lost: Some(OnLost::Hold),
+        ..fed(DraftStep::handler("b", "beta"), "a")
+    };
+    let last = DraftStep {
+        input: DraftBinding::Whole(output("b")),
+        ..child("leaf", "leaf", false)
+    };
+    workflow(CALLER, vec![first, second, last])
 }
 
 /// A child for each of five elements, two at a time; and for none.

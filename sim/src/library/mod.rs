@@ -21,6 +21,18 @@ pub const QUEUES: [&str; 2] = ["default", "bulk"];
 const RANDOM: u64 = 250;
 const GROWN: u64 = 750;
 
+/// The workflow that handlers start, in a world that has it.
+pub const CALLED: &str = "leaf";
+
+/// How often in a thousand times an attempt of a workflow starts runs.
+pub fn calls(workflow: &str) -> u32 {
+    if workflow == language::CALLER {
+        700
+    } else {
+        30
+    }
+}
+
 /// Every workflow, the simplest first.
 pub fn workflows() -> &'static [Arc<Definition>] {
     static WORKFLOWS: OnceLock<Vec<Arc<Definition>>> = OnceLock::new();
@@ -54,7 +66,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), workflows().len());
-        assert_eq!(fixed_shapes(), 18);
+        assert_eq!(fixed_shapes(), 19);
     }
 
     #[test]

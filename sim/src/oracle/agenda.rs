@@ -244,7 +244,9 @@ impl Landing<'_> {
         let retry = run.retry(row.step, role);
         let decided = !run.commands.is_empty();
         ensure!(
-            decided || tries.executed < retry.max_attempts && tries.lost <= retry.max_lost,
+            decided
+                || tries.executed < retry.max_attempts
+                    && tries.lost - tries.found <= retry.max_lost,
             RetryPolicy,
             "run {id} step {} was claimed after {} attempts and {} losses",
             spec.name,

@@ -108,6 +108,9 @@ impl Landing<'_> {
             return broken(Promise::ResultIsReal, format!("run {id}: {wrong}"));
         }
         self.sometimes.reached(Milestone::DoubtResolved);
+        // One that timed out or panicked was never lost.
+        let tries = &mut self.ghost.step_mut(id, step).tries;
+        tries.found = (tries.found + 1).min(tries.lost);
         self.count_report(id, step, Role::Step, report);
         Ok(())
     }

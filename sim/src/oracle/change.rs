@@ -50,6 +50,7 @@ pub(super) const LOSS_REST: Duration = Duration::from_secs(60);
 impl Landing<'_> {
     pub(super) fn changes(&mut self, id: RunId, changes: &[Change], cause: &Cause<'_>) -> Check {
         self.doubt_is_held(id, changes, cause)?;
+        self.returned(id, cause);
         for change in changes {
             self.change(id, change, cause)?;
         }
@@ -110,11 +111,9 @@ impl Landing<'_> {
                 self.ghost.step_mut(id, *step).children.told = *upto;
                 Ok(())
             }
-            Change::Arrive { .. } => Ok(()),
-            Change::Spoil { step, .. } => {
-                self.ghost.step_mut(id, *step).children.spoilt = true;
-                Ok(())
-            }
+            // What a handler starts is compared with what it asked for, as a whole.
+            Change::Arrive { .. } | Change::Adopt { .. } => Ok(()),
+            Change::Spoil { step, code, .. } => self.spoilt(id, *step, code, cause),
             Change::Keep { signal, .. } => self.kept(id, signal),
             Change::Take { seq } => self.taken(id, *seq),
             Change::Undone { step, done } => self.undone(id, *step, *done, cause),
@@ -255,7 +254,7 @@ impl Landing<'_> {
                 Progress::Collecting,
             ),
             Chore::Recall => {
-                let ending = !self.ghost.run(id).is_open() || state.children.spoilt;
+                let ending = !self.ghost.run(id).is_open() || state.children.spoilt.is_some();
                 let untold = state.children.told < state.children.started;
                 (ending && untold, Progress::Recalling)
             }

@@ -3,7 +3,7 @@
 //! Invariant: what a parent records of a child is compared with the child's own journal.
 
 use squid_mesh_core::definition::{StepIndex, StepKind};
-use squid_mesh_core::event::{ChildEnd, Parent};
+use squid_mesh_core::event::{ChildEnd, Parent, Started};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::limits;
 use squid_mesh_core::payload::Payload;
@@ -83,7 +83,10 @@ impl Landing<'_> {
     }
 
     /// A run that begins as a child: its parent has recorded it in the same operation, or will in a later row of it.
-    pub(super) fn child_is_recorded(&self, id: RunId, parent: &Parent) -> Check {
+    pub(super) fn child_is_recorded(&self, id: RunId, started: &Started, parent: &Parent) -> Check {
+        if let Some(key) = &started.key {
+            return self.call_is_recorded(id, parent, key);
+        }
         ensure!(
             id == RunId::child(parent.run, parent.step, parent.child),
             ChildrenExist,
@@ -99,19 +102,21 @@ impl Landing<'_> {
                 fan.is_some_and(|fan| parent.child < fan.started)
             })
         });
-        let depth = self
-            .ghost
-            .runs
-            .get(&parent.run)
-            .and_then(|run| run.start.parent.as_ref())
-            .map_or(0, |grand| grand.depth);
         ensure!(
-            recorded && parent.depth == depth + 1 && parent.depth <= limits::DEPTH,
+            recorded && self.is_below(parent),
             ChildrenExist,
             "run {id} is a child that run {} has not recorded",
             parent.run
         );
         Ok(())
+    }
+
+    /// Whether a child is one run deeper than its parent, and not too deep.
+    pub(super) fn is_below(&self, parent: &Parent) -> bool {
+        let above = self.ghost.runs.get(&parent.run);
+        let above = above.and_then(|run| run.start.parent.as_ref());
+        let depth = above.map_or(0, |grand| grand.depth);
+        parent.depth == depth + 1 && parent.depth <= limits::DEPTH
     }
 
     /// A parent hears of the end of a child: it really ended so, with that, and it is news.
@@ -123,7 +128,8 @@ impl Landing<'_> {
         end: ChildEnd,
         payload: &Payload,
     ) -> Check {
-        let child_id = RunId::child(id, step, child);
+        let siblings = &self.ghost.run(id).steps[step.at()].children;
+        let child_id = siblings.run(id, step, child);
         let Some(run) = self.ghost.runs.get(&child_id) else {
             return broken(
                 Promise::ChildrenExist,

@@ -114,20 +114,24 @@ impl Landing<'_> {
     /// After a failure or a loss: was the step tried again exactly when its policy says so?
     pub(super) fn consequence(&mut self, id: RunId, cause: &Cause<'_>) -> Check {
         let run = self.ghost.run(id);
+        // A step of which a child has failed is not attempted again.
+        let spoilt = |step: StepIndex, role: Role| {
+            role == Role::Step && run.steps[step.at()].children.spoilt.is_some()
+        };
         let (step, role, again, exhausted) = match cause {
             Cause::Failure(step, role, failure) => {
                 let executed = run.steps[step.at()]
                     .tries(*role)
                     .map_or(0, |tries| tries.executed);
                 let allowed = run.retry(*step, *role).max_attempts;
-                let again = failure.retryable && executed < allowed;
+                let again = failure.retryable && executed < allowed && !spoilt(*step, *role);
                 (*step, *role, again, Milestone::Exhausted)
             }
             Cause::Loss(step, role, _) => {
                 let lost = run.steps[step.at()]
                     .tries(*role)
                     .map_or(0, |tries| tries.lost);
-                let again = lost <= run.retry(*step, *role).max_lost;
+                let again = lost <= run.retry(*step, *role).max_lost && !spoilt(*step, *role);
                 (*step, *role, again, Milestone::LostTooOften)
             }
             _ => return Ok(()),

@@ -71,7 +71,7 @@ impl Landing<'_> {
             "run {id} does not begin at 1 and now"
         );
         if let Some(parent) = &started.parent {
-            self.child_is_recorded(id, parent)?;
+            self.child_is_recorded(id, started, parent)?;
         }
         ensure!(
             started.command == start.command && row.payload.as_ref() == Some(&start.input),
@@ -131,6 +131,13 @@ impl Landing<'_> {
             Entry::Start(start) if start.run == id && start.command == started.command => {
                 Some((**start).clone())
             }
+            Entry::Call(call) if call.start.run == id && call.start.command == started.command => {
+                let parent = started.parent.clone();
+                Some(Start {
+                    parent,
+                    ..call.start.clone()
+                })
+            }
             _ => None,
         });
         own.or_else(|| self.child_start(id, row, started))
@@ -148,12 +155,13 @@ impl Landing<'_> {
                 Outcome::Spawn(spawn)
                     if report.key.run == parent.run && report.step == parent.step =>
                 {
-                    Some(spawn)
+                    // A report that comes too late may have prepared others.
+                    let at = parent.child.checked_sub(spawn.from)?;
+                    Some((spawn, spawn.inputs.get(at as usize)?.clone()))
                 }
                 _ => None,
-            })?;
-        let at = parent.child.checked_sub(prepared.from)?;
-        let (input, raw_input) = prepared.inputs.get(at as usize)?.clone();
+            });
+        let (prepared, (input, raw_input)) = prepared?;
         let step = self
             .ghost
             .run(parent.run)
@@ -315,6 +323,10 @@ impl Landing<'_> {
                 let output = row.payload.clone().unwrap_or_else(Payload::null);
                 self.collected(id, *step, &output)?;
                 Ok(Cause::Success(*step, row.payload.clone()))
+            }
+            Event::Called { .. } => {
+                self.called(id, &row.transition)?;
+                Ok(Cause::Other)
             }
         }
     }

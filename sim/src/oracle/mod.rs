@@ -6,6 +6,7 @@ mod agenda;
 mod attempt;
 mod begin;
 mod bound;
+mod called;
 mod change;
 mod children;
 mod ending;

@@ -15,6 +15,33 @@ use crate::ghost::{Progress, Way};
 use crate::violation::{Check, Promise, broken, ensure};
 
 impl Cause<'_> {
+    /// The step that it is about.
+    fn of(&self) -> Option<StepIndex> {
+        match self {
+            Cause::Failure(step, Role::Step, _)
+            | Cause::Loss(step, Role::Step, _)
+            | Cause::Conflict(step)
+            | Cause::Success(step, _)
+            | Cause::Fails(step, _)
+            | Cause::Again(step)
+            | Cause::Children(step) => Some(*step),
+            _ => None,
+        }
+    }
+
+    /// Whether a step fails with this code because of it.
+    fn says(&self, step: StepIndex, reason: &str) -> bool {
+        let said = match self {
+            Cause::Failure(_, Role::Step, failure) => failure.code == reason,
+            Cause::Loss(_, Role::Step, _) => reason == code::LOST,
+            Cause::Conflict(_) => reason == code::CONFLICT,
+            Cause::Fails(_, expected) => expected == reason,
+            Cause::Children(_) => matches!(reason, code::CHILD_FAILED | code::CHILD_CANCELLED),
+            _ => false,
+        };
+        said && self.of() == Some(step)
+    }
+
     /// The step of an attempt of which nobody knows whether it had its effect, or will still have it.
     fn in_doubt(&self) -> Option<StepIndex> {
         let (step, unclear) = match self {
@@ -111,6 +138,10 @@ impl Landing<'_> {
     }
 
     fn succeeds(&mut self, id: RunId, step: StepIndex, cause: &Cause<'_>) -> Check {
+        let kind = &self.ghost.run(id).definition.step(step).kind;
+        if matches!(kind, StepKind::Handler { .. }) {
+            return self.succeeds_with_its_children(id, step);
+        }
         if let Cause::Success(own, output) = cause
             && *own == step
         {
@@ -160,6 +191,11 @@ impl Landing<'_> {
             EndsWithItsAttempts,
             "run {id} step {name} ends while an attempt is out"
         );
+        ensure!(
+            run.steps[step.at()].returned.is_none(),
+            ResultIsReal,
+            "run {id} step {name} is cancelled although its handler has returned"
+        );
         let children = &run.steps[step.at()].children;
         ensure!(
             children.active() == 0 || run.forced && children.told >= children.started,
@@ -167,6 +203,25 @@ impl Landing<'_> {
             "run {id} step {name} ends with {} children out",
             children.active()
         );
+        Ok(())
+    }
+
+    /// A step with children out is to fail once they have ended.
+    pub(super) fn spoilt(
+        &mut self,
+        id: RunId,
+        step: StepIndex,
+        reason: &str,
+        cause: &Cause<'_>,
+    ) -> Check {
+        let state = &self.ghost.run(id).steps[step.at()];
+        ensure!(
+            state.children.spoilt.is_none() && cause.says(step, reason),
+            ResultIsReal,
+            "run {id} step {} is to fail with {reason}, because of {cause:?}",
+            step.0
+        );
+        self.ghost.step_mut(id, step).children.spoilt = Some(reason.to_owned());
         Ok(())
     }
 
@@ -181,15 +236,9 @@ impl Landing<'_> {
         let run = self.ghost.run(id);
         let name = run.definition.step(step).name.clone();
         let state = &run.steps[step.at()];
-        let said = match cause {
-            Cause::Failure(own, Role::Step, failure) => *own == step && failure.code == reason,
-            Cause::Loss(own, Role::Step, _) => *own == step && reason == code::LOST,
-            Cause::Conflict(own) => *own == step && reason == code::CONFLICT,
-            Cause::Fails(own, expected) => *own == step && expected == reason,
-            Cause::Children(own) => {
-                *own == step && matches!(reason, code::CHILD_FAILED | code::CHILD_CANCELLED)
-            }
-            _ => false,
+        let said = match &state.children.spoilt {
+            Some(spoilt) => spoilt == reason && cause.of() == Some(step),
+            None => cause.says(step, reason),
         };
         ensure!(
             !state.progress.is_settled(),

@@ -38,6 +38,10 @@ impl Landing<'_> {
                 }
                 GroupReply::Refused { index, rejection } => {
                     self.count(rejection);
+                    if let Entry::Call(call) = &group.entries[*index] {
+                        self.call_refused(call, rejection)?;
+                        continue;
+                    }
                     self.refused(&group.entries[*index], rejection)?;
                     self.nothing_was_done(group.entries.iter())?;
                 }
@@ -53,6 +57,12 @@ impl Landing<'_> {
     fn done(&mut self, entry: &Entry, reply: &EntryReply) -> Check {
         match (entry, reply) {
             (Entry::Start(start), EntryReply::Started(reply)) => self.start_done(start, *reply),
+            (Entry::Call(call), EntryReply::Started(reply)) => {
+                if reply.existing {
+                    self.sometimes.reached(Milestone::CalledBefore);
+                }
+                self.start_done(&call.start, *reply)
+            }
             (Entry::Cancel(cancel), EntryReply::Cancelled(reply)) => {
                 self.cancel_done(cancel, *reply)
             }
@@ -246,7 +256,7 @@ impl Landing<'_> {
     }
 
     /// How many entries of this operation concern a run.
-    fn mentions(&self, run: RunId) -> usize {
+    pub(super) fn mentions(&self, run: RunId) -> usize {
         let squid_mesh_core::operation::Operation::Submit(submit) = self.operation else {
             return 0;
         };

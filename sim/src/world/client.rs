@@ -10,6 +10,7 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::worker::{Input, SubmitError};
 
+use super::call::OF_A_BODY;
 use super::delivery::Answer;
 use super::request::{Sender, Wish};
 use super::{Event, World};
@@ -108,6 +109,9 @@ impl World {
 
     /// A worker answers a client of its process.
     pub(super) fn worker_answers(&mut self, request: u64, result: Result<GroupReply, SubmitError>) {
+        if request & OF_A_BODY != 0 {
+            return self.body_answered(request, result);
+        }
         let command = usize::try_from(request / SENDINGS).expect("commands are few");
         let sending = u32::try_from(request % SENDINGS).expect("below the number of sendings");
         match result {
@@ -172,6 +176,7 @@ fn summary(wish: &plan::Wish) -> Vec<String> {
         ),
         Entry::Resolve(resolve) => format!("{:?} of {}", resolve.ruling, resolve.run),
         Entry::Signal(signal) => format!("signal {} to {}", signal.signal, signal.run),
+        Entry::Call(call) => format!("{} starts {}", call.task, call.start.run),
     };
     entries.iter().map(one).collect()
 }

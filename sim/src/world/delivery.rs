@@ -69,6 +69,10 @@ impl World {
                 self.client_hears(command, sending, delivery.answer);
                 Ok(())
             }
+            Sender::Body(body, nth) => {
+                self.body_hears(body, nth, &delivery.answer);
+                Ok(())
+            }
             Sender::Worker(process, _) | Sender::Registration(process) => {
                 let node = self.ghost.process(process).node;
                 if self.nodes[node].process != Some(process) {

@@ -23,7 +23,7 @@ impl World {
         execution: &Execution,
     ) -> Check {
         let labels = self.labels_of(execution);
-        let (script, faults) = Script::drawn(
+        let (mut script, faults) = Script::drawn(
             &self.settings,
             execution.timeout,
             &labels,
@@ -32,6 +32,7 @@ impl World {
         for fault in faults {
             self.sometimes.fired(fault, Situation::Attempt);
         }
+        self.draw_calls(execution, &mut script);
         self.trace.say(|| {
             format!(
                 "process {} begins {} {} step {} attempt {}: {script:?}",
@@ -43,6 +44,7 @@ impl World {
             )
         });
         let lasts = script.lasts;
+        let calls = script.calls.clone();
         let beginning = Beginning {
             process,
             execution,
@@ -55,6 +57,9 @@ impl World {
         let body = oracle::begin(beginning, &mut self.sometimes)?;
         let key = lasts.map(|span| self.push(self.now.plus(span), Event::Finish(body)));
         self.nodes[node].running.insert(body, key);
+        for (nth, call) in calls.iter().enumerate() {
+            self.push(self.now.plus(call.after), Event::Call(body, nth));
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a world is a function of its choices; true time moves only from one event to the next.
 
+mod call;
 mod client;
 mod delivery;
 mod handler;
@@ -105,6 +106,8 @@ enum Event {
     Wake(ProcessId),
     /// A handler's body ends.
     Finish(BodyId),
+    /// A handler's body starts the n-th of its runs.
+    Call(BodyId, usize),
     /// A hint reaches a process.
     Hint(ProcessId, Name),
     /// A fault strikes.
@@ -276,6 +279,7 @@ impl World {
             Event::Deliver(delivery) => self.deliver(delivery),
             Event::Wake(process) => self.wake(process),
             Event::Finish(body) => self.finish(body),
+            Event::Call(body, nth) => self.call(body, nth),
             Event::Hint(process, queue) => self.hint(process, queue),
             Event::Strike(strike) => self.strike(strike),
             Event::Thaw(node, process) => {

@@ -290,7 +290,7 @@ impl World {
     ) -> Check {
         let asker = match request.sender {
             Sender::Worker(process, _) | Sender::Registration(process) => Asker::Process(process),
-            Sender::Client { .. } => Asker::Client,
+            Sender::Client { .. } | Sender::Body(..) => Asker::Client,
         };
         self.trace
             .note(landed.touched.runs.len() as u64 | (landed.touched.tasks.len() as u64) << 16);

@@ -15,7 +15,7 @@ use super::{Event, World};
 use crate::choice::Label;
 use crate::clock::SimTime;
 use crate::fault::{Fault, Situation};
-use crate::ghost::ProcessId;
+use crate::ghost::{BodyId, ProcessId};
 use crate::store::Asked;
 
 /// Names one request.
@@ -31,6 +31,8 @@ pub(super) enum Sender {
     Registration(ProcessId),
     /// A client, for this command.
     Client { command: usize, sending: u32 },
+    /// A handler's body, for this of the runs that it starts.
+    Body(BodyId, usize),
 }
 
 /// What is asked for.

@@ -81,13 +81,16 @@ impl Settle {
         batch: &mut Batch<'_>,
         report: &Report,
         row: &TaskRow,
-        range: Range<u32>,
+        (range, called): (Range<u32>, &[RunId]),
     ) -> Slot {
         let id = report.key.run;
         let (run, _) = batch.run(id);
-        let expected = Work::Recall {
-            from: range.start,
-            upto: range.end,
+        let (from, upto) = (range.start, range.end);
+        let expected = if called.is_empty() {
+            Work::Recall { from, upto }
+        } else {
+            let runs = called.to_vec();
+            Work::RecallCalled { from, runs }
         };
         if row.brief.work != expected {
             return Ok(SlotReply::Rejected(run.stale_report(report.step)));
@@ -202,11 +205,6 @@ fn child(run: &Run, definition: &Definition, report: &Report, spawn: &Spawn, nth
     let at = usize::try_from(nth).expect("children of one operation are few");
     let (input, raw_input) = spawn.inputs[at].clone();
     let step = definition.step(report.step);
-    let depth = run
-        .origin()
-        .parent
-        .as_ref()
-        .map_or(0, |parent| parent.depth);
     Start {
         run: id,
         life: Life::child(run.life(), id),
@@ -227,7 +225,7 @@ fn child(run: &Run, definition: &Definition, report: &Report, spawn: &Spawn, nth
             life: run.life(),
             step: report.step,
             child: number,
-            depth: depth + 1,
+            depth: run.origin().depth() + 1,
             detached: matches!(step.kind, StepKind::Child { detach: true, .. }),
         }),
         copy: None,
@@ -240,7 +238,7 @@ fn live(run: &Run, report: &Report, range: Range<u32>) -> Vec<RunId> {
     let fan = run.step(report.step).fan.as_ref();
     range
         .filter(|child| fan.is_some_and(|fan| *child < fan.started && !fan.has_arrived(*child)))
-        .map(|child| RunId::child(run.id(), report.step, child))
+        .filter_map(|child| Some(fan?.run(run.id(), report.step, child)))
         .collect()
 }
 

@@ -16,7 +16,7 @@ use crate::definition::DefinitionKey;
 use crate::id::{RunId, Shard};
 use crate::mutant::Mutant;
 use crate::run::{Run, Seq, held_report};
-use crate::task::TaskRow;
+use crate::task::{Item, TaskRow};
 use crate::time::Timestamp;
 use crate::transition::DecodeError;
 
@@ -25,7 +25,7 @@ use crate::transition::DecodeError;
 pub struct Settle {
     /// The shard of every run below.
     pub shard: Shard,
-    /// In the order in which they are decided.
+    /// In the order in which they are decided, but for losses, which come first.
     pub reports: Vec<Report>,
     /// Free slots that steps which become ready may be handed to.
     pub offer: Offer,
@@ -61,20 +61,24 @@ impl Settle {
     }
 
     pub(super) fn decide(&self, view: &View) -> Decision {
+        let order = self.order();
         let (batch, slots) = guarded(
             || Batch::new(view, Some(&self.offer)),
             self.reports.len(),
             view.mutation,
-            |batch, index| self.report(batch, &self.reports[index]),
-            |index| Ok(SlotReply::Rejected(poisoned(self.reports[index].key.run))),
+            |batch, nth| self.report(batch, &self.reports[order[nth]]),
+            |nth| {
+                let run = self.reports[order[nth]].key.run;
+                Ok(SlotReply::Rejected(poisoned(run)))
+            },
         );
         let mut wanted: BTreeSet<RunId> = BTreeSet::new();
-        let mut replies = Vec::with_capacity(slots.len());
-        for slot in slots {
+        let mut replies = vec![SlotReply::Busy; slots.len()];
+        for (index, slot) in order.into_iter().zip(slots) {
             match slot {
-                Ok(reply) => replies.push(reply),
+                Ok(reply) => replies[index] = reply,
                 // The clock was read again since, and what was not due then is now: another operation's turn.
-                Err(_) if view.is_complete() => replies.push(SlotReply::Busy),
+                Err(_) if view.is_complete() => {}
                 Err(runs) => wanted.extend(runs),
             }
         }
@@ -98,6 +102,15 @@ impl Settle {
             writes: batch.finish(),
             reply,
         }
+    }
+
+    /// In which order the reports are decided: losses first. A late report of the very attempt whose loss leaves its outcome
+    /// unknown says what became of it, now as well as when the operation is performed again.
+    fn order(&self) -> Vec<usize> {
+        let loss = |index: &usize| self.reports[*index].outcome == Outcome::Engine(Item::Loss);
+        let (mut first, others): (Vec<usize>, Vec<usize>) = (0..self.reports.len()).partition(loss);
+        first.extend(others);
+        first
     }
 
     /// Adds the runs of every report that shares one with those wanted: once an earlier slot has been decided, it may need
@@ -135,8 +148,8 @@ impl Settle {
             |row: &TaskRow| (row.is_held_by(&report.token) || ignores) && row.step == report.step;
         match (row.filter(held), &report.outcome) {
             (Some(row), Outcome::Spawn(spawn)) => self.spawn(batch, report, &row, spawn),
-            (Some(row), Outcome::Recall { from, upto }) => {
-                self.recall(batch, report, &row, *from..*upto)
+            (Some(row), Outcome::Recall { from, upto, called }) => {
+                self.recall(batch, report, &row, (*from..*upto, called))
             }
             (
                 Some(row),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a command that is submitted again has no further effect, and is told what the first one did.
 
+mod call;
 mod command;
 mod copy;
 mod start;
@@ -15,8 +16,10 @@ use super::queue::offered;
 use super::{Decision, EntryReply, Found, GroupReply, Offer, ReadSet, Rejection, Reply, View};
 use crate::definition::DefinitionKey;
 use crate::id::{RunId, Shard};
+use crate::task::TaskKey;
 use crate::transition::DecodeError;
 
+pub use call::Call;
 pub use command::{Cancel, Resolve, Ruling, Signal};
 pub use copy::Copy;
 pub use start::{Start, StartDelay};
@@ -52,24 +55,44 @@ pub enum Entry {
     Resolve(Box<Resolve>),
     /// Send a signal.
     Signal(Box<Signal>),
+    /// Start a run for a handler.
+    Call(Box<Call>),
 }
 
 impl Entry {
-    /// The run it concerns.
+    /// The run it concerns; of one that a handler starts, its parent.
     pub fn run(&self) -> RunId {
         match self {
             Entry::Start(start) => start.run,
             Entry::Cancel(cancel) => cancel.run,
             Entry::Resolve(resolve) => resolve.run,
             Entry::Signal(signal) => signal.run,
+            Entry::Call(call) => call.task.run,
         }
     }
 
-    /// The other run that it reads: the source of a copy.
+    /// The run that it starts, if it does.
+    fn started(&self) -> Option<RunId> {
+        match self {
+            Entry::Start(start) => Some(start.run),
+            Entry::Call(call) => Some(call.start.run),
+            Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) => None,
+        }
+    }
+
+    /// The run that it copies, if it does.
     fn source(&self) -> Option<RunId> {
         match self {
             Entry::Start(start) => start.copy.as_ref().map(|copy| copy.source),
-            Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) => None,
+            Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) | Entry::Call(_) => None,
+        }
+    }
+
+    /// The task whose lease it is done under, if it is.
+    fn task(&self) -> Option<TaskKey> {
+        match self {
+            Entry::Call(call) => Some(call.task),
+            Entry::Start(_) | Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) => None,
         }
     }
 
@@ -77,6 +100,7 @@ impl Entry {
     fn definition(&self) -> Option<&DefinitionKey> {
         match self {
             Entry::Start(start) => Some(&start.definition),
+            Entry::Call(call) => Some(&call.start.definition),
             Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) => None,
         }
     }
@@ -88,6 +112,7 @@ impl Entry {
             Entry::Cancel(_) => 0,
             Entry::Resolve(resolve) => resolve.payload_bytes(),
             Entry::Signal(signal) => signal.payload.bytes().len(),
+            Entry::Call(call) => call.start.input.bytes().len(),
         }
     }
 }
@@ -100,8 +125,10 @@ impl Submit {
             definitions: entries().filter_map(Entry::definition).cloned().collect(),
             runs: entries()
                 .map(Entry::run)
+                .chain(entries().filter_map(Entry::started))
                 .chain(entries().filter_map(Entry::source))
                 .collect(),
+            tasks: entries().filter_map(Entry::task).collect(),
             wait: self.wait,
             queues: self.offer.as_ref().map(offered).unwrap_or_default(),
             ..ReadSet::default()
@@ -142,11 +169,9 @@ impl Submit {
     /// Every run that exists already: an entry that is reached only once the tasks of another run are known may need its own
     /// too, and there is one further read.
     fn runs_here(&self, view: &View) -> BTreeSet<RunId> {
-        let runs = self
-            .groups
-            .iter()
-            .flat_map(|group| &group.entries)
-            .map(Entry::run);
+        let entries = self.groups.iter().flat_map(|group| &group.entries);
+        let runs = entries.flat_map(|entry| [Some(entry.run()), entry.started()]);
+        let runs = runs.flatten();
         runs.filter(|run| matches!(view.runs.get(run), Some(Found::Row(_))))
             .collect()
     }
@@ -174,11 +199,10 @@ impl Submit {
     }
 
     fn entry(&self, batch: &mut Batch<'_>, entry: &Entry) -> Result<EntryReply, Refusal> {
+        let offerer = self.offer.as_ref().map(|offer| offer.worker);
         match entry {
-            Entry::Start(start) => {
-                let offerer = self.offer.as_ref().map(|offer| offer.worker);
-                start.begin(batch, offerer).map(EntryReply::Started)
-            }
+            Entry::Start(start) => start.begin(batch, offerer).map(EntryReply::Started),
+            Entry::Call(call) => call.obey(batch, offerer).map(EntryReply::Started),
             Entry::Cancel(cancel) => cancel.obey(batch).map(EntryReply::Cancelled),
             Entry::Resolve(resolve) => resolve.obey(batch).map(EntryReply::Obeyed),
             Entry::Signal(signal) => signal.obey(batch).map(EntryReply::Obeyed),

@@ -162,7 +162,7 @@ impl Start {
     }
 
     /// A start whose run exists: the same command again, or the same key.
-    fn again(
+    pub(super) fn again(
         &self,
         batch: &mut Batch<'_>,
         offerer: Option<Incarnation>,

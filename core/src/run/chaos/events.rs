@@ -54,7 +54,18 @@ impl Chaos {
             return Some(self.reported(step, Role::Undo, armed, good));
         }
         let payload = digest();
-        match self.run.step(step).stage {
+        let stage = self.run.step(step).stage;
+        let attempted = matches!(
+            stage,
+            Stage::Scheduled(_) | Stage::Stopping(_) | Stage::Held { .. }
+        );
+        if attempted && self.run.step(step).has_children_out() && self.choose(2) == 0 {
+            return Some(self.of_children(step));
+        }
+        match stage {
+            Stage::Scheduled(_) if !good && self.is_open() && self.choose(3) == 0 => {
+                Some(self.called(step))
+            }
             Stage::Scheduled(armed) | Stage::Stopping(armed) => {
                 Some(self.reported(step, Role::Step, armed, good))
             }
@@ -228,6 +239,20 @@ impl Chaos {
         }
     }
 
+    fn is_open(&self) -> bool {
+        *self.run.phase() == Phase::Open
+    }
+
+    fn called(&mut self, step: StepIndex) -> Event {
+        self.commands += 1;
+        Event::Called {
+            step,
+            fence: self.fence(),
+            run: RunId::child_by_key(ID, step, &self.commands.to_string()),
+            detached: self.choose(5) == 0,
+        }
+    }
+
     fn of_children(&mut self, step: StepIndex) -> Event {
         let fan = self.run.step(step).fan.clone().unwrap();
         let recalling = matches!(self.run.step(step).stage, Stage::Recalling(_));
@@ -334,6 +359,7 @@ impl Chaos {
                 step,
                 output: payload,
             },
+            19 => self.called(step),
             _ => {
                 let found = [
                     Found::Logged,

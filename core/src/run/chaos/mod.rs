@@ -243,10 +243,11 @@ impl Chaos {
         let Some(fan) = &state.fan else { return };
         assert!(fan.arrived <= fan.started && fan.started <= fan.count);
         assert!(fan.recalled <= fan.started);
-        let StepKind::Each { parallel, .. } = &self.definition.step(step).kind else {
-            return;
-        };
-        assert!(fan.active() <= *parallel);
+        match &self.definition.step(step).kind {
+            StepKind::Each { parallel, .. } => assert!(fan.active() <= *parallel),
+            StepKind::Handler { .. } => {}
+            _ => return,
+        }
         let forced = self.run.cancel().is_some_and(|cancel| cancel.force);
         if state.stage.is_settled() && !forced {
             assert_eq!(fan.active(), 0, "it ended without its children");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::deciding::Deciding;
 use super::super::{Phase, Run, Stage, UndoStage};
 use super::Stop;
-use crate::change::{Change, StepEnd};
+use crate::change::Change;
 use crate::definition::{LabelIndex, OnLost, Retry, StepIndex};
 use crate::event::{Failure, Role, code};
 use crate::limits;
@@ -39,8 +39,12 @@ impl Run {
         if let Some(label) = label {
             deciding.push(Change::Label { step, label });
         }
-        deciding.settle(step, StepEnd::Succeeded);
-        deciding.after(step)
+        if self.step(step).fan.is_some() {
+            // It may be a while until it ends, and what it returned is not what it did last by then.
+            let place = OutputRef::here(deciding.run.seq, digest);
+            deciding.push(Change::Place { step, place });
+        }
+        deciding.return_from(step)
     }
 
     pub(super) fn failed(
@@ -62,6 +66,9 @@ impl Run {
         let unclear = matches!(failure.code.as_str(), code::TIMEOUT | code::PANIC);
         if role == Role::Step && unclear && self.holds(deciding, step) {
             return self.hold(deciding, step, fence);
+        }
+        if role == Role::Step && deciding.is_spoilt(step) {
+            return deciding.let_go(step);
         }
         let retry = policy(deciding, step, role);
         let executed = deciding
@@ -104,10 +111,8 @@ impl Run {
         if role == Role::Step && begun && self.holds(deciding, step) {
             return self.hold(deciding, step, fence);
         }
-        if role == Role::Step && self.phase != Phase::Open {
-            deciding.settle(step, StepEnd::Cancelled);
-            deciding.finish_if_done();
-            return Ok(());
+        if role == Role::Step && (self.phase != Phase::Open || deciding.is_spoilt(step)) {
+            return deciding.let_go(step);
         }
         let lost = deciding
             .run
@@ -136,6 +141,9 @@ impl Run {
             fence,
             digest,
         });
+        if deciding.is_spoilt(step) {
+            return deciding.let_go(step);
+        }
         let again = deciding.run.step(step).tries.conflicts <= limits::CONFLICTS;
         if self.phase != Phase::Open {
             return self.ended_while_winding(deciding, step, again, code::CONFLICT, payload);
@@ -158,11 +166,9 @@ impl Run {
     ) -> Result<(), Stop> {
         if !again {
             let place = OutputRef::here(deciding.run.seq, payload);
-            return deciding.fail(step, code, place);
+            return deciding.spoil(step, code, place);
         }
-        deciding.settle(step, StepEnd::Cancelled);
-        deciding.finish_if_done();
-        Ok(())
+        deciding.let_go(step)
     }
 
     fn give_up(
@@ -176,7 +182,7 @@ impl Run {
             Role::Undo => self.undone(deciding, step, false),
             Role::Step => {
                 let place = OutputRef::here(deciding.run.seq, payload);
-                deciding.fail(step, code, place)
+                deciding.spoil(step, code, place)
             }
         }
     }
@@ -188,11 +194,10 @@ impl Run {
     /// Nobody knows whether the attempt had its effect. An ending run does not wait for somebody to say.
     fn hold(&self, deciding: &mut Deciding<'_>, step: StepIndex, fence: Fence) -> Result<(), Stop> {
         deciding.push(Change::Hold { step, fence });
-        if self.phase != Phase::Open {
-            deciding.settle(step, StepEnd::Cancelled);
-            deciding.finish_if_done();
+        if self.phase == Phase::Open {
+            return Ok(());
         }
-        Ok(())
+        deciding.let_go(step)
     }
 
     /// The lane of the step's current attempt in this role; none for one whose outcome is unknown.

@@ -73,6 +73,14 @@ impl Run {
         }
         deciding.push(Change::Arrive { step, child });
         let place = OutputRef::here(deciding.run.seq, payload);
+        let failed_as = match end {
+            ChildEnd::Completed => None,
+            ChildEnd::Failed => Some(code::CHILD_FAILED),
+            ChildEnd::Cancelled => Some(code::CHILD_CANCELLED),
+        };
+        if matches!(deciding.spec(step).kind, StepKind::Handler { .. }) {
+            return deciding.called_ended(step, failed_as, place);
+        }
         let ending = self.phase != Phase::Open
             || self
                 .fan_of_step(step)
@@ -83,11 +91,6 @@ impl Run {
         let collects = match &deciding.spec(step).kind {
             StepKind::Each { collect, .. } => Some(*collect),
             _ => None,
-        };
-        let failed_as = match end {
-            ChildEnd::Completed => None,
-            ChildEnd::Failed => Some(code::CHILD_FAILED),
-            ChildEnd::Cancelled => Some(code::CHILD_CANCELLED),
         };
         match (collects, failed_as) {
             (None, None) => {
@@ -164,7 +167,7 @@ impl Deciding<'_> {
     }
 
     /// Ends a step whose children were told to cancel, once they have all ended.
-    fn settle_recalled(&mut self, step: StepIndex) -> Result<(), Stop> {
+    pub(super) fn settle_recalled(&mut self, step: StepIndex) -> Result<(), Stop> {
         if self.run.step(step).has_children_out() {
             self.finish_if_winding();
             return Ok(());
@@ -178,7 +181,7 @@ impl Deciding<'_> {
         match spoilt {
             Some(spoilt) => self.fail(step, &spoilt.code, spoilt.place),
             None => {
-                self.settle(step, StepEnd::Cancelled);
+                self.close(step);
                 self.after(step)
             }
         }

@@ -4,6 +4,7 @@
 //! facts give the same transition.
 
 mod attempt;
+mod called;
 mod children;
 mod engine;
 mod resolve;
@@ -177,6 +178,12 @@ impl Run {
                 payload,
             } => self.child_ended(deciding, *step, *child, *end, *payload),
             Event::Collected { step, output } => self.collected(deciding, *step, *output),
+            Event::Called {
+                step,
+                run,
+                detached,
+                ..
+            } => self.called(deciding, *step, *run, *detached),
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::super::deciding::Deciding;
 use super::super::{Phase, Run, Stage, UndoStage};
 use super::Stop;
-use crate::change::{Change, StepEnd};
-use crate::definition::{LabelIndex, StepIndex, StepKind, label};
+use crate::change::Change;
+use crate::definition::{StepIndex, StepKind, label};
 use crate::event::{Resolution, Resolved, Role};
 use crate::operation::Rejection;
 use crate::payload::{OutputRef, PayloadDigest};
@@ -28,9 +28,11 @@ impl Run {
         if self.phase != Phase::Open {
             return Err(Stop::Refused(self.winding()));
         }
-        let here = |digest: PayloadDigest| OutputRef::here(deciding.run.seq, digest);
+        let seq = deciding.run.seq;
+        let here = |digest: PayloadDigest| OutputRef::here(seq, digest);
         let place = resolved.payload.map(here);
-        let not_waiting = || Stop::Refused(self.not_waiting(deciding.definition()));
+        let definition = deciding.definition();
+        let not_waiting = || Stop::Refused(self.not_waiting(definition));
         let kind = &deciding.spec(step).kind;
         match (stage, kind, &resolved.verdict) {
             (Stage::Open { .. }, StepKind::Pause { .. }, Resolution::Resume) => {
@@ -43,34 +45,29 @@ impl Run {
                 deciding.give(step, label::REJECTED, place.ok_or_else(not_waiting)?);
             }
             (Stage::Held { .. }, _, Resolution::Succeeded { label }) => {
-                self.succeeded_after_all(deciding, step, *label, place);
+                if let Some(label) = *label {
+                    deciding.push(Change::Label { step, label });
+                }
+                let place = place.ok_or_else(not_waiting)?;
+                deciding.push(Change::Place { step, place });
+                return deciding.return_from(step);
+            }
+            // It fails with what failed first.
+            (Stage::Held { .. }, _, Resolution::Retry | Resolution::Fail { .. })
+                if deciding.is_spoilt(step) =>
+            {
+                return deciding.let_go(step);
             }
             (Stage::Held { .. }, _, Resolution::Retry) => {
                 deciding.again(step, Role::Step, None, Duration::ZERO);
                 return Ok(());
             }
             (Stage::Held { .. }, _, Resolution::Fail { code }) => {
-                return deciding.fail(step, code, place.ok_or_else(not_waiting)?);
+                return deciding.spoil(step, code, place.ok_or_else(not_waiting)?);
             }
             _ => return Err(not_waiting()),
         }
         deciding.after(step)
-    }
-
-    fn succeeded_after_all(
-        &self,
-        deciding: &mut Deciding<'_>,
-        step: StepIndex,
-        label: Option<LabelIndex>,
-        place: Option<OutputRef>,
-    ) {
-        if let Some(label) = label {
-            deciding.push(Change::Label { step, label });
-        }
-        if let Some(place) = place {
-            deciding.push(Change::Place { step, place });
-        }
-        deciding.settle(step, StepEnd::Succeeded);
     }
 
     /// An undo that nobody can do is not attempted any more. One that somebody holds is waited for.

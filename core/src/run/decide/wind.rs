@@ -101,7 +101,11 @@ impl Deciding<'_> {
                 Stage::Waiting(_) if self.is(Mutant::CancelLeavesTimer) => {}
                 // What is left blocked can become ready, once nothing checks whether the run is ending.
                 Stage::Blocked if self.is(Mutant::CancelNotRechecked) => {}
-                Stage::Spawning(_) | Stage::Resting | Stage::Collecting(_)
+                Stage::Scheduled(_)
+                | Stage::Held { .. }
+                | Stage::Spawning(_)
+                | Stage::Resting
+                | Stage::Collecting(_)
                     if self.run.step(step).has_children_out()
                         && !self.is(Mutant::CancelForgetsChildren) =>
                 {
@@ -143,10 +147,13 @@ impl Deciding<'_> {
         let lanes = self.run.lanes().map(|armed| armed.lane).collect();
         self.doubt(&lanes);
         for step in self.definition().indexes() {
-            if matches!(
-                self.run.step(step).stage,
-                Stage::Stopping(_) | Stage::Held { .. }
-            ) {
+            let state = self.run.step(step);
+            if !matches!(state.stage, Stage::Stopping(_) | Stage::Held { .. }) {
+                continue;
+            }
+            if state.has_children_out() {
+                self.recall(step);
+            } else {
                 self.settle(step, StepEnd::Cancelled);
             }
         }
@@ -215,7 +222,7 @@ impl Deciding<'_> {
     fn end_orphaned(&mut self) {
         for step in self.definition().indexes() {
             if self.run.step(step).stage == Stage::Resting {
-                self.settle(step, StepEnd::Cancelled);
+                self.close(step);
             }
         }
     }

@@ -101,7 +101,8 @@ fn by(event: &Event) -> Option<&By> {
         | Event::Spawned { .. }
         | Event::Recalled { .. }
         | Event::ChildEnded { .. }
-        | Event::Collected { .. } => None,
+        | Event::Collected { .. }
+        | Event::Called { .. } => None,
     }
 }
 
@@ -116,7 +117,8 @@ pub(super) fn step_of(event: &Event) -> Option<StepIndex> {
         | Event::Spawned { step, .. }
         | Event::Recalled { step, .. }
         | Event::ChildEnded { step, .. }
-        | Event::Collected { step, .. } => Some(*step),
+        | Event::Collected { step, .. }
+        | Event::Called { step, .. } => Some(*step),
         Event::Resolved(resolved) => Some(resolved.step),
         Event::Started(_)
         | Event::DeadlineReached { .. }
@@ -142,5 +144,6 @@ fn word(event: &Event) -> &'static str {
         Event::Recalled { .. } => "children_cancelled",
         Event::ChildEnded { .. } => "child_ended",
         Event::Collected { .. } => "collected",
+        Event::Called { .. } => "child_called",
     }
 }

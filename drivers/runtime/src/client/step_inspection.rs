@@ -203,7 +203,7 @@ impl Pinned {
             started: fan.started,
             ended: fan.arrived,
             runs: shown
-                .map(|child| RunId::child(self.id(), index, child))
+                .map(|child| fan.run(self.id(), index, child))
                 .collect(),
         }
     }

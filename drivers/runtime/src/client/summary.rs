@@ -118,6 +118,19 @@ impl Reader<'_> {
                     self.name(*step)
                 )
             }
+            Event::Called {
+                step,
+                run,
+                detached,
+                ..
+            } => {
+                let alone = match detached {
+                    true => ", which goes its own way",
+                    false => "",
+                };
+                let name = self.name(*step);
+                format!("the handler of step {name} started run {run}{alone}")
+            }
         }
     }
 
@@ -277,7 +290,8 @@ fn began(change: &Change) -> Option<StepIndex> {
         | Change::Inherit { .. }
         | Change::Wind { .. }
         | Change::Finish
-        | Change::Deliver { .. } => None,
+        | Change::Deliver { .. }
+        | Change::Adopt { .. } => None,
     }
 }
 

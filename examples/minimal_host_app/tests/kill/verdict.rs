@@ -150,6 +150,7 @@ fn tally(journal: &[Transition]) -> BTreeMap<StepIndex, Tally> {
             | Event::Signalled(_)
             | Event::Spawned { .. }
             | Event::Recalled { .. }
+            | Event::Called { .. }
             | Event::ChildEnded { .. }
             | Event::Collected { .. } => {}
         }

@@ -260,5 +260,18 @@ fn a_parent_is_told_even_if_the_childs_result_cannot_be_read() {
 fn children_are_recalled_without_looking_at_anything() {
     let (from, upto) = (128, 256);
     let row = task(TaskKind::Recall, EACH, None, Work::Recall { from, upto });
-    assert_eq!(done(&row, &[]), Outcome::Recall { from, upto });
+    let called = Vec::new();
+    let expected = Outcome::Recall { from, upto, called };
+    assert_eq!(done(&row, &[]), expected);
+    let called = vec![RunId::from_u128(1 << 64), RunId::from_u128(2 << 64)];
+    let runs = called.clone();
+    let row = task(
+        TaskKind::Recall,
+        EACH,
+        None,
+        Work::RecallCalled { from, runs },
+    );
+    let upto = 130;
+    let expected = Outcome::Recall { from, upto, called };
+    assert_eq!(done(&row, &[]), expected);
 }
