@@ -29,6 +29,7 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct StepContext {
     attempt: Arc<Attempt>,
+    deadline: Option<Instant>,
     stop: watch::Receiver<Option<StopReason>>,
 }
 
@@ -40,7 +41,6 @@ struct Attempt {
     number: u32,
     idempotency_key: String,
     trace: Option<String>,
-    deadline: Option<Instant>,
 }
 
 impl StepContext {
@@ -53,17 +53,19 @@ impl StepContext {
             number: execution.task.attempt,
             idempotency_key: execution.idempotency_key(),
             trace: execution.task.brief.trace.clone(),
-            deadline: execution
-                .timeout
-                .and_then(|timeout| Instant::now().checked_add(timeout)),
         };
-        (
-            StepContext {
-                attempt: Arc::new(attempt),
-                stop,
-            },
-            Stopper(sender),
-        )
+        let timeout = execution.timeout;
+        let cx = StepContext {
+            attempt: Arc::new(attempt),
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            stop,
+        };
+        (cx, Stopper(sender))
+    }
+
+    /// The same of an attempt whose time begins later than it was made.
+    pub(crate) fn with_deadline(self, deadline: Option<Instant>) -> StepContext {
+        StepContext { deadline, ..self }
     }
 
     /// Of no attempt that there is.
@@ -79,10 +81,10 @@ impl StepContext {
             number: 1,
             idempotency_key: "order:charge".to_owned(),
             trace: None,
-            deadline: None,
         };
         StepContext {
             attempt: Arc::new(attempt),
+            deadline: None,
             stop: watch::channel(None).1,
         }
     }
@@ -122,9 +124,10 @@ impl StepContext {
         self.attempt.trace.as_deref()
     }
 
-    /// When this attempt is dropped because its step's timeout is over; `None` without a timeout.
+    /// When this attempt is dropped because its step's timeout is over; `None` without a timeout. Of a transactional step, the
+    /// timeout begins when the transaction has begun.
     pub fn deadline(&self) -> Option<Instant> {
-        self.attempt.deadline
+        self.deadline
     }
 
     /// Whether the attempt was asked to stop. It may still finish, and its result is still reported.

@@ -20,6 +20,7 @@ use squid_mesh_core::operation::{Operation, Reply, SlotReply};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::store::{StoreError, TransactionError};
 use squid_mesh_core::worker::{AttemptFailure, Config, Execution, SettledInPlace};
+use tokio::time::Instant;
 
 use super::fitness::is_short;
 use crate::handler::{BoxedHandler, Returned, StepContext};
@@ -70,8 +71,12 @@ impl Desk {
             Ok(tx) => tx,
             Err(error) => return unsettled(&error.into()),
         };
+        // What it waited for its transaction does not count.
+        let timeout = execution.timeout;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let cx = cx.with_deadline(deadline.map(Instant::into_std));
         let body = handler.execute(cx, Some(&mut tx), execution.input.clone());
-        let returned = within(execution.timeout, body).await;
+        let returned = within(deadline, body).await;
         let settle = returned.and_then(|Returned { output, .. }| {
             let settle = execution.settle(output.clone(), &self.config)?;
             Ok((output, settle))
@@ -110,15 +115,15 @@ impl Desk {
     }
 }
 
-/// Lets a body take as long as its step's timeout. What it waited for its transaction does not count.
+/// Drops a body at its deadline, which is the one that it was told.
 async fn within(
-    timeout: Option<Duration>,
+    deadline: Option<Instant>,
     body: impl Future<Output = Result<Returned, AttemptFailure>>,
 ) -> Result<Returned, AttemptFailure> {
-    let Some(timeout) = timeout else {
+    let Some(deadline) = deadline else {
         return body.await;
     };
-    tokio::time::timeout(timeout, body)
+    tokio::time::timeout_at(deadline, body)
         .await
         .unwrap_or_else(|_| Err(plain(Failure::timed_out())))
 }

@@ -1,15 +1,15 @@
 //! Steps whose outcome and whose host's writes are one transaction.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use squid_mesh::core::event::code;
 use squid_mesh::core::limits;
 use squid_mesh::core::run::Status;
 use squid_mesh::{
     Handlers, LaunchError, Performed, ResultError, Retry, Runtime, StepContext, StepError,
-    StepStatus, Tx, Workflow, step, step_tx,
+    StepStatus, Tx, Workflow, step, step_tx, step_tx_with,
 };
 use tokio::sync::Semaphore;
 
@@ -54,6 +54,27 @@ async fn nests(_: StepContext, tx: &mut Tx, value: i64) -> Result<i64, StepError
     }
     insert(tx, value).await?;
     Ok(value)
+}
+
+/// When a body was told that it would be dropped, and when it was.
+#[derive(Debug, Default)]
+struct Times {
+    deadline: OnceLock<Instant>,
+    dropped: OnceLock<Instant>,
+}
+
+struct Dropped(Arc<Times>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.dropped.set(Instant::now()).unwrap();
+    }
+}
+
+async fn hangs(times: Arc<Times>, cx: StepContext, _: &mut Tx, _: i64) -> Result<i64, StepError> {
+    times.deadline.set(cx.deadline().unwrap()).unwrap();
+    let _dropped = Dropped(times);
+    std::future::pending().await
 }
 
 async fn large(_: StepContext, tx: &mut Tx, value: i64) -> Result<String, StepError> {
@@ -128,19 +149,23 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
-    async fn the_timeout_begins_with_the_body_and_not_while_it_waits_for_its_turn(place) {
-        let desk = Arc::<Desk>::default();
-        let timeout = Duration::from_secs(2);
-        let wf = of("booking", booker(&desk, First::Succeeds).timeout(timeout));
+    async fn the_timeout_begins_with_the_body_which_is_told_when_it_ends(place) {
+        let times = Arc::<Times>::default();
+        let timeout = Duration::from_millis(300);
+        let spec = step_tx_with(times.clone(), hangs).timeout(timeout);
+        let wf = of("hanging", spec);
         let faulty = Faulty::new(place).await;
         faulty.faults.gate.set(Semaphore::new(0)).unwrap();
         let runtime = Runtime::builder(faulty.shared()).workflow(&wf).start().await.unwrap();
-        make_table(&place.client().await).await;
         let run = runtime.client().start(&wf.reference(), 5).await.unwrap();
         until(async || faulty.faults.stopped.load(Ordering::SeqCst) == 1).await;
-        tokio::time::sleep(timeout + Duration::from_millis(100)).await;
+        let waited_until = Instant::now();
         faulty.faults.gate.get().unwrap().add_permits(1);
-        assert_eq!(run.result().await.unwrap(), 5);
+        let Err(ResultError::Failed { failure, .. }) = run.result().await else { panic!("it fails") };
+        assert_eq!(failure.code, code::TIMEOUT);
+        let (deadline, dropped) = (*times.deadline.get().unwrap(), *times.dropped.get().unwrap());
+        assert!(deadline >= waited_until + timeout, "{:?}", deadline - waited_until);
+        assert!(dropped >= deadline, "{:?} early", deadline - dropped);
         runtime.shutdown().await;
     }
 
