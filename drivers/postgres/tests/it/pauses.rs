@@ -63,15 +63,14 @@ async fn a_settle_that_waited_for_a_lock_knows_of_a_pause_that_came_meanwhile() 
         execute(&mut holding, &lock).await;
         let paused = async {
             let mut watching = room.stranger().await;
-            let waits = "select exists (select from pg_stat_activity \
-                where wait_event_type = 'Lock' and datname = current_database())";
+            // Long enough to be told from no wait at all.
+            let waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' \
+                and datname = current_database() and clock_timestamp() - query_start > interval '20 milliseconds')";
             while !sqlx::query_scalar::<_, bool>(waits)
                 .fetch_one(&mut watching)
                 .await
                 .unwrap()
             {}
-            // Long enough to be told from no wait at all.
-            execute(&mut watching, "select pg_sleep(0.02)").await;
             store.perform(pause()).await.unwrap();
             holding.rollback().await.unwrap();
         };

@@ -1,9 +1,10 @@
 //! A store that misbehaves on demand.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-
+use std::task::Poll;
 use std::time::Duration;
 
 use squid_mesh::core::id::{RunId, Shards};
@@ -45,6 +46,8 @@ pub(crate) struct Faults {
     pub(crate) stop: Mutex<Option<Stop>>,
     /// Transactions that have stopped.
     pub(crate) stopped: AtomicU32,
+    /// Transactions that were settled before they would have stopped.
+    pub(crate) settled: AtomicU32,
     /// Let through one by one before a transaction begins, once it is closed.
     pub(crate) gate: OnceLock<Semaphore>,
 }
@@ -56,6 +59,8 @@ pub(crate) enum Stop {
     Begun,
     /// Its handler has returned.
     Returned,
+    /// It is being settled: its settlement was given so many turns.
+    Settling(u32),
     /// It is committed, and nobody knows.
     Committed,
 }
@@ -185,6 +190,24 @@ impl Inspect for Faulty {
     }
 }
 
+/// What a future gives within so many polls, if it does.
+async fn turns_of<T>(future: &mut Answer<'_, T>, turns: u32) -> Option<T> {
+    let mut taken = 0;
+    poll_fn(|cx| {
+        if taken == turns {
+            return Poll::Ready(None);
+        }
+        taken += 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(given) => Poll::Ready(Some(given)),
+            // The last turn is over as soon as it was taken: what comes then, comes to nobody.
+            Poll::Pending if taken == turns => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
 type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Transactions for Faulty {
@@ -215,7 +238,18 @@ impl Transactions for Faulty {
                 self.transactions().rollback(tx).await;
                 return Err(StoreError::Conflict.into());
             }
-            let reply = self.transactions().settle(tx, operation).await?;
+            let mut settling = self.transactions().settle(tx, operation);
+            let stop = *self.faults.stop.lock().unwrap();
+            if let Some(Stop::Settling(turns)) = stop {
+                let within = turns_of(&mut settling, turns).await;
+                let Some(settled) = within else {
+                    self.pass(Stop::Settling(turns)).await;
+                    unreachable!("it has stopped");
+                };
+                self.faults.settled.fetch_add(1, Ordering::SeqCst);
+                return settled;
+            }
+            let reply = settling.await?;
             self.pass(Stop::Committed).await;
             if takes_one(&self.faults.commits) {
                 return Ok(lost()?);

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use squid_mesh::postgres::sqlx::{self, Connection as _, PgConnection};
 use squid_mesh::sqlite::sqlx::SqliteConnection;
 use squid_mesh::{InspectError, StartError, StepContext, StepError, Tx, Workflow, step, step_tx};
 
 use crate::batches::noting;
-use crate::harness::{on_every_store, on_postgres};
+use crate::harness::{on_every_store, on_postgres, until};
 use crate::host::{Seen, TIMEOUT, execute, insert, look, make_table, of};
 
 /// A workflow that counts how often it was executed.
@@ -225,9 +224,9 @@ fn of_two_transactions_that_start_under_one_key_the_second_conflicts_and_may_go_
         let mut second = PgConnection::connect(place.url().unwrap()).await.unwrap();
         let (mut first, mut second) = (first.begin().await.unwrap(), second.begin().await.unwrap());
         let run = start().in_tx(&mut first).await.unwrap();
+        let mut watching = PgConnection::connect(place.url().unwrap()).await.unwrap();
         let (late, ()) = tokio::join!(start().in_tx(&mut second), async {
-            // The other one waits by then, or it finds the run: both are right.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            until(async || waits_for_a_lock(&mut watching).await).await;
             first.commit().await.unwrap();
         });
         assert!(matches!(late, Err(StartError::Conflict)), "{late:?}");
@@ -236,6 +235,14 @@ fn of_two_transactions_that_start_under_one_key_the_second_conflicts_and_may_go_
         second.commit().await.unwrap();
         runtime.shutdown().await;
     });
+}
+
+/// Whether anybody in this database waits for a lock.
+async fn waits_for_a_lock(connection: &mut PgConnection) -> bool {
+    let waiting = "select exists (select from pg_stat_activity \
+                   where wait_event_type = 'Lock' and datname = current_database())";
+    let waiting = sqlx::query_scalar(waiting).fetch_one(connection);
+    waiting.await.unwrap()
 }
 
 async fn fails_silently(_: StepContext, tx: &mut Tx, value: i64) -> Result<i64, StepError> {
