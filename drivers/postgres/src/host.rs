@@ -28,8 +28,6 @@ use crate::{PostgresStore, Shared, sql};
 const MARK: &str = "squid-mesh";
 /// The only isolation in which a statement that waited for a lock sees what the lock was waited for.
 const ISOLATION: &str = "read committed";
-/// Settings that [`sql::ENTER`] replaces, in its order after the mark and the isolation.
-const SETTINGS: usize = 7;
 
 /// A transaction that a handler writes in. Dropped, it is rolled back.
 pub struct HostTransaction(Transaction<'static, Postgres>);
@@ -83,7 +81,7 @@ impl HostPool {
     }
 }
 
-/// What a transaction was like before an operation.
+/// What a transaction was like before an operation: its settings in the order of [`Options::in_host`].
 struct Entered {
     mark: Option<String>,
     isolation: String,
@@ -92,11 +90,10 @@ struct Entered {
 
 impl Entered {
     fn of(row: &PgRow) -> Result<Entered, sqlx::Error> {
-        let settings = (2..2 + SETTINGS).map(|at| row.try_get(at));
         Ok(Entered {
-            mark: row.try_get(0)?,
-            isolation: row.try_get(1)?,
-            settings: settings.collect::<Result<_, _>>()?,
+            mark: row.try_get("mark")?,
+            isolation: row.try_get("isolation")?,
+            settings: row.try_get("settings")?,
         })
     }
 
@@ -114,9 +111,8 @@ impl Entered {
 impl Shared {
     /// Gives the transaction the store's settings.
     async fn enter(&self, connection: &mut PgConnection) -> Result<Entered, sqlx::Error> {
-        let entering = sqlx::query(sql::ENTER)
-            .bind(format!("{}, pg_temp", self.options.schema))
-            .bind(self.options.lock_timeout());
+        let (names, values) = self.options.in_host();
+        let entering = sqlx::query(sql::ENTER).bind(names).bind(values);
         Entered::of(&entering.fetch_one(connection).await?)
     }
 
@@ -129,10 +125,8 @@ impl Shared {
         let entered = self.enter(connection).await?;
         entered.check_isolation().map_err(Aborted::on_purpose)?;
         let (_, reply) = settle(connection, &self.definitions, operation).await?;
-        let mut leaving = sqlx::query(sql::LEAVE);
-        for setting in entered.settings {
-            leaving = leaving.bind(setting);
-        }
+        let (names, _) = self.options.in_host();
+        let leaving = sqlx::query(sql::LEAVE).bind(names).bind(entered.settings);
         leaving.execute(&mut *connection).await?;
         sqlx::raw_sql(sql::RELEASE).execute(connection).await?;
         Ok(reply)
@@ -288,5 +282,39 @@ impl HostTransactions for PostgresStore {
     async fn rollback(&self, transaction: HostTransaction) {
         // What takes longer is rolled back behind the scenes.
         let _ = timeout(self.shared.options.patience, roll_back(transaction.0)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use squid_mesh_test_support::TestDatabase;
+
+    use super::*;
+
+    const PLANNING: &str = "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings \
+        where name like 'enable%' or name in ('jit', 'plan_cache_mode', 'lock_timeout')";
+
+    async fn planning(connection: &mut PgConnection) -> String {
+        let planning = sqlx::query_scalar(PLANNING).fetch_one(connection);
+        planning.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_operation_is_planned_in_a_transaction_of_a_host_as_it_is_on_a_connection_of_the_store()
+     {
+        let database = TestDatabase::fresh();
+        let options = Options::default();
+        let connect = options.connect_options(database.url()).unwrap();
+        let mut own = PgConnection::connect_with(&connect).await.unwrap();
+        let store = PostgresStore::connect(database.url(), options)
+            .await
+            .unwrap();
+        let mut hosts = PgConnection::connect(database.url()).await.unwrap();
+        let mut tx = hosts.begin().await.unwrap();
+        let before = planning(&mut tx).await;
+        store.shared.enter(&mut tx).await.unwrap();
+        let planned = planning(&mut tx).await;
+        assert_ne!(planned, before);
+        assert_eq!(planned, planning(&mut own).await);
     }
 }

@@ -32,6 +32,17 @@ pub struct Options {
 /// Longest name of a schema: with what hints put in front of it, it is a name for Postgres too.
 const SCHEMA_BYTES: usize = 48;
 
+/// How statements are planned, on connections of the store and in transactions of a host. Each probes indexes by key. Its
+/// plan must not hang on statistics, which are wrong for a table that was empty a minute ago, and it is made once.
+pub(crate) const PLANNING: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
 impl Default for Options {
     /// The schema `squid_mesh`, with one shard if it is to be made; up to eight connections, and as many for transactions that
     /// handlers write in; 30 s for an operation, 5 s for a lock, 5 min for a handler's transaction to stand idle.
@@ -138,15 +149,8 @@ impl Options {
                 ("lock_timeout", &lock_timeout),
                 // A process that was stopped in mid-transaction does not keep its locks for ever.
                 ("idle_in_transaction_session_timeout", &idle_timeout),
-                // Every statement probes indexes by key. Its plan must not hang on statistics, which are wrong for a table
-                // that was empty a minute ago, and it is made once.
-                ("plan_cache_mode", "force_generic_plan"),
-                ("enable_seqscan", "off"),
-                ("enable_bitmapscan", "off"),
-                ("enable_hashjoin", "off"),
-                ("enable_mergejoin", "off"),
-                ("jit", "off"),
             ])
+            .options(PLANNING)
             .disable_statement_logging())
     }
 
@@ -157,6 +161,14 @@ impl Options {
             StoreError::Refused(format!("the address is no postgres URL: {error}"))
         })?;
         Ok(options.application_name(&self.application_name))
+    }
+
+    /// The settings for an operation in a transaction of a host, by name: temporary tables of the host come last.
+    pub(crate) fn in_host(&self) -> (Vec<&'static str>, Vec<String>) {
+        let path = format!("{}, pg_temp", self.schema);
+        let places = [("search_path", path), ("lock_timeout", self.lock_timeout())];
+        let planning = PLANNING.map(|(name, value)| (name, value.to_owned()));
+        places.into_iter().chain(planning).unzip()
     }
 
     /// As `lock_timeout` has it.

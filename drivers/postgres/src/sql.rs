@@ -181,21 +181,18 @@ pub(crate) const UNDO: &str = "rollback to savepoint squid_mesh; release savepoi
 /// Puts a transaction's own mark on it, gone when it ends however that comes about, and bounds how long it may stand idle.
 pub(crate) const MARK: &str = "select set_config('squid_mesh.transaction', $1, true), \
      set_config('idle_in_transaction_session_timeout', $2, true)";
-/// What a transaction's mark and isolation are and its settings were, and the settings of the store in their place, until it
-/// ends. The settings that were come before the new ones are set, since a materialized query is evaluated first.
+/// What a transaction's mark and isolation are and its settings were, and others in their place, until it ends. The settings
+/// that were come before the new ones are set: a materialized query is evaluated first, and what depends on it after it.
+///
+/// Parameters: names and values of the settings.
 pub(crate) const ENTER: &str = "with was as materialized (select current_setting('squid_mesh.transaction', true) as mark, \
-     current_setting('transaction_isolation') as isolation, current_setting('search_path') as search_path, \
-     current_setting('lock_timeout') as lock_timeout, current_setting('plan_cache_mode') as plan_cache_mode, \
-     current_setting('enable_seqscan') as enable_seqscan, current_setting('enable_hashjoin') as enable_hashjoin, \
-     current_setting('enable_mergejoin') as enable_mergejoin, current_setting('jit') as jit) \
-     select was.*, set_config('search_path', $1, true), set_config('lock_timeout', $2, true), \
-     set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), \
-     set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true) \
-     from was";
+     current_setting('transaction_isolation') as isolation, \
+     array(select current_setting(name) from (select unnest($1::text[]) as name) asked) as settings) \
+     select was.*, array(select set_config(name, value, true) \
+     from (select unnest($1::text[]) as name, unnest($2::text[]) as value) wanted where was.isolation is not null) from was";
 /// Puts the settings back that [`ENTER`] found.
-pub(crate) const LEAVE: &str = "select set_config('search_path', $1, true), set_config('lock_timeout', $2, true), \
-     set_config('plan_cache_mode', $3, true), set_config('enable_seqscan', $4, true), \
-     set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true), set_config('jit', $7, true)";
+pub(crate) const LEAVE: &str = "select set_config(name, value, true) \
+     from (select unnest($1::text[]) as name, unnest($2::text[]) as value) found";
 /// Takes back whatever a handler may have left in its session.
 pub(crate) const CLEAN: &str = "close all; set session authorization default; reset all; unlisten *; \
      select pg_advisory_unlock_all(); discard temp; discard sequences";
