@@ -222,6 +222,23 @@ async fn a_scan_touches_few_pages_however_long_the_agenda_is() {
     let (plan, pages) = touched(&mut connection, scan).await;
     assert!(pages < 6_000, "{plan}");
     assert!(!plan.contains("rows=30 "), "{plan}");
+
+    // Not even if all of it fell due at once, as what was started together does.
+    execute(
+        &mut connection,
+        "update tasks set due_at = 1; vacuum analyze tasks",
+    )
+    .await;
+    let (plan, pages) = touched(&mut connection, scan).await;
+    assert!(pages < 6_000, "{plan}");
+    // The last two that are looked at of one range, and the first that is not.
+    let own = "with ranked as (select run_id, row_number() over (order by run_id, lane) as place from tasks \
+        where queue = 'default' and priority = 1 and handler = 'handler_3') \
+        update tasks set owner = md5('w')::uuid from ranked where tasks.run_id = ranked.run_id and place in (511, 512, 513)";
+    execute(&mut connection, own).await;
+    let (plan, _) = touched(&mut connection, scan).await;
+    let top = plan.lines().next().unwrap();
+    assert!(top.contains("rows=2 "), "{plan}");
 }
 
 /// How an explained statement was executed, and how many pages it touched. The first time warms the cache.

@@ -229,8 +229,9 @@ pub(crate) const LOCK_TASKS_OF: &str = concat!(
 /// The bound is the time at which the statement began, since only a time that stands still can bound an index range: what
 /// falls due meanwhile is found by the next scan.
 ///
-/// Of a paused queue only rows that have an owner are locked and returned, if they are among the first 512 of their range:
-/// with a long backlog, looking at all of it would cost more each time than finding a lost lease early is worth.
+/// Of a paused queue only rows that have an owner are locked and returned, if they are among the first 512 of their range, by
+/// the whole key of the index: with a long backlog, looking at all of it would cost more each time than finding a lost lease
+/// early is worth.
 ///
 /// Parameters: shard; queue and limit of each queue; queue and handler of each handler of each queue; format; queues of which
 /// to tell whether they are paused.
@@ -247,12 +248,13 @@ pub(crate) const SCAN: &str = concat!(
      and (priority, handler) > (pair.priority, pair.handler) order by priority, handler limit 1) further), \
      held as materialized (select queues.name from (select unnest($7::text[]) as name) asked \
      join queues on queues.name = any (array[asked.name]) where queues.paused), \
-     served as materialized ( \
-     select pair.*, pair.queue in (select name from held) as paused, \
-     coalesce(case when pair.queue in (select name from held) then (select due_at from tasks where shard = $1 \
-     and queue = pair.queue and priority = pair.priority and handler = pair.handler and format > 0 \
-     order by due_at offset 511 limit 1) end, 9223372036854775807) as until \
-     from pair where (pair.queue, pair.handler) in (select unnest($4::text[]), unnest($5::text[]))), \
+     served as materialized (select pair.*, pair.queue in (select name from held) as paused from pair \
+     where (pair.queue, pair.handler) in (select unnest($4::text[]), unnest($5::text[]))), \
+     bound as materialized (select served.*, coalesce(last.due_at, 9223372036854775807) as until, \
+     coalesce(last.run_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff') as until_run, coalesce(last.lane, 32767) as until_lane \
+     from served left join lateral (select due_at, run_id, lane from tasks where served.paused and shard = $1 \
+     and queue = served.queue and priority = served.priority and handler = served.handler and format > 0 \
+     order by due_at, run_id, lane offset 511 limit 1) last on true), \
      started as materialized (select (extract(epoch from statement_timestamp()) * 1000000)::bigint as now) \
      select clock_timestamp(), next.due_at, task.*, statement_timestamp() as began, \
      (select array_agg(name) from held) as paused \
@@ -261,12 +263,13 @@ pub(crate) const SCAN: &str = concat!(
      and handler = served.handler and due_at > (select now from started) and format > 0 and format <= $6 \
      order by due_at limit 1) first where not served.paused) next \
      left join ( \
-     select due.* from served cross join lateral (select run_id, lane, ",
+     select due.* from bound cross join lateral (select run_id, lane, ",
     task_columns!(),
-    " from tasks where shard = $1 and queue = served.queue and priority = served.priority \
-     and handler = served.handler and due_at <= (select now from started) and format > 0 and format <= $6 \
-     and due_at <= served.until and (owner is not null or not served.paused) \
-     order by due_at, run_id, lane limit served.most for no key update skip locked) due) task on true"
+    " from tasks where shard = $1 and queue = bound.queue and priority = bound.priority \
+     and handler = bound.handler and due_at <= (select now from started) and format > 0 and format <= $6 \
+     and (due_at, run_id, lane) <= (bound.until, bound.until_run, bound.until_lane) \
+     and (owner is not null or not bound.paused) \
+     order by due_at, run_id, lane limit bound.most for no key update skip locked) due) task on true"
 );
 
 /// Index: `definitions_pkey`.

@@ -388,6 +388,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_paused_queue_512_are_looked_at_even_if_all_fell_due_at_once() {
+        let mut connection = migrated().await;
+        let fill = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 600) \
+            INSERT INTO squid_mesh_tasks (life, kind, step, attempt, fence_seq, fence_claims, owner, begun, expired, \
+              hand_offs, format, renew_until, brief, queue, priority, handler, due_at, run_id, lane) \
+            SELECT n, 0, 0, 1, 1, 0, iif(n IN (511, 512, 513), randomblob(16), NULL), 0, 0, 0, 1, NULL, x'01', 'q', 0, \
+              'h', 1, unhex(format('%032x', n)), 0 FROM n ORDER BY n DESC";
+        sqlx::raw_sql(fill).execute(&mut connection).await.unwrap();
+        let owned = sqlx::query(DUE_OWNED).bind("q").bind(0).bind("h");
+        let owned = owned.bind(1).bind(1).bind(10);
+        let owned = owned.fetch_all(&mut connection).await.unwrap();
+        let lives: Vec<i64> = owned.iter().map(|row| row.get("life")).collect();
+        assert_eq!(lives, [511, 512]);
+    }
+
+    #[tokio::test]
     async fn pairs_are_found_by_seeks_alone() {
         let mut connection = migrated().await;
         let plan = plan(&mut connection, PAIRS).await;
