@@ -14,7 +14,6 @@ use squid_mesh_core::event::CopyKind;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::{InvalidName, Name};
 use squid_mesh_core::operation::{Copy, Entry, EntryReply, Group, GroupReply, Rejection, Start};
-use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Origin, Seq, Status};
 
 use super::record::{Pinned, unreadable};
@@ -144,7 +143,7 @@ impl<O> CopyRun<O> {
             .payload
             .ok_or_else(|| unreadable(self.source, "its journal has no input"))?;
         let origin = source.run.origin();
-        fits(&definition, origin, &input)?;
+        fits(&definition, origin, &source.json(&input)?)?;
         let command = self.word.command(self.source)?;
         Ok(Start {
             run: RunId::copied(self.source, command),
@@ -192,14 +191,13 @@ impl<O> CopyRun<O> {
 }
 
 /// Whether a version takes the stored input of a run that another version may have run.
-fn fits(definition: &Definition, origin: &Origin, input: &Payload) -> Result<(), CopyError> {
+fn fits(definition: &Definition, origin: &Origin, input: &Value) -> Result<(), CopyError> {
     let workflow = definition.key().clone();
     let Ok(trigger) = trigger(definition, Some(origin.trigger.as_str())) else {
         let trigger = origin.trigger.clone();
         return Err(CopyError::UnknownTrigger { workflow, trigger });
     };
-    let value = serde_json::from_slice(input.bytes()).unwrap_or(Value::Null);
-    match trigger.contract.check(&value) {
+    match trigger.contract.check(input) {
         Ok(_) => Ok(()),
         Err(violations) => Err(CopyError::InvalidInput {
             workflow,

@@ -9,11 +9,12 @@ use squid_mesh::core::name::Name;
 use squid_mesh::core::run::Status;
 use squid_mesh::core::store::RunFilter;
 use squid_mesh::{
-    BulkDone, BulkError, CopyError, RunHandle, Runtime, StepContext, StepError, StepStatus,
-    Workflow, step,
+    BulkDone, BulkError, CopyError, InspectError, RunHandle, Runtime, StepContext, StepError,
+    StepStatus, Workflow, step,
 };
 
 use crate::harness::{Place, journal_rows, on_every_store};
+use crate::host::execute;
 
 /// How often each step was executed.
 type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -98,6 +99,26 @@ impl World {
 }
 
 on_every_store! {
+    async fn a_run_whose_input_cannot_be_read_is_not_copied_as_if_it_had_had_none(place) {
+        let (mut wf, input) = Workflow::builder::<Option<u32>>("maybe", 1);
+        let end = wf.step("end", input, step(async |_, n: Option<u32>| Ok(n)));
+        let wf = wf.finish(end).unwrap();
+        let runtime = place.runtime().await.workflow(&wf).start().await.unwrap();
+        let client = runtime.client();
+        let run = client.start(&wf.reference(), Some(1)).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), Some(1));
+        let mut tx = client.begin().await.unwrap();
+        let (journal, broken) = match place.is_sqlite() {
+            true => ("squid_mesh_journal", "x'7b'"),
+            false => ("squid_mesh.journal", r"'\x7b'"),
+        };
+        execute(&mut tx, &format!("update {journal} set payload = {broken} where seq = 1")).await.unwrap();
+        tx.commit().await.unwrap();
+        let refused = run.replay().await;
+        assert!(matches!(refused, Err(CopyError::Lookup(InspectError::Unreadable { .. }))), "{refused:?}");
+        runtime.shutdown().await;
+    }
+
     async fn a14_1_a_replay_is_a_run_with_the_same_input_and_each_names_the_other(place) {
         let world = World::new(place, Nature::default()).await;
         let client = world.runtime.client();
