@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::definition::StepIndex;
 use crate::name::Name;
+use crate::operation::QueueAction;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -156,6 +157,19 @@ impl CommandId {
         let mut hash = Sha256::new();
         hash.update(b"squid-mesh command by key\0");
         hash.update(run.to_bytes());
+        hash.update(key.as_bytes());
+        CommandId::from_bytes(derived(hash))
+    }
+
+    /// The command that a key given by a client stands for, about one queue: with the same action, the same key is always the
+    /// same command.
+    pub fn keyed_to_queue(queue: &Name, action: QueueAction, key: &str) -> CommandId {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh queue command by key\0");
+        for word in [action.as_str(), queue.as_str()] {
+            hash.update(word.as_bytes());
+            hash.update(b"\0");
+        }
         hash.update(key.as_bytes());
         CommandId::from_bytes(derived(hash))
     }

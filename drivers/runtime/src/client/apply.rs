@@ -56,6 +56,14 @@ pub enum ApplyError {
     /// A pause or resume of a queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The command says something that cannot be honoured. Nothing was written.
+    #[error("{field} of the command cannot be honoured: {why}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Why it cannot.
+        why: &'static str,
+    },
 }
 
 impl Client {
@@ -63,7 +71,7 @@ impl Client {
     /// key.
     ///
     /// # Errors
-    /// As the builder that the command stands for.
+    /// As the builder that the command stands for; [`ApplyError::Field`] for what no builder could say.
     pub async fn apply(&self, command: Command) -> Result<Applied, ApplyError> {
         // Boxed, since the futures of all commands together are large.
         Box::pin(self.apply_one(command)).await
@@ -164,6 +172,16 @@ impl Client {
     }
 
     async fn apply_start(&self, start: StartCommand, word: Word) -> Result<Applied, ApplyError> {
+        let delay = match (start.delay, start.at) {
+            (Some(_), Some(_)) => {
+                return Err(ApplyError::Field {
+                    field: "at",
+                    why: "there is a delay, too",
+                });
+            }
+            (Some(delay), None) => Some(StartDelay::In(delay)),
+            (None, at) => at.map(StartDelay::At),
+        };
         let mut run = self.start_json(&start.workflow, start.version, start.payload);
         run.options = Options {
             trigger: start.trigger,
@@ -171,10 +189,7 @@ impl Client {
             labels: start.labels,
             queue: start.queue,
             priority: start.priority,
-            delay: match (start.delay, start.at) {
-                (Some(delay), _) => Some(StartDelay::In(delay)),
-                (None, at) => at.map(StartDelay::At),
-            },
+            delay,
             deadline: start.deadline,
             trace: start.trace,
         };
@@ -206,7 +221,13 @@ impl Client {
 }
 
 async fn set(mut queue: SetQueue, word: Word) -> Result<Applied, ApplyError> {
-    (queue.actor, queue.comment) = (word.actor, word.comment);
+    if word.metadata.is_some() {
+        return Err(ApplyError::Field {
+            field: "metadata",
+            why: "the operator log has no place for it",
+        });
+    }
+    queue.word = word;
     Ok(Applied::Queue(queue.await?))
 }
 

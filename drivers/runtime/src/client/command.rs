@@ -166,7 +166,7 @@ pub enum CommandKind {
         #[serde(default)]
         allow_irreversible: bool,
     },
-    /// Pause a queue. It takes no key and no metadata: pausing a paused queue changes nothing.
+    /// Pause a queue. It takes no metadata: the operator log has no place for it.
     PauseQueue {
         /// The queue.
         queue: String,
@@ -202,10 +202,10 @@ pub struct StartCommand {
     /// The priority of steps that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i16>,
-    /// How long after the start to begin.
+    /// How long after the start to begin; not beside `at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Duration>,
-    /// When to begin.
+    /// When to begin; not beside `delay`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// How long the run may take.

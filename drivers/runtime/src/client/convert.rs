@@ -155,13 +155,11 @@ impl SetQueue {
     /// This pause or resume as a command, to be applied elsewhere or later.
     pub fn to_command(&self) -> Command {
         let queue = self.queue.clone();
-        Command {
-            actor: self.actor.clone(),
-            comment: self.comment.clone(),
-            ..Command::new(match self.action {
-                QueueAction::Pause => CommandKind::PauseQueue { queue },
-                QueueAction::Resume => CommandKind::ResumeQueue { queue },
-            })
-        }
+        let what = match self.action {
+            QueueAction::Pause => CommandKind::PauseQueue { queue },
+            QueueAction::Resume => CommandKind::ResumeQueue { queue },
+        };
+        let written = self.word.say(what);
+        written.expect("a pause has no metadata that could not be written")
     }
 }

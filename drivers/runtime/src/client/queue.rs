@@ -7,15 +7,16 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
-use squid_mesh_core::limits;
+use squid_mesh_core::id::CommandId;
 use squid_mesh_core::name::{ENGINE_QUEUE, InvalidName, Name};
 use squid_mesh_core::operation::{
     Operation, QueueAction, QueueCommand, QueueReply, Rejection, Reply,
 };
-use squid_mesh_core::store::{QueueRecord, StoreError};
+use squid_mesh_core::store::QueueRecord;
 use squid_mesh_core::time::Timestamp;
 
-use super::start::command;
+use super::submit::Unanswered;
+use super::word::{Word, submit_errors, word_options};
 use super::{Client, LimitExceeded};
 
 /// A pause or resume that is being put together; awaiting it does it.
@@ -27,8 +28,7 @@ pub struct SetQueue {
     client: Client,
     pub(super) queue: String,
     pub(super) action: QueueAction,
-    pub(super) actor: Option<String>,
-    pub(super) comment: Option<String>,
+    pub(super) word: Word,
 }
 
 impl SetQueue {
@@ -37,55 +37,41 @@ impl SetQueue {
             client,
             queue,
             action,
-            actor: None,
-            comment: None,
+            word: Word::default(),
         }
     }
 
-    /// Who asks.
-    pub fn actor(mut self, actor: impl Into<String>) -> Self {
-        self.actor = Some(actor.into());
-        self
-    }
+    word_options!(actor, comment);
 
-    /// Why.
-    pub fn comment(mut self, comment: impl Into<String>) -> Self {
-        self.comment = Some(comment.into());
+    /// The command key: the same action with the same key on the same queue has its effect once, and gets the first answer,
+    /// however often it is sent.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.word.key = Some(key.into());
         self
     }
 
     async fn perform(self) -> Result<QueueReply, QueueError> {
-        check("the actor", self.actor.as_deref())?;
-        check("the comment", self.comment.as_deref())?;
+        let by = self.word.by()?;
         let queue = match self.queue.as_str() {
             // The engine itself refuses it, whoever asks.
             ENGINE_QUEUE => Name::stored(ENGINE_QUEUE),
             other => Name::new(other)?,
         };
+        let keyed = |key: &str| CommandId::keyed_to_queue(&queue, self.action, key);
         let operation = Operation::Queue(QueueCommand {
+            command: self.word.command_by(keyed)?,
             queue,
             action: self.action,
-            command: command(),
-            actor: self.actor,
-            comment: self.comment,
+            actor: by.actor,
+            comment: by.comment,
         });
         let lane = self.client.lane();
-        match lane.patience.perform(&lane.store, operation).await {
-            Ok(Reply::Queue(reply)) => Ok(reply?),
-            Ok(other) => unreachable!("a pause is answered by {other:?}"),
-            Err(StoreError::Unavailable(why)) => Err(QueueError::Unknown(why)),
-            Err(error) => Err(QueueError::Refused(error.to_string())),
+        let performed = lane.patience.perform(&lane.store, operation).await;
+        match performed.map_err(Unanswered::from)? {
+            Reply::Queue(reply) => Ok(reply?),
+            other => unreachable!("a pause is answered by {other:?}"),
         }
     }
-}
-
-fn check(what: &'static str, text: Option<&str>) -> Result<(), QueueError> {
-    let Some(text) = text else { return Ok(()) };
-    LimitExceeded::check(what, text.len(), limits::COMMENT_BYTES)?;
-    if text.contains('\0') {
-        return Err(QueueError::NulCharacter { what });
-    }
-    Ok(())
 }
 
 impl IntoFuture for SetQueue {
@@ -104,25 +90,21 @@ pub enum QueueError {
     /// The text is no name of a queue. Nothing was written.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// The engine refused it: the queue is its own. Nothing was written.
+    /// The engine refused it: the queue is its own, or a word cannot be recorded. Nothing was written.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// Something is too large. Nothing was written.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
-    /// Something has a NUL character, which not every store can hold. Nothing was written.
-    #[error("{what} has a NUL character, which not every store can hold")]
-    NulCharacter {
-        /// What has it.
-        what: &'static str,
-    },
     /// The store refused it. Nothing was written.
     #[error("the store did not take the change of the queue: {0}")]
     Refused(String),
-    /// The store did not answer: it may have been done or not. Doing it again is safe.
+    /// The store did not answer: it may have been done or not. Doing it again under the same key is safe.
     #[error("the store did not answer, and the queue may have been changed or not: {0}")]
     Unknown(String),
 }
+
+submit_errors!(QueueError);
 
 /// A queue that was paused at some time, and who last paused or resumed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -95,6 +95,15 @@ pub(crate) enum Unanswered {
     Unknown(String),
 }
 
+impl From<StoreError> for Unanswered {
+    fn from(error: StoreError) -> Unanswered {
+        match error {
+            StoreError::Unavailable(why) => Unanswered::Unknown(why),
+            error => Unanswered::Refused(error.to_string()),
+        }
+    }
+}
+
 /// The way to the store: through the worker of this process while there is one, else straight.
 #[derive(Debug, Clone)]
 pub(crate) struct Lane {
@@ -121,10 +130,7 @@ impl Lane {
         self.patience
             .submit(&self.store, &group)
             .await
-            .map_err(|error| match error {
-                StoreError::Unavailable(why) => Unanswered::Unknown(why),
-                error => Unanswered::Refused(error.to_string()),
-            })
+            .map_err(Unanswered::from)
     }
 }
 

@@ -39,12 +39,20 @@ impl Word {
 
     /// The command about a run that this stands for: with a key always the same one, else another each time it is asked.
     pub(super) fn command(&self, run: RunId) -> Result<CommandId, Unfit> {
+        self.command_by(|key| CommandId::keyed(run, key))
+    }
+
+    /// The command that this stands for, given what a key stands for.
+    pub(super) fn command_by(
+        &self,
+        keyed: impl FnOnce(&str) -> CommandId,
+    ) -> Result<CommandId, Unfit> {
         let Some(key) = &self.key else {
             return Ok(command());
         };
         LimitExceeded::check("bytes of the command key", key.len(), limits::KEY_BYTES)
             .map_err(Unfit::Limit)?;
-        Ok(CommandId::keyed(run, key))
+        Ok(keyed(key))
     }
 
     /// As the engine takes it.
@@ -93,18 +101,21 @@ fn unfit(what: &str, problem: &str) -> Unfit {
 
 /// The options by which whoever asks says who they are. The builder has a field `word`.
 macro_rules! word_options {
-    () => {
+    (actor, comment) => {
         /// Who asks.
         pub fn actor(mut self, actor: impl Into<String>) -> Self {
             self.word.actor = Some(actor.into());
             self
         }
 
-        /// Why, for whoever reads the journal.
+        /// Why, for whoever reads what was done.
         pub fn comment(mut self, comment: impl Into<String>) -> Self {
             self.word.comment = Some(comment.into());
             self
         }
+    };
+    () => {
+        word_options!(actor, comment);
 
         /// Whatever else is to be recorded with it: something that is written as a JSON object.
         pub fn metadata(mut self, metadata: impl serde::Serialize) -> Self {

@@ -1,12 +1,19 @@
 //! Commands as values, triggers, and what is not shown.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::json;
+use squid_mesh::core::event::CopyKind;
+use squid_mesh::core::id::RunId;
 use squid_mesh::core::run::Status;
+use squid_mesh::core::time::Timestamp;
 use squid_mesh::{
-    Applied, Command, RedactedPart, Signal, StartError, StepContext, StepError, Workflow, step,
+    Applied, ApplyError, Command, RedactedPart, ResolveError, ResolveUnknown, Routed, Signal,
+    StartError, StepContext, StepError, StepStatus, Workflow, step, step_routed,
 };
 
-use crate::harness::{on_every_store, until_status};
+use crate::harness::{on_every_store, until, until_status};
 
 const PAID: Signal<u64> = Signal::new("paid");
 
@@ -22,6 +29,32 @@ fn paying() -> Workflow<String, serde_json::Value> {
     let cents = wf.signal("await_payment", &PAID, review);
     let paid = wf.step("pay", (card, *cents), step(pay));
     wf.finish(paid).unwrap()
+}
+
+async fn ship(cx: StepContext, weight: u32) -> Result<Routed<u32>, StepError> {
+    assert!(cx.attempt() > 1, "the first attempt dies half way");
+    Ok(Routed::new("fast", weight))
+}
+
+/// A review, and a shipment that must not be repeated unasked.
+fn delivering() -> Workflow<u32, String> {
+    let (mut wf, weight) = Workflow::builder::<u32>("delivering", 1);
+    let say = |word: &'static str| {
+        step(move |_: StepContext, n: u32| async move { Ok(format!("{word} {n}")) })
+    };
+    let review = wf.approval("review", weight);
+    let shipped = wf.when(&review, "approved", |wf| {
+        let spec = step_routed(ship, ["fast", "slow"]).irreversible();
+        wf.step("ship", weight, spec)
+    });
+    let mut ends = vec![wf.when(&review, "rejected", |wf| {
+        wf.step("refund", weight, say("rejected"))
+    })];
+    for way in ["fast", "slow"] {
+        ends.push(wf.when(&shipped, way, |wf| wf.step(way, shipped, say(way))));
+    }
+    let end = wf.either_of(&ends);
+    wf.finish(end).unwrap()
 }
 
 fn round_trip(command: &Command) -> Command {
@@ -60,6 +93,104 @@ on_every_store! {
         let pause = round_trip(&client.pause_queue("slow").actor("ana").to_command());
         assert!(matches!(client.apply(pause).await.unwrap(), Applied::Queue(_)));
         runtime.shutdown().await;
+    }
+
+    async fn s13_3_every_kind_of_command_is_read_as_it_was_written(place) {
+        let client = place.client().await;
+        let run = RunId::from_u128(7);
+        let unknown = || client.resolve_unknown(run);
+        let commands = [
+            client.start_json("paying", 2, json!("x")).at(Timestamp::from_micros(5)).queue("q").priority(3).to_command(),
+            client.start_json("paying", None, json!("x")).delay(Duration::from_millis(5)).trace("t").to_command(),
+            client.cancel(run).force(true).undo(true).to_command(),
+            client.approve(run).actor("ana").step("a").to_command(),
+            client.reject(run).actor("ana").to_command(),
+            client.resume(run).metadata(json!({"n": 1})).to_command(),
+            unknown().succeeded_with_label("fast", 5).step("a").to_command(),
+            unknown().retry().to_command(),
+            unknown().fail("lost", "in the post").to_command(),
+            client.skip_undo(run).step("a").to_command(),
+            client.signal(run, &PAID, 5).key("k").to_command(),
+            client.replay(run).same_version().allow_irreversible().to_command(),
+            client.fork(run, ["a", "b"]).to_command(),
+            client.resume_failed(run).comment("mended").to_command(),
+            Ok(client.pause_queue("mail").key("k").to_command()),
+            Ok(client.resume_queue("mail").actor("ana").to_command()),
+        ];
+        let mut kinds = BTreeSet::new();
+        for command in commands {
+            let command = round_trip(&command.unwrap());
+            let json = serde_json::to_value(&command).unwrap();
+            kinds.insert(json["type"].as_str().unwrap().to_owned());
+        }
+        let expected = [
+            "approve", "cancel", "fork", "pause_queue", "reject", "replay", "resolve_failed", "resolve_retry",
+            "resolve_succeeded", "resume", "resume_failed", "resume_queue", "signal", "skip_undo", "start",
+        ];
+        assert!(kinds.iter().eq(expected), "{kinds:?}");
+    }
+
+    async fn s13_3_what_people_decide_is_done_by_commands(place) {
+        let wf = delivering();
+        let runtime = place.runtime().await.workflow(&wf).start().await.unwrap();
+        let client = runtime.client();
+        let start = async |weight: u32| {
+            let run = client.start(&wf.reference(), weight).await.unwrap();
+            until_status(client, run.id(), Status::Paused).await;
+            run
+        };
+        let apply = async |command: Result<Command, _>| client.apply(round_trip(&command.unwrap())).await.unwrap();
+
+        let rejected = start(1).await;
+        apply(client.reject(rejected.id()).actor("ana").to_command()).await;
+        assert_eq!(rejected.result().await.unwrap(), "rejected 1");
+
+        let mut ended = Vec::new();
+        for decide in [
+            |unknown: ResolveUnknown| unknown.succeeded_with_label("slow", 7).to_command(),
+            |unknown: ResolveUnknown| unknown.retry().to_command(),
+            |unknown: ResolveUnknown| unknown.fail("stolen", "gone").to_command(),
+        ] {
+            let run = start(2).await;
+            apply(client.approve(run.id()).actor("ana").to_command()).await;
+            until(async || run.inspect().await.unwrap().step("ship").unwrap().status == StepStatus::Held).await;
+            apply(decide(client.resolve_unknown(run.id()))).await;
+            ended.push(run.result().await.map_err(|error| error.to_string()));
+            if let Err(error) = ended.last().unwrap() {
+                assert!(error.contains("stolen: gone"), "{error}");
+                for (copy, kind) in [
+                    (client.fork(run.id(), ["ship"]).to_command(), CopyKind::Fork),
+                    (client.resume_failed(run.id()).to_command(), CopyKind::Resume),
+                ] {
+                    let Applied::Started { run: copy, .. } = apply(copy).await else { panic!("a copy is a start") };
+                    let source = client.inspect(copy).await.unwrap().source.unwrap();
+                    assert_eq!((source.run, source.kind), (run.id(), kind));
+                }
+            }
+        }
+        assert_eq!((ended[0].as_deref(), ended[1].as_deref()), (Ok("slow 7"), Ok("fast 2")));
+        let given_up = client.apply(client.skip_undo(rejected.id()).to_command().unwrap()).await;
+        let Err(ApplyError::Resolve(ResolveError::Finished { run, .. })) = given_up else { panic!("{given_up:?}") };
+        assert_eq!(run, rejected.id());
+        runtime.shutdown().await;
+    }
+
+    async fn s13_3_no_field_of_a_command_is_dropped_unsaid(place) {
+        let client = place.client().await;
+        let pause = client.pause_queue("mail").key("k").to_command();
+        let Applied::Queue(first) = client.apply(pause.clone()).await.unwrap() else { panic!() };
+        let resume = client.resume_queue("mail").key("k").to_command();
+        let Applied::Queue(resumed) = client.apply(resume).await.unwrap() else { panic!() };
+        assert!(first.changed && resumed.changed);
+        assert_eq!(client.apply(pause.clone()).await.unwrap(), Applied::Queue(first), "the key makes a repetition one");
+
+        let mut said = pause;
+        said.metadata = Some(json!({"ticket": 7}));
+        let refused = client.apply(said).await.unwrap_err();
+        assert!(matches!(refused, ApplyError::Field { field: "metadata", .. }), "{refused}");
+        let both = json!({"type": "start", "workflow": "paying", "payload": "x", "at": Timestamp::from_micros(5), "delay": {"secs": 1, "nanos": 0}});
+        let refused = client.apply(serde_json::from_value(both).unwrap()).await.unwrap_err();
+        assert!(matches!(refused, ApplyError::Field { field: "at", .. }), "{refused}");
     }
 
     async fn s1_10_a_run_is_started_by_one_of_the_triggers_there_are(place) {

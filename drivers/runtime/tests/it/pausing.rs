@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use squid_mesh::core::explain::{NextAction, Reason};
+use squid_mesh::core::operation::Rejection;
 use squid_mesh::core::run::Status;
 use squid_mesh::{QueueError, StepContext, StepStatus, Workflow, step};
 use tokio::sync::{Mutex, Semaphore};
@@ -96,6 +97,18 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
+    async fn s8_5_a_pause_that_is_repeated_under_its_key_is_answered_as_the_first(place) {
+        let client = place.client().await;
+        let first = client.pause_queue("mail").key("k").await.unwrap();
+        let resumed = client.resume_queue("mail").key("k").await.unwrap();
+        assert!(first.changed && resumed.changed && !resumed.paused, "another action is another command");
+        assert_eq!(client.pause_queue("mail").key("k").await.unwrap(), first);
+        assert!(!client.queues().await.unwrap()[0].paused, "it was not done again");
+        assert!(client.pause_queue("post").key("k").await.unwrap().changed, "of another queue");
+        let long = client.pause_queue("mail").key("k".repeat(9 << 10)).await.unwrap_err();
+        assert!(matches!(long, QueueError::Limit(_)), "{long}");
+    }
+
     async fn what_cannot_be_paused_is_refused_with_a_typed_error(place) {
         let client = place.client().await;
         let error = client.pause_queue("$engine").await.unwrap_err();
@@ -105,7 +118,7 @@ on_every_store! {
         let error = client.pause_queue("mail").comment("x".repeat(9 << 10)).await.unwrap_err();
         assert!(matches!(error, QueueError::Limit(_)), "{error}");
         let error = client.pause_queue("mail").actor("a\0b").await.unwrap_err();
-        assert!(matches!(error, QueueError::NulCharacter { what: "the actor" }), "{error}");
+        assert!(matches!(&error, QueueError::Rejected(Rejection::InvalidCommand { what, .. }) if what == "the actor"), "{error}");
         assert_eq!(client.queues().await.unwrap(), []);
     }
 }
