@@ -9,6 +9,7 @@ mod command;
 mod convert;
 mod copy;
 mod error;
+mod graph;
 mod handle;
 mod history;
 mod inspection;
@@ -279,11 +280,7 @@ impl Client {
     /// If the run or its definition cannot be looked at; asking again is safe.
     pub async fn explain(&self, run: RunId) -> Result<Explanation, InspectError> {
         let record = self.record(run).await?;
-        let key = &record.row.definition;
-        let definition = self.stored_definition(key).await?;
-        let definition = definition.ok_or_else(|| {
-            record::unreadable(run, &format!("its definition {key} is not stored"))
-        })?;
+        let definition = self.pinned_definition(&record).await?;
         let workers = self.store().workers().await?;
         Ok(explain(&record, &definition, &workers))
     }

@@ -37,11 +37,9 @@ impl Client {
         let record = self.record(id).await?;
         let run =
             Run::decode(&record.row.state).map_err(|error| unreadable(id, &error.to_string()))?;
-        let key = &record.row.definition;
-        let definition = self.stored_definition(key).await?;
-        let definition = definition
-            .ok_or_else(|| unreadable(id, &format!("its definition {key} is not stored")))?;
+        let definition = self.pinned_definition(&record).await?;
         if run.steps().len() != definition.steps().len() {
+            let key = &record.row.definition;
             return Err(unreadable(
                 id,
                 &format!("its snapshot does not fit its definition {key}"),
@@ -51,6 +49,21 @@ impl Client {
             record,
             run,
             definition,
+        })
+    }
+
+    /// The definition that a run is pinned to.
+    pub(super) async fn pinned_definition(
+        &self,
+        record: &RunRecord,
+    ) -> Result<Arc<Definition>, InspectError> {
+        let key = &record.row.definition;
+        let definition = self.insist(|| self.stored_definition(key)).await?;
+        definition.ok_or_else(|| {
+            unreadable(
+                record.row.id,
+                &format!("its definition {key} is not stored"),
+            )
         })
     }
 

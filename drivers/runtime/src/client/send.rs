@@ -16,7 +16,7 @@ use squid_mesh_core::run::Status;
 
 use super::resolve::obeyed;
 use super::word::{Word, submit_errors, word_options};
-use super::{Client, InspectError, LimitExceeded, record};
+use super::{Client, InspectError, LimitExceeded};
 use crate::author::Signal;
 
 /// A signal that is being put together; awaiting it sends it.
@@ -82,7 +82,8 @@ impl SendSignal {
     async fn submit(self) -> Result<CommandReply, SignalError> {
         let signal = Name::new(&self.signal)?;
         let payload = self.payload.map_err(SignalError::Encode)?;
-        let definition = self.client.definition_of(self.run).await?;
+        let record = self.client.record(self.run).await?;
+        let definition = self.client.pinned_definition(&record).await?;
         let fitted = fitted(self.run, &definition, &signal, &payload)?;
         let text = fitted.to_string();
         LimitExceeded::check(
@@ -102,17 +103,6 @@ impl SendSignal {
         };
         obeyed(self.client.lane().submit(group).await?)?
             .ok_or_else(|| SignalError::Refused("the run is locked".to_owned()))
-    }
-}
-
-impl Client {
-    /// The definition that a run is pinned to.
-    async fn definition_of(&self, run: RunId) -> Result<std::sync::Arc<Definition>, InspectError> {
-        let record = self.record(run).await?;
-        let key = &record.row.definition;
-        let definition = self.insist(|| self.stored_definition(key)).await?;
-        definition
-            .ok_or_else(|| record::unreadable(run, &format!("its definition {key} is not stored")))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
+use squid_mesh::core::graph::{EdgeState, NodeState};
 use squid_mesh::core::name::Name;
 use squid_mesh::core::run::Status;
 use squid_mesh::core::store::RunFilter;
@@ -90,6 +91,38 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
+    async fn a18_2_a_graph_says_of_every_way_whether_it_was_gone(place) {
+        let wf = grading();
+        let runtime = place.runtime().await.workflow(&wf).start().await.unwrap();
+        let run = runtime.client().start(&wf.reference(), "SECRET-1".to_owned()).await.unwrap().id();
+        until_status(runtime.client(), run, Status::Paused).await;
+        let graph = runtime.client().graph(run).await.unwrap();
+        let states: Vec<_> = graph.nodes.iter().map(|node| (node.id.as_str(), node.state)).collect();
+        let expected = [
+            ("grade", NodeState::Succeeded),
+            ("look", NodeState::Waiting),
+            ("show", NodeState::Blocked),
+            ("bin", NodeState::Skipped),
+        ];
+        assert_eq!(states, expected);
+        assert_eq!((graph.nodes[0].way.as_deref(), graph.nodes[0].attempts), (Some("good"), 2));
+        let edge = |from: &str, to: &str| {
+            let found = graph.edges.iter().filter(|edge| edge.from == from && edge.to == to);
+            found.map(|edge| edge.state).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(edge("grade", "look"), [EdgeState::Selected].into());
+        assert_eq!(edge("grade", "bin"), [EdgeState::Skipped].into());
+        assert_eq!(edge("look", "show"), [EdgeState::Pending].into());
+        let json = serde_json::to_string(&graph).unwrap();
+        for text in [&json, &graph.to_mermaid(), &graph.to_dot()] {
+            assert!(text.contains("grade") && !text.contains("SECRET-1"), "{text}");
+        }
+        assert!(graph.to_mermaid().starts_with("flowchart") && graph.to_dot().starts_with("digraph"));
+        // Whoever does not know the workflow is shown the same.
+        assert_eq!(place.client().await.graph(run).await.unwrap(), graph);
+        runtime.shutdown().await;
+    }
+
     async fn a18_3_pages_show_each_run_once_while_others_start(place) {
         let client = idle(place).await;
         let mut expected = BTreeSet::new();
@@ -141,7 +174,8 @@ on_every_store! {
         let list = serde_json::to_string(&client.list(&RunFilter::default(), None, 0).await.unwrap()).unwrap();
         let history = serde_json::to_string(&client.history(run.id()).await.unwrap()).unwrap();
         let explained = serde_json::to_string(&client.explain(run.id()).await.unwrap()).unwrap();
-        for text in [plain, list, history, explained] {
+        let graph = serde_json::to_string(&client.graph(run.id()).await.unwrap()).unwrap();
+        for text in [plain, list, history, explained, graph] {
             assert!(!text.contains("SECRET-1"), "{text}");
         }
         let full = run.inspect().with_payloads().await.unwrap();
@@ -160,12 +194,19 @@ on_every_store! {
         assert_eq!(stranger.inspect(run).await.unwrap().status, Status::Failed);
         assert!(stranger.explain(run).await.unwrap().summary.contains("hide"));
         assert_eq!(stranger.history(run).await.unwrap().len(), 3);
+        assert_eq!(stranger.graph(run).await.unwrap().nodes.len(), 2);
     }
 
     async fn an_unknown_run_is_a_typed_error(place) {
         let client = place.client().await;
         let id = "0189d7a2-0000-7000-8000-000000000000".parse().unwrap();
-        for result in [client.inspect(id).await.map(drop), client.explain(id).await.map(drop), client.history(id).await.map(drop)] {
+        let looked = [
+            client.inspect(id).await.map(drop),
+            client.explain(id).await.map(drop),
+            client.history(id).await.map(drop),
+            client.graph(id).await.map(drop),
+        ];
+        for result in looked {
             assert!(matches!(result, Err(InspectError::UnknownRun { .. })), "{result:?}");
         }
     }
