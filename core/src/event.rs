@@ -420,7 +420,8 @@ pub mod code {
     pub const LOST: &str = "lost";
     /// What the attempt needs (its definition, a payload) is missing from the store or cannot be read; not retryable.
     pub const UNREADABLE: &str = "unreadable";
-    /// The database undid the attempt too often, because of others; not retryable.
+    /// The database undid the attempt too often, because of others; or its handler started a run under a key that another
+    /// workflow or input has; not retryable.
     pub const CONFLICT: &str = "conflict";
     /// A path of an input binding leads nowhere; not retryable.
     pub const MISSING_INPUT_PATH: &str = "missing_input_path";
@@ -440,6 +441,8 @@ pub mod code {
     pub const UNKNOWN_LABEL: &str = "unknown_label";
     /// No definition of the child's workflow is known; not retryable.
     pub const UNKNOWN_WORKFLOW: &str = "unknown_workflow";
+    /// The handler asked for something that handlers of its kind do not do; not retryable.
+    pub const UNSUPPORTED: &str = "unsupported";
     /// Somebody said that an attempt of unknown outcome failed; not retryable.
     pub const FAILED_BY_OPERATOR: &str = "failed_by_operator";
     /// A transactional handler ended its transaction itself, so its writes and its outcome cannot be made one; not

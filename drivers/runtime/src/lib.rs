@@ -92,9 +92,9 @@ pub use client::{
     CopyRun, HistoryEntry, InspectError, InspectRun, Inspection, LimitExceeded, NotWaiting, Page,
     ParentInspection, QueueError, QueueSummary, RedactedPart, RedactionContext, ResolveError,
     ResolveRun, ResolveUnknown, ResultError, RunFailure, RunHandle, RunSummary, SaidBy, SendSignal,
-    SetQueue, SignalError, SignalInspection, SourceInspection, StartCommand, StartError, StartMany,
-    StartManyError, StartRun, StepInspection, StepStatus, UndoInspection, UndoStatus,
-    UnwritableCommand,
+    SetQueue, SignalError, SignalInspection, SourceInspection, StartChild, StartChildError,
+    StartCommand, StartError, StartMany, StartManyError, StartRun, StepInspection, StepStatus,
+    UndoInspection, UndoStatus, UnwritableCommand,
 };
 pub use handler::{
     Handler, HandlerConflict, Handlers, Routed, StepContext, StepError, TxCall, TxHandler,

@@ -4,6 +4,7 @@
 
 mod apply;
 mod bulk;
+mod call;
 mod cancel;
 mod command;
 mod convert;
@@ -46,6 +47,8 @@ use tokio::sync::mpsc;
 
 pub use apply::{Applied, ApplyError};
 pub use bulk::{BulkCommand, BulkDone, BulkEntry, BulkError, BulkReport};
+pub(crate) use call::Caller;
+pub use call::{StartChild, StartChildError};
 pub use cancel::CancelRun;
 pub use command::{Command, CommandKind, StartCommand, UnwritableCommand};
 pub use copy::{CopyError, CopyRun};

@@ -5,11 +5,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::Serialize;
 use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::worker::{Execution, StopReason};
 use tokio::sync::watch;
+
+use crate::author::WorkflowRef;
+use crate::client::{Caller, StartChild};
 
 /// What a handler is told beside its input. Cheap to clone.
 ///
@@ -41,10 +45,12 @@ struct Attempt {
     number: u32,
     idempotency_key: String,
     trace: Option<String>,
+    /// None in tests of handlers alone.
+    caller: Option<Caller>,
 }
 
 impl StepContext {
-    pub(crate) fn new(execution: &Execution) -> (StepContext, Stopper) {
+    pub(crate) fn new(execution: &Execution, caller: Caller) -> (StepContext, Stopper) {
         let (sender, stop) = watch::channel(None);
         let attempt = Attempt {
             run: execution.run(),
@@ -53,6 +59,7 @@ impl StepContext {
             number: execution.task.attempt,
             idempotency_key: execution.idempotency_key(),
             trace: execution.task.brief.trace.clone(),
+            caller: Some(caller),
         };
         let timeout = execution.timeout;
         let cx = StepContext {
@@ -81,6 +88,7 @@ impl StepContext {
             number: 1,
             idempotency_key: "order:charge".to_owned(),
             trace: None,
+            caller: None,
         };
         StepContext {
             attempt: Arc::new(attempt),
@@ -128,6 +136,63 @@ impl StepContext {
     /// timeout begins when the transaction has begun.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Starts a run of another workflow as a child of this step; options are chained on it, and awaiting it starts the run.
+    /// The run is durable when it returns, in the highest version that this process registered (or that is stored, of a
+    /// workflow that it did not register).
+    ///
+    /// The same key in the same step is the same run, however often it is asked for and by whichever attempt; another workflow
+    /// or input under it is refused. In another step it is another run. A step may start 1,000.
+    ///
+    /// The step ends when its handler has returned and what it started has ended: with the handler's output, or with
+    /// `child_failed` or `child_cancelled` if one of the runs did not complete, which is not attempted again. A step that
+    /// fails, and a run that is cancelled or fails, cancels them. A [detached](crate::StartChild::detach) run goes its own way.
+    /// A handler may wait for a run's result meanwhile, which holds its slot.
+    ///
+    /// Handlers in transactions and handlers that take effects back start none.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use squid_mesh::{Runtime, StepContext, StepError, Workflow, WorkflowRef, step};
+    ///
+    /// async fn print(_: StepContext, page: u64) -> Result<String, StepError> { Ok(format!("page {page}")) }
+    ///
+    /// async fn pages(cx: StepContext, count: u64) -> Result<u64, StepError> {
+    ///     let printing = WorkflowRef::<u64, String>::named("printing")?;
+    ///     for page in 0..count {
+    ///         cx.start_child(&printing, page, format!("page-{page}")).await?;
+    ///     }
+    ///     Ok(count)
+    /// }
+    ///
+    /// let (mut wf, page) = Workflow::builder::<u64>("printing", 1);
+    /// let printed = wf.step("print", page, step(print));
+    /// let printing = wf.finish(printed)?;
+    /// let (mut wf, count) = Workflow::builder::<u64>("book", 1);
+    /// let printed = wf.step("pages", count, step(pages));
+    /// let book = wf.finish(printed)?;
+    ///
+    /// let runtime = Runtime::builder("sqlite::memory:").workflow(&printing).workflow(&book).start().await?;
+    /// let run = runtime.client().start(&book.reference(), 3).await?;
+    /// assert_eq!(run.result().await?, 3);
+    /// let seen = run.inspect().await?;
+    /// assert_eq!(seen.step("pages").and_then(|step| step.children.as_ref()).map(|pages| pages.ended), Some(3));
+    /// # runtime.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_child<I: Serialize, O>(
+        &self,
+        workflow: &WorkflowRef<I, O>,
+        input: I,
+        key: impl Into<String>,
+    ) -> StartChild<O> {
+        let caller = self.attempt.caller.as_ref();
+        let caller =
+            caller.expect("every attempt that a runtime executes can be asked for its client");
+        caller.start(workflow, input, key.into(), self.trace())
     }
 
     /// Whether the attempt was asked to stop. It may still finish, and its result is still reported.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a text never holds a NUL character once it is a failure; the worker cuts what is too long.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -11,10 +12,12 @@ use squid_mesh_core::event::Failure;
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::worker::AttemptFailure;
 
+use crate::client::StartChildError;
+
 /// Why an attempt failed, and whether another may be made.
 ///
 /// The `?` operator makes one of any standard error: retryable, with the code `error` and the messages of the error and its
-/// sources, joined by `: `. (Like `anyhow::Error` it is no `std::error::Error` itself, which is what makes that possible.)
+/// sources, joined by `: `. Of a [`StartChildError`](crate::StartChildError) it makes the failure that that describes. (Like `anyhow::Error` it is no `std::error::Error` itself, which is what makes that possible.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -124,8 +127,12 @@ impl fmt::Display for StepError {
     }
 }
 
-impl<E: Error> From<E> for StepError {
+impl<E: Error + 'static> From<E> for StepError {
     fn from(error: E) -> StepError {
+        let any: &dyn Any = &error;
+        if let Some(error) = any.downcast_ref::<StartChildError>() {
+            return error.failure();
+        }
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

@@ -10,12 +10,15 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::Instrument as _;
 
 use super::transacting::{Desk, Ending};
+use crate::client::{Caller, Client};
 use crate::handler::{Registry, Returned, StepContext, Stopper};
 
 /// Executes attempts, each on a task of its own.
 pub(crate) struct Attempts {
     handlers: Arc<Registry>,
     desk: Arc<Desk>,
+    /// By which handlers start runs.
+    client: Client,
     tasks: JoinSet<Finished>,
     running: BTreeMap<AttemptId, Running>,
 }
@@ -34,9 +37,10 @@ pub(crate) struct Finished {
 }
 
 impl Attempts {
-    pub(crate) fn new(handlers: Arc<Registry>, desk: Desk) -> Attempts {
+    pub(crate) fn new(handlers: Arc<Registry>, desk: Desk, client: Client) -> Attempts {
         Attempts {
             handlers,
+            client,
             desk: Arc::new(desk),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
@@ -54,14 +58,16 @@ impl Attempts {
             attempt = execution.task.attempt,
             queue = %execution.task.queue,
         );
-        let (cx, stopper) = StepContext::new(&execution);
         let handler = self.handlers.find(execution.handler.as_str());
         let handler = handler
             .expect("a worker claims only what it has handlers for")
             .clone();
+        let transactional = execution.transactional || handler.is_transactional();
+        let caller = Caller::new(self.client.clone(), &execution, transactional);
+        let (cx, stopper) = StepContext::new(&execution, caller);
         let desk = self.desk.clone();
         let body = async move {
-            let ending = if execution.transactional || handler.is_transactional() {
+            let ending = if transactional {
                 desk.transact(&handler, cx, execution).await
             } else {
                 Ending::Returned(handler.execute(cx, None, execution.input).await)

@@ -209,16 +209,22 @@ impl RuntimeBuilder {
             transactions: store.transactions().cloned(),
             config: config.clone(),
         };
-        let attempts = Attempts::new(registry, desk);
+        let client = Client::beside(
+            store.clone(),
+            definitions,
+            messages.clone(),
+            payload_limit,
+            poll,
+        );
+        let client = client.redacted(redaction);
+        let attempts = Attempts::new(registry, desk, client.clone());
         let driver = Driver::new(
             Worker::new(config, clock.now()),
             clock,
-            store.clone(),
+            store,
             attempts,
             receiver,
         );
-        let client = Client::beside(store, definitions, messages.clone(), payload_limit, poll);
-        let client = client.redacted(redaction);
         tracing::info!(%incarnation, "runtime started");
         let driver = tokio::spawn(async move {
             if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {

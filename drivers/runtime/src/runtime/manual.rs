@@ -172,7 +172,7 @@ impl Stepper {
             transactions: transactions.map(|store| OneTransaction::of(store, errand.clone())),
             config: self.config.clone(),
         };
-        let attempts = Attempts::new(self.registry.clone(), desk);
+        let attempts = Attempts::new(self.registry.clone(), desk, self.client.clone());
         Driver::new(worker, clock, OneTask(errand.clone()), attempts, receiver)
             .run()
             .await;

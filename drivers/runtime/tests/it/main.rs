@@ -4,6 +4,7 @@
 
 mod batches;
 mod branches;
+mod called;
 mod cancelling;
 mod children;
 mod commands;
