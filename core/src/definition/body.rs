@@ -202,7 +202,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::definition::{Contract, Operator, RouteMark, samples};
+    use crate::definition::{Contract, Field, FieldType, Operator, RouteMark, Stamp, samples};
 
     #[test]
     fn the_canonical_form_is_what_stores_have_kept() {
@@ -321,6 +321,30 @@ mod tests {
         );
         assert_eq!(built.digest(), parsed.digest());
         assert_eq!(built, parsed);
+    }
+
+    #[test]
+    fn a2_1_stamps_written_in_rust_have_the_digest_of_their_json() {
+        let json = json!({"name": "order", "version": 1, "steps": [{"name": "a", "handler": "h"}],
+        "input": {"fields": {
+            "at": {"type": "string", "required": true, "stamp": "now"},
+            "day": {"type": "any", "stamp": "today"},
+        }}});
+        let mut draft = Draft::new("order", 1);
+        draft.input = Contract::declared([
+            ("at", Field::stamped(FieldType::String, Stamp::Now)),
+            ("day", Field::stamped(FieldType::Any, Stamp::Today)),
+        ]);
+        draft.steps = vec![DraftStep::handler("a", "h")];
+        let (built, parsed) = (
+            Definition::validate(draft).unwrap(),
+            Definition::parse(&json).unwrap(),
+        );
+        assert_eq!(built.digest(), parsed.digest());
+        assert_eq!(built, parsed);
+        // It is durable: another form makes every stored definition with stamps another one.
+        let input = r#""input":{"fields":{"at":{"stamp":"now","type":"string"},"day":{"stamp":"today","type":"any"}}}"#;
+        assert!(built.body().contains(input), "{}", built.body());
     }
 
     proptest! {

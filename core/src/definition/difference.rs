@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a1_13_what_changes_behaviour_changes_the_digest_and_a1_14_is_named() {
         type Change = fn(&mut Value);
-        let table: [(Change, &str); 17] = [
+        let table: [(Change, &str); 18] = [
             (
                 |d| d["steps"][1]["retry"]["max_attempts"] = json!(6),
                 "step \"charge\": retry",
@@ -138,6 +138,10 @@ mod tests {
                 |d| d["input"]["fields"]["currency"]["default"] = json!("USD"),
                 "input",
             ),
+            (
+                |d| d["input"]["fields"]["note"] = json!({"type": "string?", "stamp": "now"}),
+                "input",
+            ),
             (|d| d["version"] = json!(2), "version"),
             (
                 |d| d["steps"].as_array_mut().unwrap().swap(0, 1),
@@ -150,6 +154,19 @@ mod tests {
             assert_ne!(other.digest(), plain.digest(), "{difference}");
             assert_eq!(other.differences(&plain), [difference]);
         }
+    }
+
+    #[test]
+    fn a1_13_which_stamp_a_field_has_is_part_of_the_digest() {
+        let with = |stamp: &str| {
+            samples::changed(|draft| {
+                draft["triggers"][0]["input"]["fields"]["day"] =
+                    json!({"type": "string", "stamp": stamp});
+            })
+        };
+        let (now, today) = (with("now"), with("today"));
+        assert_ne!(now.digest(), today.digest());
+        assert_eq!(now.differences(&today), ["triggers"]);
     }
 
     #[test]
@@ -291,6 +308,7 @@ mod tests {
             draft["steps"][13]["either"] = json!([["paid", "refund"]]);
             draft["steps"][13]["after"] = json!(["parcels"]);
             draft["triggers"][1]["input"] = json!("any");
+            draft["input"]["fields"]["currency"]["stamp"] = json!(null);
         });
         assert_eq!(spelled_out, plain);
         assert_eq!(spelled_out.digest(), plain.digest());

@@ -29,7 +29,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use canonical::canonical_json;
-pub use contract::{Contract, ContractViolation, Field, FieldType, InputViolations};
+pub use contract::{
+    Contract, ContractViolation, Field, FieldDefault, FieldType, InputViolations, Stamp,
+};
 pub use digest::{DefinitionDigest, InvalidDigest};
 pub use draft::{
     Draft, DraftBackoff, DraftBinding, DraftCondition, DraftGuard, DraftKind, DraftOrigin,

@@ -88,7 +88,7 @@ codes! {
     MalformedName = "malformed_name",
     /// Two options of which only one may be given.
     ConflictingOptions = "conflicting_options",
-    /// An option that its step or backoff cannot honour.
+    /// An option that its step, backoff or signal cannot honour.
     OptionWithoutEffect = "option_without_effect",
     /// A definition without steps.
     NoSteps = "no_steps",
@@ -134,7 +134,7 @@ codes! {
     InvalidTimeout = "invalid_timeout",
     /// A deadline that is not positive or longer than ten years.
     InvalidDeadline = "invalid_deadline",
-    /// A default of another type than its field.
+    /// A default or stamp of another type than its field.
     DefaultMismatch = "default_mismatch",
     /// A NUL character, which not every store can hold.
     NulCharacter = "nul_character",

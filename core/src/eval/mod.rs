@@ -28,7 +28,7 @@ pub use elements::{ElementOutcome, array, elements, outcomes};
 pub use instant::instant;
 pub use record::{failure_payload, gate_output, undo_input};
 pub use route::route;
-pub use stamp::{Stamp, stamped};
+pub use stamp::{stamped, stamped_bytes};
 
 use lookup::Found;
 use scan::{Kind, Malformed};

@@ -6,21 +6,16 @@ use std::collections::BTreeSet;
 
 use super::scan::{self, Kind};
 use super::writer;
+use crate::definition::Stamp;
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
-/// What is put in for a field that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stamp {
-    /// The instant, as RFC 3339 text in UTC.
-    Now,
-    /// The date in UTC, as `2026-11-25`.
-    Today,
-}
-
 /// Puts the fields that an object lacks behind those it has. A field that is `null` is there. What is no object, or no
 /// JSON, stays as it is: its contract has more to say about it.
-pub fn stamped(input: &Payload, fields: &[(String, Stamp)], now: Timestamp) -> Payload {
+pub fn stamped(input: &Payload, fields: &[(&str, Stamp)], now: Timestamp) -> Payload {
+    if fields.is_empty() {
+        return input.clone();
+    }
     let Some(mut there) = names(input) else {
         return input.clone();
     };
@@ -28,7 +23,7 @@ pub fn stamped(input: &Payload, fields: &[(String, Stamp)], now: Timestamp) -> P
     let mut bytes = text[..text.len() - 1].to_vec();
     for (name, stamp) in fields {
         let first = there.is_empty();
-        if !there.insert(name.clone()) {
+        if !there.insert((*name).to_owned()) {
             continue;
         }
         if !first {
@@ -36,10 +31,17 @@ pub fn stamped(input: &Payload, fields: &[(String, Stamp)], now: Timestamp) -> P
         }
         bytes.extend(writer::text(name));
         bytes.push(b':');
-        bytes.extend(writer::text(&stamp.of(now)));
+        bytes.extend(writer::text(&shown(*stamp, now)));
     }
     bytes.extend_from_slice(&input.bytes()[text.len() - 1..]);
     Payload::new(bytes)
+}
+
+/// How many bytes an input has once it is stamped, whenever that is: until the year 10000 all instants are written in as
+/// many characters. So whoever asks for a start can hold the limit of what will be stored, though only the database knows
+/// when that is.
+pub fn stamped_bytes(input: &Payload, fields: &[(&str, Stamp)]) -> usize {
+    stamped(input, fields, Timestamp::default()).bytes().len()
 }
 
 /// The names of an object's fields.
@@ -59,16 +61,14 @@ fn names(input: &Payload) -> Option<BTreeSet<String>> {
     (kind == Ok(Kind::Object)).then_some(names)
 }
 
-impl Stamp {
-    fn of(self, now: Timestamp) -> String {
-        let instant = now.to_string();
-        match self {
-            Stamp::Now => instant,
-            Stamp::Today => match instant.split_once('T') {
-                Some((date, _)) => date.to_owned(),
-                None => instant,
-            },
-        }
+fn shown(stamp: Stamp, now: Timestamp) -> String {
+    let instant = now.to_string();
+    match stamp {
+        Stamp::Now => instant,
+        Stamp::Today => match instant.split_once('T') {
+            Some((date, _)) => date.to_owned(),
+            None => instant,
+        },
     }
 }
 
@@ -78,12 +78,14 @@ mod tests {
 
     fn stamp(input: &str) -> String {
         let fields = [
-            ("at".to_owned(), Stamp::Now),
-            ("d\"y".to_owned(), Stamp::Today),
-            ("at".to_owned(), Stamp::Today),
+            ("at", Stamp::Now),
+            ("d\"y", Stamp::Today),
+            ("at", Stamp::Today),
         ];
         let now = Timestamp::from_micros(1_774_749_600_000_001);
-        let stamped = stamped(&Payload::new(input.as_bytes()), &fields, now);
+        let input = Payload::new(input.as_bytes());
+        let stamped = stamped(&input, &fields, now);
+        assert_eq!(stamped_bytes(&input, &fields), stamped.bytes().len());
         String::from_utf8(stamped.bytes().to_vec()).unwrap()
     }
 

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Contract, ContractViolation, Field, FieldType, InputViolations};
+use super::{Contract, ContractViolation, Field, FieldDefault, FieldType, InputViolations};
 use crate::definition::reader;
 
 impl Contract {
-    /// Takes an input, with the defaults put in, or says everything that does not fit: first what is missing, then what is
-    /// unknown, then what has the wrong type, then NUL characters, each in the order of the names.
+    /// Takes an input, with the literal defaults put in, or says everything that does not fit: first what is missing, then what is
+    /// unknown, then what has the wrong type, then NUL characters, each in the order of the names. [Stamps](Contract::stamps) are put in later, when
+    /// the run is started.
     ///
     /// # Errors
     /// If anything does not fit; trying again is of no use.
@@ -48,7 +49,7 @@ impl Contract {
     }
 }
 
-/// The input's fields with the defaults put in; what does not fit goes to `found`.
+/// The input's fields with the literal defaults put in; what does not fit goes to `found`.
 fn check_fields(
     fields: &BTreeMap<String, Field>,
     open: bool,
@@ -62,9 +63,10 @@ fn check_fields(
             (Some(value), _) => {
                 check_type(Some(name), field.ty, field.nullable, value, &mut ill_typed)
             }
-            (None, Some(default)) => {
+            (None, Some(FieldDefault::Literal(default))) => {
                 filled.insert(name.clone(), default.clone());
             }
+            (None, Some(FieldDefault::Stamp(_))) => {}
             (None, None) if field.required => found.push(ContractViolation::Missing {
                 path: reader::field("", name),
                 expected: field.ty,
@@ -155,6 +157,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::definition::Stamp;
 
     fn violations(contract: &Contract, input: &Value) -> Vec<String> {
         let found = contract.check(input).unwrap_err();
@@ -193,6 +196,25 @@ mod tests {
         );
         let given = json!({"currency": "USD"});
         assert_eq!(contract.check(&given).unwrap(), given);
+    }
+
+    #[test]
+    fn a3_4_a_field_that_will_be_stamped_need_not_be_there_and_is_checked_if_it_is() {
+        let at = Field::stamped(FieldType::String, Stamp::Now);
+        let contract = Contract::declared([(
+            "at",
+            Field {
+                required: true,
+                ..at
+            },
+        )]);
+        assert_eq!(contract.check(&json!({})).unwrap(), json!({}));
+        let given = json!({"at": "yesterday"});
+        assert_eq!(contract.check(&given).unwrap(), given);
+        assert_eq!(
+            violations(&contract, &json!({"at": 5})),
+            ["\"at\" is ill-typed: expected string, found an integer"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! A type is its word, with a question mark if `null` will do too: `"integer"`, `"string?"`. A contract is a type, or
 //! `{"fields": {"amount": {"type": "integer", "required": true, "default": 1}}, "open": false}`; `required` and `open` are
-//! false unless given.
+//! false unless given. In place of `default` a field may have a `stamp`: `"now"` or `"today"`.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::super::problem::{ProblemCode, Problems};
-use super::super::reader::{self, Reader};
-use super::{Contract, Field, FieldType};
+use super::super::reader::{self, Fields, Reader};
+use super::{Contract, Field, FieldDefault, FieldType, Stamp};
 
 impl Contract {
     /// The JSON form.
@@ -113,14 +113,20 @@ impl Field {
         if self.required {
             object.insert("required".to_owned(), Value::Bool(true));
         }
-        if let Some(default) = &self.default {
-            object.insert("default".to_owned(), default.clone());
+        match &self.default {
+            None => {}
+            Some(FieldDefault::Literal(value)) => {
+                object.insert("default".to_owned(), value.clone());
+            }
+            Some(FieldDefault::Stamp(stamp)) => {
+                object.insert("stamp".to_owned(), json!(stamp.as_str()));
+            }
         }
         Value::Object(object)
     }
 
     fn read(reader: &mut Reader, value: &Value, path: &str) -> Option<Field> {
-        let object = reader.fields(value, path, &["type", "required", "default"])?;
+        let object = reader.fields(value, path, &["type", "required", "default", "stamp"])?;
         let (ty, nullable) = match object.value("type") {
             Some(value) => read_type(reader, value, &object.path("type")),
             None => {
@@ -132,9 +138,24 @@ impl Field {
             ty,
             nullable,
             required: reader.boolean(&object, "required").unwrap_or(false),
-            default: object.value_or_null("default").cloned(),
+            default: read_default(reader, &object),
         })
     }
+}
+
+fn read_default(reader: &mut Reader, object: &Fields<'_>) -> Option<FieldDefault> {
+    let literal = object.value_or_null("default").cloned();
+    if literal.is_some() && object.value("stamp").is_some() {
+        let message = "a field has a default or a stamp, not both";
+        reader.report(
+            &object.path("stamp"),
+            ProblemCode::ConflictingOptions,
+            message,
+        );
+    }
+    let stamp = reader.word(object, "stamp", &Stamp::ALL, Stamp::as_str);
+    let literal = literal.map(FieldDefault::Literal);
+    literal.or(stamp.map(FieldDefault::Stamp))
 }
 
 fn type_text(ty: FieldType, nullable: bool) -> Value {
@@ -189,11 +210,38 @@ mod tests {
                 "a": {"type": "map?", "default": null},
                 "b c": {"type": "float", "required": true},
             }}),
+            json!({"fields": {
+                "at": {"type": "string", "stamp": "now"},
+                "day": {"type": "any", "stamp": "today"},
+            }}),
         ] {
             let contract = Contract::parse(&form).unwrap();
             assert_eq!(contract.to_json(), form);
             assert_eq!(serde_json::from_value::<Contract>(form).unwrap(), contract);
         }
+    }
+
+    #[test]
+    fn a_field_has_a_default_or_a_stamp() {
+        let form = json!({"fields": {
+            "a": {"type": "string", "default": null, "stamp": "now"},
+            "b": {"type": "string", "stamp": "yesterday"},
+            "c": {"type": "string", "stamp": 5},
+            "d": {"type": "string", "default": "x", "stamp": null},
+        }});
+        let problems = Contract::parse(&form).unwrap_err();
+        let found: Vec<(&str, &str)> = problems
+            .iter()
+            .map(|p| (p.path.as_str(), p.code.as_str()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("fields.a.stamp", "conflicting_options"),
+                ("fields.b.stamp", "unknown_word"),
+                ("fields.c.stamp", "wrong_type"),
+            ]
+        );
     }
 
     #[test]

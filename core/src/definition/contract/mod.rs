@@ -5,6 +5,7 @@
 mod check;
 mod json;
 mod schema;
+mod stamp;
 mod violation;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(super) use check::nul_paths;
+pub use stamp::{FieldDefault, Stamp};
 pub use violation::{ContractViolation, InputViolations};
 
 /// The shape of an input: one level of fields, or one value.
@@ -58,7 +60,7 @@ pub struct Field {
     /// Whether it must be there; a default stands in for it.
     pub required: bool,
     /// What is put in when it is not there.
-    pub default: Option<Value>,
+    pub default: Option<FieldDefault>,
 }
 
 /// The type of a value.
@@ -124,7 +126,17 @@ impl Field {
             ty,
             nullable: false,
             required: false,
-            default: Some(default),
+            default: Some(FieldDefault::Literal(default)),
+        }
+    }
+
+    /// A field that says when the run was started, unless it is given.
+    pub const fn stamped(ty: FieldType, stamp: Stamp) -> Field {
+        Field {
+            ty,
+            nullable: false,
+            required: false,
+            default: Some(FieldDefault::Stamp(stamp)),
         }
     }
 }

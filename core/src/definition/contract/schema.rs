@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Contract, Field, FieldType};
+use super::{Contract, Field, FieldDefault, FieldType};
 
 /// References followed one after the other before a type counts as not understood.
 const HOPS: usize = 16;
@@ -54,7 +54,7 @@ fn fields(
             ty,
             nullable,
             required: required.contains(&name.as_str()),
-            default: schema.get("default").cloned(),
+            default: schema.get("default").cloned().map(FieldDefault::Literal),
         };
         (name.clone(), field)
     };

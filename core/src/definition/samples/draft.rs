@@ -222,7 +222,7 @@ fn any_steps() -> impl Strategy<Value = Vec<DraftStep>> {
 }
 
 fn any_triggers() -> impl Strategy<Value = Vec<DraftTrigger>> {
-    btree_map(pattern("t[a-z0-9_]{0,5}"), any_contract(), 0..3).prop_map(|triggers| {
+    btree_map(pattern("t[a-z0-9_]{0,5}"), any_input(), 0..3).prop_map(|triggers| {
         let triggers = triggers.into_iter();
         triggers
             .map(|(name, input)| DraftTrigger { name, input })
@@ -236,7 +236,7 @@ prop_compose! {
         steps in any_steps(),
         people in (option::of(text()), option::of(text())),
         version in any::<u32>(),
-        input in any_contract(),
+        input in any_input(),
         triggers in any_triggers(),
         result in any_binding(),
         queue in option::of(any_name()),

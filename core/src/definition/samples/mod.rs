@@ -107,7 +107,22 @@ pub(crate) fn any_json() -> impl Strategy<Value = Value> + Clone {
     })
 }
 
+/// The contract of an input, which may be stamped.
+fn any_input() -> impl Strategy<Value = Contract> {
+    let stamped = (
+        select(vec![FieldType::Any, FieldType::String]),
+        select(&Stamp::ALL[..]),
+    )
+        .prop_map(|(ty, stamp)| Field::stamped(ty, stamp));
+    contract_of(prop_oneof![4 => any_field(), 1 => stamped])
+}
+
+/// The contract of a signal, which is not.
 fn any_contract() -> impl Strategy<Value = Contract> {
+    contract_of(any_field())
+}
+
+fn any_field() -> impl Strategy<Value = Field> {
     let field = (select(&FieldType::ALL[..]), any::<bool>(), any::<bool>()).prop_map(
         |(ty, nullable, required)| Field {
             ty,
@@ -117,7 +132,11 @@ fn any_contract() -> impl Strategy<Value = Contract> {
         },
     );
     let stand_in = any_json().prop_map(|value| Field::with_default(FieldType::Any, value));
-    let fields = btree_map(text(), prop_oneof![3 => field, 1 => stand_in], 0..4);
+    prop_oneof![3 => field, 1 => stand_in]
+}
+
+fn contract_of(field: impl Strategy<Value = Field>) -> impl Strategy<Value = Contract> {
+    let fields = btree_map(text(), field, 0..4);
     let types = select(vec![FieldType::String, FieldType::Integer, FieldType::Map]);
     prop_oneof![
         Just(Contract::Any),

@@ -39,6 +39,7 @@ impl Checker<'_> {
             } => {
                 let signal = self.name(&at("name"), signal);
                 self.contract(&at("payload"), contract);
+                self.without_stamps(&at("payload"), contract);
                 StepKind::Signal {
                     deadline: self.gate_deadline(&path, *deadline),
                     signal: signal?,

@@ -194,6 +194,23 @@ fn a1_15_defaults_of_signals_and_triggers_fit_their_fields_too() {
 }
 
 #[test]
+fn inputs_of_runs_are_stamped_and_payloads_of_signals_are_not() {
+    let stamped = json!({"fields": {"at": {"type": "string", "stamp": "now"}}});
+    let found = changed(|draft| {
+        draft["triggers"][1]["input"] = stamped.clone();
+        draft["steps"][8]["signal"]["payload"] = stamped.clone();
+    });
+    assert_eq!(
+        found,
+        [at(
+            8,
+            "signal.payload.fields.at.stamp",
+            "option_without_effect"
+        )]
+    );
+}
+
+#[test]
 fn triggers_have_distinct_names_and_manual_is_taken() {
     let found = changed(|draft| {
         draft["triggers"] = json!([

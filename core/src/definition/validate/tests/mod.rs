@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::definition::{
-    Contract, DraftBinding, DraftRetry, DraftSource, DraftStep, Retry, samples,
+    Contract, DraftBinding, DraftRetry, DraftSource, DraftStep, FieldType, Retry, samples,
 };
 
 pub(super) fn one_step() -> Draft {
@@ -204,6 +204,21 @@ fn a1_15_a_default_that_does_not_fit_its_field_is_a_problem_at_the_field() {
     assert_eq!(default("integer", json!(null)), mismatch);
     assert_eq!(default("integer?", json!(null)), []);
     assert_eq!(default("integer", json!(5)), []);
+}
+
+#[test]
+fn a1_15_a_stamp_is_of_a_field_that_takes_strings() {
+    for ty in FieldType::ALL {
+        let found = changed(|draft| {
+            draft["input"]["fields"]["note"] = json!({"type": ty.as_str(), "stamp": "today"})
+        });
+        if matches!(ty, FieldType::String | FieldType::Any) {
+            assert_eq!(found, [], "{ty}");
+        } else {
+            let mismatch = problem("input.fields.note", "default_mismatch");
+            assert_eq!(found, [mismatch], "{ty}");
+        }
+    }
 }
 
 #[test]
