@@ -46,6 +46,10 @@ pub enum Mutant {
     PoisonSpreads,
     /// A start under a key that is taken replaces nothing and still says it started.
     KeyNotCompared,
+    /// Starts under one key are compared by what they would store, stamps included.
+    KeyComparesStamped,
+    /// Inputs are stamped with the instant in the run's id, which is of the caller's clock.
+    StampOfTheCaller,
     /// The worker sleeps until a hint comes, however long.
     WakesByHintOnly,
     /// The worker takes an unknown commit of a settle for a failure, and forgets the report.
@@ -102,7 +106,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Mutant; 46] = [
+    pub const ALL: [Mutant; 48] = [
         Mutant::SettleIgnoresFence,
         Mutant::RenewalIgnoresFence,
         Mutant::LossNotCounted,
@@ -123,6 +127,8 @@ impl Mutant {
         Mutant::JoinForgotten,
         Mutant::PoisonSpreads,
         Mutant::KeyNotCompared,
+        Mutant::KeyComparesStamped,
+        Mutant::StampOfTheCaller,
         Mutant::WakesByHintOnly,
         Mutant::UnknownCommitForgotten,
         Mutant::UnknownClaimRenumbered,

@@ -105,7 +105,7 @@ pub struct Spawn {
     pub definition: DefinitionKey,
     /// The number of the first of them.
     pub from: u32,
-    /// Their inputs, checked against the contract, defaults filled in; each with the digest of what it was before.
+    /// Their inputs, checked against the contract, literal defaults filled in; each with the digest of what it was before.
     pub inputs: Vec<(Payload, PayloadDigest)>,
 }
 

@@ -133,7 +133,8 @@ impl Worker {
     }
 }
 
-/// A child's input, checked against its contract, defaults filled in, with the digest of what it was before.
+/// A child's input, checked against its contract, literal defaults filled in, with the digest of what it was before. It
+/// will be stamped when the child is started; the limit is that of what will be stored.
 fn child_input(
     contract: &Contract,
     part: &Payload,
@@ -148,6 +149,7 @@ fn child_input(
     })?;
     let bytes = serde_json::to_vec(&filled).map_err(|_| invalid("the child's input is no JSON"))?;
     let payload = Payload::new(bytes);
+    returned::check_size(eval::stamped_bytes(&payload, &contract.stamps()), limit)?;
     returned::check(&payload, limit)?;
     Ok((payload, raw))
 }

@@ -53,14 +53,18 @@ fn known(
 }
 
 pub(super) fn check(payload: &Payload, limit: usize) -> Result<(), Failure> {
-    let size = payload.bytes().len();
-    if size > limit {
-        let message = format!("the output has {size} bytes, the limit is {limit}");
-        return Err(Failure::new(code::PAYLOAD_TOO_LARGE, &message, false));
-    }
+    check_size(payload.bytes().len(), limit)?;
     if has_nul(payload.bytes()) {
         let message = "the output has a NUL character in a string, which not every store can hold";
         return Err(Failure::new(code::INVALID_OUTPUT, message, false));
+    }
+    Ok(())
+}
+
+pub(super) fn check_size(size: usize, limit: usize) -> Result<(), Failure> {
+    if size > limit {
+        let message = format!("the output has {size} bytes, the limit is {limit}");
+        return Err(Failure::new(code::PAYLOAD_TOO_LARGE, &message, false));
     }
     Ok(())
 }

@@ -9,7 +9,8 @@ use super::{Action, SubmitError, Worker};
 use crate::id::{RunId, Shard};
 use crate::limits;
 use crate::operation::{
-    CancelReply, CommandReply, Ended, Entry, EntryReply, Group, GroupReply, Operation, Submit,
+    CancelReply, CommandReply, Ended, Entry, EntryReply, Group, GroupReply, Operation, Start,
+    Submit,
 };
 use crate::run::Status;
 use crate::store::StoreError;
@@ -287,7 +288,9 @@ impl Worker {
         self.submits.ready.insert(submit.shard);
     }
 
-    /// The first steps of runs started here will want their inputs.
+    /// The first steps of runs started here will want their inputs. One that was stamped is stored as another payload,
+    /// whose instant the reply does not tell: kept under the digest of what was submitted, it would never be found and
+    /// only take the room of others.
     fn keep_inputs(&mut self, group: &Group) {
         for entry in &group.entries {
             let start = match entry {
@@ -295,8 +298,23 @@ impl Worker {
                 Entry::Call(call) => &call.start,
                 Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_) => continue,
             };
-            self.cache
-                .keep_payload(start.run, start.input.digest(), start.input.clone());
+            if !self.is_stamped(start) {
+                self.cache
+                    .keep_payload(start.run, start.input.digest(), start.input.clone());
+            }
         }
+    }
+
+    /// Whether a start's input is stamped, as far as the definition is at hand.
+    fn is_stamped(&mut self, start: &Start) -> bool {
+        let declared = self.config.workflows.get(&start.definition.name);
+        let declared = declared.filter(|declared| *declared.key() == start.definition);
+        let definition = declared
+            .cloned()
+            .or_else(|| self.cache.definition(&start.definition));
+        let trigger = definition
+            .as_deref()
+            .and_then(|definition| definition.trigger(start.trigger.as_str()));
+        trigger.is_some_and(|trigger| !trigger.contract.stamps().is_empty())
     }
 }

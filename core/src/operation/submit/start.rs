@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::{Copy, Refusal, unreadable};
 use crate::change::Change;
 use crate::definition::{Definition, DefinitionKey};
+use crate::eval;
 use crate::event::{By, Copied, Parent, Started};
 use crate::id::{CommandId, Incarnation, Life, RunId};
 use crate::limits;
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutation};
 use crate::name::Name;
 use crate::operation::batch::{Batch, Lookup};
 use crate::operation::{Rejection, RunRow, StartReply};
@@ -33,7 +34,8 @@ pub struct Start {
     pub definition: DefinitionKey,
     /// The trigger it is started by.
     pub trigger: Name,
-    /// The input, checked against the contract, defaults filled in.
+    /// The input, checked against the contract, literal defaults filled in. Stamps are put in when the run is inserted, by
+    /// the database's clock; the input of a copy is stored as it is.
     pub input: Payload,
     /// Digest of the caller's input as canonical JSON, before defaults.
     pub raw_input: PayloadDigest,
@@ -113,7 +115,8 @@ impl Start {
             claimed: None,
             mutation: batch.view.mutation,
         };
-        let started = self.started(definition, now);
+        let input = self.stored_input(definition, now, batch.view.mutation);
+        let started = self.started(definition, &input, now);
         let decided = Run::start(self.run, self.life, definition, started, inherited, facts);
         let row = RunRow {
             id: self.run,
@@ -128,10 +131,25 @@ impl Start {
             created: now,
             updated: now,
         };
-        batch.insert(row, Arc::clone(definition), decided, self.input.clone());
+        batch.insert(row, Arc::clone(definition), decided, input);
     }
 
-    fn started(&self, definition: &Definition, now: Timestamp) -> Started {
+    /// The input with the trigger's stamps. They are read from the definition, so that no way of starting a run can forget
+    /// them; a copy takes over the input that its source has, stamps and all.
+    fn stored_input(&self, definition: &Definition, now: Timestamp, mutation: Mutation) -> Payload {
+        let now = if mutation.is(Mutant::StampOfTheCaller) {
+            callers_clock(self.run)
+        } else {
+            now
+        };
+        let trigger = definition.trigger(self.trigger.as_str());
+        let Some(trigger) = trigger.filter(|_| self.copy.is_none()) else {
+            return self.input.clone();
+        };
+        eval::stamped(&self.input, &trigger.contract.stamps(), now)
+    }
+
+    fn started(&self, definition: &Definition, input: &Payload, now: Timestamp) -> Started {
         let due = self.delay.map(|delay| match delay {
             StartDelay::In(span) => now.plus(span.min(limits::SPAN_MAX)),
             StartDelay::At(at) => at.min(now.plus(limits::SPAN_MAX)),
@@ -143,7 +161,7 @@ impl Start {
             definition: self.definition.clone(),
             digest: definition.digest(),
             trigger: self.trigger.clone(),
-            input: self.input.digest(),
+            input: input.digest(),
             raw_input: self.raw_input,
             key: self.key.clone(),
             labels: self.labels.clone(),
@@ -168,7 +186,7 @@ impl Start {
         offerer: Option<Incarnation>,
     ) -> Result<StartReply, Refusal> {
         let run = self.run;
-        let (existing, _) = batch.run(run);
+        let (existing, definition) = batch.run(run);
         let origin = existing.origin();
         if existing.life() == self.life && origin.command == self.command {
             if let Some(worker) = offerer
@@ -181,8 +199,13 @@ impl Start {
                 existing: false,
             });
         }
-        let same =
-            origin.raw_input == self.raw_input || batch.view.mutation.is(Mutant::KeyNotCompared);
+        let mutation = batch.view.mutation;
+        let same = if mutation.is(Mutant::KeyComparesStamped) {
+            let stored = self.stored_input(definition, batch.view.now, mutation);
+            origin.input == stored.digest()
+        } else {
+            origin.raw_input == self.raw_input || mutation.is(Mutant::KeyNotCompared)
+        };
         let workflow = existing.definition().name == self.definition.name;
         let copied = self.copy.as_ref().map(|copy| copy.source)
             == origin.copy.as_ref().map(|copied| copied.run);
@@ -195,4 +218,10 @@ impl Start {
         }
         Err(Refusal::Rejected(Rejection::KeyConflict { run }))
     }
+}
+
+/// The instant in the id that a caller drew for a run: 48 bits of milliseconds. Only a mutant asks for it.
+fn callers_clock(run: RunId) -> Timestamp {
+    let millis = i64::try_from(run.as_u128() >> 80).unwrap_or_default();
+    Timestamp::from_micros(millis * 1_000)
 }

@@ -1,11 +1,13 @@
 use super::*;
+use crate::definition::Definition;
 use crate::id::CommandId;
 use crate::operation::{CancelReply, Rejection, Reply};
+use crate::payload::OutputRef;
 use crate::run::{Seq, Status};
 use crate::task::TaskRow;
 use crate::time::Timestamp;
-use crate::worker::rig::{Rig, cancel, first, second, start, text, unavailable};
-use crate::worker::{Input, Ticket};
+use crate::worker::rig::{Rig, cancel, config, first, name, second, start, text, unavailable};
+use crate::worker::{Config, Input, Ticket};
 
 fn done() -> GroupReply {
     GroupReply::Done(Vec::new())
@@ -57,6 +59,32 @@ fn groups_leave_at_once_while_few_are_in_flight_and_gather_otherwise() {
         panic!("expected a submit, found {actions:?}");
     };
     assert_eq!(submit.groups, [start(2), start(3), start(4)]);
+}
+
+#[test]
+fn the_input_of_a_start_is_kept_unless_another_one_is_stored() {
+    let draft = serde_json::json!({"name": "order", "version": 1,
+        "triggers": [{"name": "stamped", "input": {"fields": {"at": {"type": "string", "stamp": "now"}}}}],
+        "steps": [{"name": "first", "handler": "work"}]});
+    let order = std::sync::Arc::new(Definition::parse(&draft).unwrap());
+    let declaring = Config {
+        workflows: std::sync::Arc::new([(name("order"), order.clone())].into()),
+        ..config()
+    };
+    let mut caching = Rig::of(config());
+    caching.worker.cache.keep_definition(order);
+    for mut worker in [Rig::of(declaring), caching].map(|rig| rig.worker) {
+        for (run, trigger, kept) in [(1, "manual", true), (2, "stamped", false)] {
+            let mut group = start(run);
+            let Entry::Start(start) = &mut group.entries[0] else {
+                panic!("a start is one");
+            };
+            start.trigger = name(trigger);
+            let place = OutputRef::here(Seq(1), start.input.digest()).of(start.run);
+            worker.keep_inputs(&group);
+            assert_eq!(worker.cache.payload(&place).is_some(), kept, "{trigger}");
+        }
+    }
 }
 
 #[test]

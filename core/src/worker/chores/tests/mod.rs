@@ -244,6 +244,33 @@ fn a16_1_a_child_gets_its_input_checked_and_filled_in() {
 }
 
 #[test]
+fn a_child_that_will_be_stamped_is_held_to_the_limit_of_what_will_be_stored() {
+    let child = parsed(&json!({"name": "parcel", "version": 3,
+        "input": {"fields": {
+            "to": {"type": "string", "required": true},
+            "at": {"type": "string", "required": true, "stamp": "now"}}},
+        "steps": [{"name": "pack", "handler": "work"}]}));
+    let stored = r#"{"to":"ana","at":"2026-03-29T02:00:00.000001Z"}"#.len();
+    let reported = |payload_limit| {
+        let config = Config {
+            workflows: Arc::new([(name("parcel"), Arc::clone(&child))].into()),
+            payload_limit,
+            ..config()
+        };
+        let input = text(r#"{"to":"ana"}"#);
+        reported(&mut doing(config, &spawn(CHILD, &input, 0, 1), &[&input]))
+    };
+    let prepared = children(reported(stored));
+    assert_eq!(
+        prepared.inputs[0].0,
+        text(r#"{"to":"ana"}"#),
+        "stamped later"
+    );
+    let refused = reported(stored - 1);
+    assert_eq!(failure_of(&refused), "payload_too_large");
+}
+
+#[test]
 fn children_are_prepared_from_where_the_last_ended_and_so_many_at_once() {
     let element = |nth: usize| format!(r#"{{"to":"{nth}"}}"#);
     let all: Vec<String> = (0..200).map(element).collect();
