@@ -21,19 +21,17 @@ impl Checker<'_> {
                 self.report(&path, ProblemCode::NulCharacter, message);
             }
             match &field.default {
-                None => {}
                 Some(FieldDefault::Literal(value)) => {
                     if !field.ty.fits(field.nullable, value) {
                         self.mismatch(&path, name, field, reader::type_name(value));
                     }
                     self.json(&reader::field(&path, "default"), value);
                 }
-                Some(FieldDefault::Stamp(stamp)) => {
-                    if !Stamp::fits(field.ty) {
-                        let found = format!("{:?}, a string", stamp.as_str());
-                        self.mismatch(&path, name, field, &found);
-                    }
+                Some(FieldDefault::Stamp(stamp)) if !Stamp::fits(field.ty) => {
+                    let found = format!("{:?}, a string", stamp.as_str());
+                    self.mismatch(&path, name, field, &found);
                 }
+                Some(FieldDefault::Stamp(_)) | None => {}
             }
         }
     }
