@@ -77,6 +77,8 @@ milestones! {
     Unreadable = "an unreadable run was refused",
     /// A delayed start was due.
     Delayed = "a delayed start was due",
+    /// An input was stamped.
+    Stamped = "an input was stamped",
     /// A wait ended.
     WaitEnded = "a wait ended",
     /// A handler was told to stop.

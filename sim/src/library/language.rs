@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use squid_mesh_core::definition::{
     Contract, Draft, DraftBinding, DraftCondition, DraftGuard, DraftKind, DraftOrigin, DraftRetry,
-    DraftSource, DraftSpan, DraftStep, DraftUndo, OnLost, Operator, Path, RouteMark, Segment,
+    DraftSource, DraftSpan, DraftStep, DraftUndo, Field, FieldType, OnLost, Operator, Path,
+    RouteMark, Segment, Stamp,
 };
 
 use super::shapes::{fed, output, workflow};
@@ -25,6 +27,8 @@ pub(super) fn fixed() -> Vec<Draft> {
         nested(),
         evaluated(),
         caller(),
+        stamped(),
+        stamping(),
     ]
 }
 
@@ -332,5 +336,51 @@ fn evaluated() -> Draft {
     Draft {
         result: DraftBinding::Whole(output("z")),
         ..workflow("evaluated", steps)
+    }
+}
+
+/// What says when it was started, to every attempt alike.
+fn stamped() -> Draft {
+    let fields = [
+        ("started", Field::stamped(FieldType::String, Stamp::Now)),
+        ("day", Field::stamped(FieldType::Any, Stamp::Today)),
+    ];
+    let input = Contract::Fields {
+        fields: fields.map(|(name, field)| (name.to_owned(), field)).into(),
+        open: true,
+    };
+    let step = DraftStep {
+        input: DraftBinding::Whole(DraftSource::input()),
+        retry: Some(DraftRetry::constant(4, Duration::from_secs(1))),
+        undo: Some(undo("beta")),
+        ..DraftStep::handler("a", "alpha")
+    };
+    let last = DraftStep {
+        input: DraftBinding::Tuple(vec![output("a"), DraftSource::input()]),
+        ..DraftStep::handler("z", "gamma")
+    };
+    Draft {
+        input,
+        result: DraftBinding::Whole(output("a")),
+        ..workflow("stamped", vec![step, last])
+    }
+}
+
+/// Children that say when they were started, of which one says it by itself.
+fn stamping() -> Draft {
+    let object = |text: &str| -> Value { serde_json::from_str(text).expect("an object") };
+    let inputs = [r#"{"n":0}"#, r#"{"started":"given"}"#, "{}"].map(object);
+    let several = DraftStep {
+        input: DraftBinding::Whole(DraftSource::constant(inputs.to_vec())),
+        ..each("items", "stamped", 0, 2, true)
+    };
+    let one = DraftStep {
+        input: DraftBinding::Whole(DraftSource::constant(object("{}"))),
+        needs: vec!["items".into()],
+        ..child("one", "stamped", false)
+    };
+    Draft {
+        result: DraftBinding::Whole(output("one")),
+        ..workflow("stamping", vec![several, one])
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! Invariant: what a parent records of a child is compared with the child's own journal.
 
+use serde_json::Value;
 use squid_mesh_core::definition::{StepIndex, StepKind};
-use squid_mesh_core::event::{ChildEnd, Parent, Started};
+use squid_mesh_core::event::{ChildEnd, Event, Parent, Started};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::limits;
+use squid_mesh_core::operation::JournalRow;
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Status;
 
-use super::Landing;
-use super::bound;
+use super::{Landing, bound, stamped};
 use crate::fault::sometimes::Milestone;
 use crate::violation::{Check, Promise, broken, ensure};
 
@@ -60,8 +61,9 @@ impl Landing<'_> {
                 .tables
                 .journal(child_id, squid_mesh_core::run::Seq::FIRST)
                 .next();
+            let expected = self.child_input(row, &inputs[child as usize]);
             let given = row.and_then(|row| row.payload.as_ref());
-            let same = given.is_some_and(|given| value(given) == value(&inputs[child as usize]));
+            let same = given.is_some_and(|given| value(given) == expected);
             ensure!(
                 same,
                 ChildrenExist,
@@ -80,6 +82,18 @@ impl Landing<'_> {
         );
         self.sometimes.reached(Milestone::ChildStarted);
         Ok(())
+    }
+
+    /// The input that a child has which was given this one.
+    fn child_input(&self, row: Option<&JournalRow>, given: &Payload) -> Option<Value> {
+        let stamped = row.and_then(|row| {
+            let Event::Started(started) = &row.transition.event else {
+                return None;
+            };
+            let definition = self.tables.definition(&started.definition)?;
+            stamped::stored(definition, &started.trigger, given, self.landed.at)
+        });
+        stamped.or_else(|| value(given))
     }
 
     /// A run that begins as a child: its parent has recorded it in the same operation, or will in a later row of it.
@@ -186,7 +200,7 @@ impl Landing<'_> {
             );
         };
         let children = &run.steps[step.at()].children;
-        let given: Vec<serde_json::Value> = elements(output).iter().filter_map(value).collect();
+        let given: Vec<Value> = elements(output).iter().filter_map(value).collect();
         ensure!(
             given.len() == children.count as usize && children.ends.len() == given.len(),
             ResultIsReal,
@@ -249,7 +263,7 @@ impl Landing<'_> {
 
 fn elements(payload: &Payload) -> Vec<Payload> {
     match value(payload) {
-        Some(serde_json::Value::Array(items)) => items
+        Some(Value::Array(items)) => items
             .into_iter()
             .map(|item| Payload::new(item.to_string().into_bytes()))
             .collect(),
@@ -257,6 +271,6 @@ fn elements(payload: &Payload) -> Vec<Payload> {
     }
 }
 
-fn value(payload: &Payload) -> Option<serde_json::Value> {
+fn value(payload: &Payload) -> Option<Value> {
     serde_json::from_slice(payload.bytes()).ok()
 }

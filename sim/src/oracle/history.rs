@@ -5,19 +5,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde_json::Value;
 use squid_mesh_core::change::Chore;
-use squid_mesh_core::definition::StepKind;
+use squid_mesh_core::definition::{Definition, StepKind};
 use squid_mesh_core::event::{CancelRequested, ChildEnd, Event, Role, Started};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{Entry, JournalRow, Operation, Outcome, Start, StartDelay};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Run, Seq};
 
-use super::Landing;
 use super::change::Cause;
+use super::{Landing, stamped};
 use crate::fault::sometimes::Milestone;
 use crate::ghost::{GhostRun, GhostStep};
-use crate::violation::{Check, Promise, broken, ensure};
+use crate::violation::{Broken, Check, Promise, broken, ensure};
 
 impl Landing<'_> {
     /// Checks the journal rows of a run that this operation appended.
@@ -73,12 +74,10 @@ impl Landing<'_> {
         if let Some(parent) = &started.parent {
             self.child_is_recorded(id, started, parent)?;
         }
-        ensure!(
-            started.command == start.command && row.payload.as_ref() == Some(&start.input),
-            TruthfulReply,
-            "run {id} was started with another command or input than its journal says"
-        );
         let now = self.landed.at;
+        self.input_is_stored(id, row, started, &start, &definition)?;
+        let input = row.payload.clone().unwrap_or_else(Payload::null);
+        let start = Start { input, ..start };
         let base = match start.delay {
             None => now,
             Some(StartDelay::In(span)) => now.plus(span),
@@ -118,6 +117,35 @@ impl Landing<'_> {
         self.ghost.runs.insert(id, run);
         self.changes(id, &row.transition.changes, &Cause::Start)?;
         self.copy_is_safe(id)
+    }
+
+    /// The input that a start stores is what was asked for, with the stamps of the database's clock; that of a copy is what
+    /// its source has.
+    fn input_is_stored(
+        &mut self,
+        id: RunId,
+        row: &JournalRow,
+        started: &Started,
+        start: &Start,
+        definition: &Definition,
+    ) -> Check {
+        let stored = row.payload.as_ref();
+        let stamped = stamped::stored(definition, &start.trigger, &start.input, self.landed.at);
+        let same = match stamped.filter(|_| start.copy.is_none()) {
+            None => stored == Some(&start.input),
+            Some(stamped) => {
+                self.sometimes.reached(Milestone::Stamped);
+                let value = |stored: &Payload| serde_json::from_slice::<Value>(stored.bytes()).ok();
+                stored.and_then(value) == Some(stamped)
+            }
+        };
+        let digest = stored.map(Payload::digest);
+        ensure!(
+            started.command == start.command && digest == Some(started.input) && same,
+            TruthfulReply,
+            "run {id} was started with another command or input than its journal says"
+        );
+        Ok(())
     }
 
     /// The start of this operation that made the run: the first one with its id; of a child, what its parent's worker
@@ -228,11 +256,7 @@ impl Landing<'_> {
     }
 
     /// Checks that the event really happened, and counts it.
-    fn event<'e>(
-        &mut self,
-        id: RunId,
-        row: &'e JournalRow,
-    ) -> Result<Cause<'e>, Box<crate::violation::Broken>> {
+    fn event<'e>(&mut self, id: RunId, row: &'e JournalRow) -> Result<Cause<'e>, Box<Broken>> {
         match &row.transition.event {
             Event::Started(_) => {
                 broken(Promise::JournalGrows, format!("run {id} is started twice"))?;

@@ -18,6 +18,7 @@ mod offered;
 mod queue;
 mod reply;
 mod settled;
+mod stamped;
 mod submitted;
 mod undo;
 
