@@ -104,7 +104,7 @@ pub use runtime::{LaunchError, Performed, Runtime, RuntimeBuilder, Stepper};
 pub use stores::{AnyStore, ConnectError, SharedStore, StoreSource};
 pub use transaction::{HostConnection, OwnedTx, Transactions, Tx, WrongStore};
 
-pub use squid_mesh_core::definition::{LogLevel, OnLost, RouteMark};
+pub use squid_mesh_core::definition::{LogLevel, OnLost, RouteMark, Stamp};
 
 /// The deterministic core: definitions, runs, operations and the traits of stores.
 pub use squid_mesh_core as core;

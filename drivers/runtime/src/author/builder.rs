@@ -10,7 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use squid_mesh_core::definition::{
     Contract, Definition, Draft, DraftBinding, DraftGuard, DraftKind, DraftStep, DraftTrigger,
-    DraftUndo, Problem, ProblemCode, Problems,
+    DraftUndo, Problem, ProblemCode, Problems, Stamp,
 };
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
@@ -35,6 +35,7 @@ pub struct WorkflowBuilder<I> {
     pub(super) declared: Declared,
     pub(super) guards: Vec<DraftGuard>,
     pub(super) gates: Vec<(usize, Options)>,
+    pub(super) stamps: Vec<(String, Stamp)>,
     handlers: Vec<(String, BoxedHandler)>,
     pub(super) problems: Vec<Problem>,
     ty: PhantomData<fn(I)>,
@@ -53,6 +54,7 @@ impl<I: JsonSchema> WorkflowBuilder<I> {
             declared: Declared::default(),
             guards: Vec::new(),
             gates: Vec::new(),
+            stamps: Vec::new(),
             handlers: Vec::new(),
             problems: Vec::new(),
             ty: PhantomData,
@@ -183,6 +185,7 @@ impl<I> WorkflowBuilder<I> {
         for (at, options) in &self.gates {
             options.write(&mut self.draft, *at);
         }
+        self.write_stamps();
     }
 
     /// Where the step that will be declared next is in the draft's JSON form.

@@ -14,6 +14,7 @@ mod retry;
 pub mod route;
 mod signal;
 mod spec;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod undo;

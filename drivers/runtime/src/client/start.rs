@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use squid_mesh_core::definition::{Definition, Trigger, canonical_json};
+use squid_mesh_core::eval::stamped_bytes;
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Life, RunId};
 use squid_mesh_core::limits;
@@ -227,7 +228,7 @@ fn no_nul(what: &'static str, text: &str) -> Result<(), StartError> {
     }
 }
 
-/// The start as the store takes it: input checked, defaults filled in, ids drawn or derived.
+/// The start as the store takes it: input checked, literal defaults filled in, ids drawn or derived.
 fn start(
     definition: &Definition,
     input: &Value,
@@ -242,8 +243,10 @@ fn start(
             workflow: definition.name().clone(),
             violations,
         })?;
-    let payload = serde_json::to_vec(&filled).map_err(StartError::Encode)?;
-    LimitExceeded::check("bytes of the input", payload.len(), payload_limit)?;
+    let payload = Payload::new(serde_json::to_vec(&filled).map_err(StartError::Encode)?);
+    // The limit is that of what is stored. The database puts the stamps in, as many bytes as any others.
+    let stored = stamped_bytes(&payload, &trigger.contract.stamps());
+    LimitExceeded::check("bytes of the input", stored, payload_limit)?;
     let run = match &options.key {
         Some(key) => RunId::derived(definition.name(), key),
         None => RunId::from_u128(Uuid::now_v7().as_u128()),
@@ -254,7 +257,7 @@ fn start(
         command: command(),
         definition: definition.key().clone(),
         trigger: trigger.name.clone(),
-        input: Payload::new(payload),
+        input: payload,
         raw_input: Payload::new(canonical_json(input).as_bytes()).digest(),
         key: options.key,
         labels: options.labels,

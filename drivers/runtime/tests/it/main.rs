@@ -23,6 +23,7 @@ mod leases;
 mod pausing;
 mod queues;
 mod signals;
+mod stamps;
 mod starting;
 mod steps;
 mod stores;

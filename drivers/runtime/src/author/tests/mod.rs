@@ -2,6 +2,7 @@
 
 mod branches;
 mod kinds;
+mod stamps;
 mod steps;
 
 use serde::{Deserialize, Serialize};
