@@ -15,7 +15,7 @@ use squid_mesh_core::operation::{
     Registration, Report, Settle, Start, Submit,
 };
 use squid_mesh_core::payload::Payload;
-use squid_mesh_core::task::{Item, TaskRow};
+use squid_mesh_core::task::{Item, TaskRow, Work};
 
 use super::script::Ending;
 use super::workflows::{COMMON_HANDLERS, HOUR, QUEUES, RARE_HANDLER, name, workflows};
@@ -180,11 +180,19 @@ pub(crate) fn submit(shards: Shards, entries: Vec<Entry>) -> Operation {
 /// How a held task is reported: as the script says for an attempt, as what it is for an engine item.
 pub(crate) fn report(task: &TaskRow, ending: Ending) -> Report {
     let token = task.token().expect("only a held task is reported");
-    let outcome = match task.item() {
-        Item::Attempt => outcome(ending),
-        item @ (Item::Loss | Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery) => {
-            Outcome::Engine(item)
-        }
+    let outcome = match (task.item(), &task.brief.work) {
+        (Item::Attempt, _) => outcome(ending),
+        (_, Work::Deliver { parent, end, .. }) => Outcome::ChildEnded {
+            parent: parent.clone(),
+            end: *end,
+            payload: json("null"),
+        },
+        (_, Work::RecallCalled { from, runs }) => Outcome::Recall {
+            from: *from,
+            upto: from + u32::try_from(runs.len()).expect("children of one task are few"),
+            called: runs.clone(),
+        },
+        (item, _) => Outcome::Engine(item),
     };
     Report {
         key: task.key,

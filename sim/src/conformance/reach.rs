@@ -148,6 +148,7 @@ fn generated_scripts_reach_every_kind_of_answer() {
         "stale",
         "started, existing false",
         "started, existing true",
+        "winding",
     ];
     let missing: Vec<&str> = expected
         .into_iter()

@@ -134,6 +134,19 @@ pub enum Wish {
         /// At once.
         force: bool,
     },
+    /// A start by the handler of a task that is or was held, under its lease.
+    Call {
+        /// Which task.
+        task: Pick,
+        /// Which workflow.
+        workflow: Pick,
+        /// Which input.
+        input: u8,
+        /// Under which key of the step.
+        key: u8,
+        /// Whether the run goes its own way.
+        detached: bool,
+    },
 }
 
 /// What is wanted of a lease.
@@ -212,6 +225,9 @@ fn wish() -> impl Strategy<Value = Wish> {
             |(workflow, input, key, delayed)| Wish::Start { workflow, input, key, delayed }
         ),
         1 => (pick(), prop::bool::weighted(0.3)).prop_map(|(run, force)| Wish::Cancel { run, force }),
+        2 => (pick(), pick(), 0..2_u8, 0..2_u8, prop::bool::weighted(0.2)).prop_map(
+            |(task, workflow, input, key, detached)| Wish::Call { task, workflow, input, key, detached }
+        ),
     ]
 }
 

@@ -9,8 +9,8 @@ use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, RunId, Shard, Shards};
 use squid_mesh_core::limits;
 use squid_mesh_core::operation::{
-    Cancel, Claim, Entry, EntryReply, Group, GroupReply, Held, HeldReply, Leases, Offer, Operation,
-    QueueAction, QueueCommand, Register, Reply, Report, Start, StartDelay, Submit,
+    Call, Cancel, Claim, Entry, EntryReply, Group, GroupReply, Held, HeldReply, Leases, Offer,
+    Operation, QueueAction, QueueCommand, Register, Reply, Report, Start, StartDelay, Submit,
 };
 use squid_mesh_core::task::TaskRow;
 
@@ -227,6 +227,24 @@ impl Session {
                     undo: false,
                 })
             }),
+            Wish::Call {
+                task,
+                workflow,
+                input,
+                key,
+                detached,
+            } => {
+                let known = self.able.held.iter().chain(&self.lacking.held);
+                let known: Vec<&TaskRow> = known.chain(&self.over).collect();
+                let task = task.of(&known)?;
+                let token = task.token().expect("a worker knows of tasks that it held");
+                let definition = workflow.of(&self.workflows)?.key().clone();
+                let input = json(&format!("{{\"n\":{input}}}"));
+                let start = start(self.drawn, &definition, place, None, input);
+                let attempt = (task.key, task.step, token);
+                let call = Call::new(attempt, format!("key {key}"), *detached, start);
+                Some(Entry::Call(Box::new(call)))
+            }
         }
     }
 
