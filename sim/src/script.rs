@@ -132,9 +132,12 @@ impl Script {
     /// Draws the runs that it starts, most often one or two, with few keys so that attempts find what others started.
     pub fn draw_calls(&mut self, choices: &mut Choices) {
         let longest = self.lasts.map_or(2_000_000, micros);
+        // Between two attempts nobody holds the step.
+        let again = matches!(self.ending, Ending::Failure { .. } | Ending::Panic);
+        let late = if again { 700 } else { 200 };
         for _ in 0..choices.between(Label::Script, 1, 3) {
             let mut after = choices.choose(Label::Duration, longest + 1);
-            if choices.happens(Label::Script, 300) {
+            if choices.happens(Label::Script, late) {
                 // By a task that outlives it.
                 after = longest + choices.magnitude(Label::Duration, 1, 2_000_000);
             }
