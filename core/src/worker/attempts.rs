@@ -17,10 +17,12 @@ use crate::change::Chore;
 use crate::definition::{Definition, OnLost, Step, StepIndex};
 use crate::eval;
 use crate::event::{Failure, Parent, Role, code};
+use crate::id::{Incarnation, Life, RunId};
 use crate::mutant::Mutant;
 use crate::operation::{Finding, Outcome, Report};
 use crate::payload::Payload;
-use crate::task::{Item, TaskRow, Work};
+use crate::run::Seq;
+use crate::task::{Fence, Item, Lane, TaskKey, TaskRow, Token, Work};
 use crate::time::{Moment, Timestamp};
 
 #[cfg(test)]
@@ -31,6 +33,40 @@ mod tests;
 pub(super) struct Attempts {
     pub(super) held: BTreeMap<AttemptId, Task>,
     pub(super) memory: Memory,
+}
+
+impl Attempts {
+    /// The tasks held of one run.
+    pub(super) fn of_run(&self, run: RunId) -> impl Iterator<Item = AttemptId> {
+        let held = self.held.range(first_of(run)..);
+        held.map(|(id, _)| *id)
+            .take_while(move |id| id.key.run == run)
+    }
+
+    /// Whether a task is held that a run which has not ended has: not one that reports its end, nor one that it no longer
+    /// waits for.
+    pub(super) fn moves_on(&self, run: RunId) -> bool {
+        self.of_run(run).any(|id| {
+            let task = &self.held[&id];
+            let told = matches!(task.stage, Stage::Executing { told: true });
+            task.item != Item::Delivery && !task.lost && !told
+        })
+    }
+}
+
+/// What comes before every attempt of a run.
+fn first_of(run: RunId) -> AttemptId {
+    AttemptId {
+        key: TaskKey { run, lane: Lane(0) },
+        token: Token {
+            life: Life(0),
+            fence: Fence {
+                seq: Seq(0),
+                claims: 0,
+            },
+            owner: Incarnation::from_u128(0),
+        },
+    }
 }
 
 /// A task held.

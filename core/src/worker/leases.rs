@@ -17,7 +17,6 @@ use crate::limits;
 use crate::mutant::Mutant;
 use crate::operation::{Held, HeldReply, Leases, Operation};
 use crate::store::StoreError;
-use crate::task::{Lane, TaskKey};
 use crate::time::Moment;
 
 #[cfg(test)]
@@ -103,14 +102,7 @@ impl Worker {
 
     /// Asks for the run's leases at once: the answer says whether its attempts are to stop.
     pub(super) fn watch_run(&mut self, run: RunId, now: Moment) {
-        let lane = |lane| TaskKey { run, lane };
-        let (first, last) = (lane(Lane(0)), lane(Lane(u16::MAX)));
-        let held = self
-            .attempts
-            .held
-            .keys()
-            .filter(|id| (first..=last).contains(&id.key));
-        for id in held.copied().collect::<Vec<AttemptId>>() {
+        for id in self.attempts.of_run(run).collect::<Vec<AttemptId>>() {
             self.watch_lease(id, now);
         }
     }

@@ -36,6 +36,7 @@ pub use io::{
     Returned, StopReason, SubmitError, Ticket,
 };
 
+use crate::id::RunId;
 use crate::operation::Offer;
 use crate::time::Moment;
 use attempts::Attempts;
@@ -154,6 +155,11 @@ impl Worker {
     /// When to call [`Worker::poll`] again if nothing happens before, and why.
     pub fn deadline(&self) -> Option<(Moment, Reason)> {
         self.timers.earliest()
+    }
+
+    /// Whether it holds a task of a run that has not ended, as far as it knows.
+    pub fn holds(&self, run: RunId) -> bool {
+        self.attempts.moves_on(run)
     }
 
     /// What it did so far.

@@ -2,14 +2,13 @@
 //!
 //! Invariant: looking locks nothing and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sqlx::types::Json;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{PgConnection, Row as _};
 use squid_mesh_core::definition::Definition;
 use squid_mesh_core::id::{RunId, Shards};
-use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
@@ -157,55 +156,40 @@ pub(crate) async fn run(
     shards: Shards,
     id: RunId,
 ) -> Looked<Option<RunRecord>> {
-    let mut tx = connection.begin_with(sql::BEGIN_LOOK).await?;
     let (shard, key) = (number(id.shard(shards)), Uuid::from_u128(id.as_u128()));
-    let found = sqlx::query(sql::RUN)
-        .bind(shard)
-        .bind(key)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let stored = match found {
-        Some(_) => {
-            sqlx::query(sql::TASKS_OF)
-                .bind(shard)
-                .bind(key)
-                .fetch_all(&mut *tx)
-                .await?
-        }
-        None => Vec::new(),
-    };
-    let Some(found) = found else {
-        tx.rollback().await?;
+    let query = sqlx::query(sql::RUN).bind(shard).bind(key);
+    let stored = query.fetch_all(connection).await?;
+    let Some((found, stored)) = stored.split_first() else {
         return Ok(None);
     };
     let mut names = Names::default();
-    let mut tasks = Vec::with_capacity(stored.len());
-    for row in &stored {
-        let lane: i16 = row.try_get(0)?;
-        match rows::task(
-            row,
-            1,
-            TaskKey {
-                run: id,
-                lane: Lane(lane.cast_unsigned()),
-            },
-            &mut names,
-        )? {
-            Ok(task) => tasks.push(task),
+    let (mut tasks, mut paused) = (Vec::with_capacity(stored.len()), BTreeSet::new());
+    for row in stored {
+        let lane: i16 = row.try_get(LANE)?;
+        let key = TaskKey {
+            run: id,
+            lane: Lane(lane.cast_unsigned()),
+        };
+        match rows::task(row, LANE + 2, key, &mut names)? {
+            Ok(task) => {
+                if row.try_get::<Option<bool>, _>(LANE + 1)?.unwrap_or(false) {
+                    paused.insert(task.queue.clone());
+                }
+                tasks.push(task);
+            }
             Err(detail) => tracing::error!(detail, "a task cannot be read"),
         }
     }
-    let queues: Vec<&str> = tasks.iter().map(|task| task.queue.as_str()).collect();
-    let paused = sqlx::query_scalar::<_, String>(sql::PAUSED).bind(queues);
-    let paused = paused.fetch_all(&mut *tx).await?;
-    tx.rollback().await?;
     Ok(Some(RunRecord {
-        now: rows::clock(&found, 0)?,
-        row: rows::run(&found, 1, id, &mut names)?,
-        paused: paused.iter().map(|name| Name::stored(name)).collect(),
+        now: rows::clock(found, 0)?,
+        row: rows::run(found, 1, id, &mut names)?,
+        paused,
         tasks,
     }))
 }
+
+/// The column of [`sql::RUN`] at which what it says of a task begins.
+const LANE: usize = 12;
 
 /// Journal rows of a run.
 pub(crate) async fn journal(

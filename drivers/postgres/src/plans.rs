@@ -77,7 +77,14 @@ const PLANS: [(&str, &[&str], &[&str]); 21] = [
     (sql::DELETE_TASKS, &["tasks_pkey"], &["AND (lane = "]),
     (sql::TAKE_TASKS, &["tasks_pkey"], &["AND (lane = "]),
     (sql::PAYLOADS, &["journal_pkey"], &["AND (seq = "]),
-    (sql::RUN, &["runs_pkey"], &["(shard = $1) AND (id = $2)"]),
+    (
+        sql::RUN,
+        &["runs_pkey", "tasks_pkey", "queues_pkey"],
+        &[
+            "(shard = $1) AND (id = $2)",
+            "(shard = $1) AND (run_id = $2)",
+        ],
+    ),
     (
         sql::JOURNAL,
         &["journal_pkey"],

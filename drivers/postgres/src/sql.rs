@@ -166,8 +166,6 @@ macro_rules! put_worker {
 /// The isolation that the protocol is made for, whatever the server's default is. Whether writes are allowed is left to
 /// the server.
 pub(crate) const BEGIN: &str = "begin isolation level read committed";
-/// Several looks at one snapshot.
-pub(crate) const BEGIN_LOOK: &str = "begin isolation level repeatable read read only";
 /// The clock and the pauses, where nothing was locked that could have told them.
 pub(crate) const CLOCK: &str = concat!("select clock_timestamp()", paused!("$1"));
 
@@ -373,18 +371,17 @@ pub(crate) const PAYLOADS: &str = "select journal.run_id, journal.seq, journal.p
 /// One notification for each queue.
 pub(crate) const NOTIFY: &str = "select pg_notify($1, queue) from unnest($2::text[]) as queue";
 
-/// Index: `runs_pkey`.
+/// A run and its tasks as they are at one time: first the run, then a row for each task, and whether its queue is paused.
+/// Index: `runs_pkey`, `tasks_pkey`, the range of a run, `queues_pkey`.
 pub(crate) const RUN: &str = concat!(
     "select clock_timestamp(), ",
     run_columns!(),
-    " from runs where shard = $1 and id = $2"
-);
-
-/// Index: `tasks_pkey`, the range of a run.
-pub(crate) const TASKS_OF: &str = concat!(
-    "select lane, ",
+    ", null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null \
+     from runs where shard = $1 and id = $2 \
+     union all select null, null, null, null, null, null, null, null, null, null, null, null, task.* from (select lane, \
+     (select paused from queues where queues.name = tasks.queue), ",
     task_columns!(),
-    " from tasks where shard = $1 and run_id = $2 order by lane"
+    " from tasks where shard = $1 and run_id = $2 order by lane) task"
 );
 
 /// Index: `journal_pkey`, the range of a run.
@@ -401,10 +398,6 @@ pub(crate) const LIST_OF_SOURCE: &str = list!("shard = $11 and source = $9");
 /// A small table.
 pub(crate) const WORKERS: &str = "select incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed \
      from workers order by started_at, incarnation";
-
-/// Index: `queues_pkey`.
-pub(crate) const PAUSED: &str = "select queues.name from (select unnest($1::text[]) as name) asked \
-     join queues on queues.name = any (array[asked.name]) where queues.paused";
 
 /// A small table. Index: `operator_log_pkey`.
 pub(crate) const QUEUES: &str = concat!(
@@ -440,7 +433,7 @@ pub(crate) const INSERT_APPLIED: &str = "insert into migrations (number, name) v
 
 /// Every statement that is prepared before it is executed.
 #[cfg(test)]
-pub(crate) const PREPARED: [&str; 44] = [
+pub(crate) const PREPARED: [&str; 42] = [
     CLOCK,
     MARK,
     ENTER,
@@ -457,7 +450,6 @@ pub(crate) const PREPARED: [&str; 44] = [
     INSERT_QUEUE,
     UPDATE_QUEUE,
     INSERT_ENTRY,
-    PAUSED,
     QUEUES,
     DEFINITIONS,
     NEWEST,
@@ -472,7 +464,6 @@ pub(crate) const PREPARED: [&str; 44] = [
     PAYLOADS,
     NOTIFY,
     RUN,
-    TASKS_OF,
     JOURNAL,
     LIST,
     LIST_OF_PARENT,

@@ -55,6 +55,29 @@ fn a_claimed_attempt_executes_and_its_outcome_is_reported_under_its_token() {
 }
 
 #[test]
+fn a_run_is_in_hand_until_its_last_task_is_dropped_or_told_to_stop() {
+    let (task, stopped) = (first(1), first(2));
+    let deliver = TaskRow {
+        kind: TaskKind::Delivery,
+        ..first(3)
+    };
+    let held = |rig: &Rig, task: &TaskRow| rig.worker.holds(task.key.run);
+    let rig = Rig::holding(vec![deliver.clone()]);
+    assert!(!held(&rig, &deliver), "its run has ended");
+    let mut rig = Rig::holding(vec![task.clone(), stopped.clone()]);
+    assert!(held(&rig, &task) && held(&rig, &stopped));
+    assert!(!rig.worker.holds(RunId::from_u128(4)));
+    rig.worker.stop(id_of(&stopped), StopReason::RunEnding);
+    assert!(!held(&rig, &stopped));
+    rig.actions();
+    rig.finish(&task);
+    let (ticket, _) = rig.settle();
+    assert!(held(&rig, &task));
+    rig.settled(ticket, vec![SlotReply::Accepted], vec![]);
+    assert!(!held(&rig, &task));
+}
+
+#[test]
 fn engine_items_are_reported_at_once() {
     let lost = TaskRow {
         expired: true,

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::operation::Ended;
 use squid_mesh_core::run::Status;
 use tokio::sync::oneshot;
 
 use super::{CancelRun, Client, InspectError, InspectRun, ResultError};
 use crate::handler::json;
-use crate::runtime::Message;
+use crate::runtime::{Message, Watch};
 
 /// A run of a workflow that gives an `O`. Cheap to clone; dropping it does nothing to the run.
 pub struct RunHandle<O> {
@@ -26,6 +25,8 @@ pub struct RunHandle<O> {
 
 /// The first pause between two looks at a run that is waited for.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
+/// Before the first look at a run that the worker of this process is busy with.
+const HELD_LOOK: Duration = Duration::from_millis(100);
 
 impl<O> RunHandle<O> {
     pub(super) fn new(client: Client, id: RunId, existing: bool) -> RunHandle<O> {
@@ -74,7 +75,18 @@ impl<O> RunHandle<O> {
     /// # Errors
     /// If the run cannot be looked at; waiting again is safe.
     pub async fn wait_terminal(&self) -> Result<Status, InspectError> {
-        let mut notice = self.watch().await;
+        let watch = self.watch().await;
+        let held = watch.as_ref().is_some_and(|watch| watch.held);
+        let mut notice = watch.map(|watch| watch.ended);
+        // What the worker of this process has in hand has hardly ended: it will tell, most likely before anybody looks.
+        if let Some(watch) = notice.as_mut().filter(|_| held) {
+            let told = tokio::time::timeout(HELD_LOOK.min(self.client.poll()), watch).await;
+            match told {
+                Ok(Ok(ended)) => return Ok(ended.status),
+                Ok(Err(_)) => notice = None,
+                Err(_) => {}
+            }
+        }
         let mut pause = if notice.is_some() {
             self.client.poll()
         } else {
@@ -127,7 +139,7 @@ impl<O> RunHandle<O> {
     }
 
     /// Asks the runtime of this process, if there is one, to say when the run ends.
-    async fn watch(&self) -> Option<oneshot::Receiver<Ended>> {
+    async fn watch(&self) -> Option<Watch> {
         let (kept, keeping) = oneshot::channel();
         self.client
             .worker()?

@@ -29,13 +29,22 @@ pub(crate) enum Message {
         group: Group,
         answer: oneshot::Sender<Result<GroupReply, SubmitError>>,
     },
-    /// Say when a run ends by this worker's hand. The receiver is sent back once the watch is kept.
+    /// Say when a run ends by this worker's hand. The watch is sent back once it is kept.
     Watch {
         run: RunId,
-        kept: oneshot::Sender<oneshot::Receiver<Ended>>,
+        kept: oneshot::Sender<Watch>,
     },
     /// Stop claiming, let handlers finish, and end.
     Drain,
+}
+
+/// A watch that is kept.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Told when the run ends by this worker's hand.
+    pub(crate) ended: oneshot::Receiver<Ended>,
+    /// The worker holds a task of the run: as far as is known here, it has not ended.
+    pub(crate) held: bool,
 }
 
 /// How many messages may wait for the loop before their senders do.
@@ -158,7 +167,10 @@ impl<S: Store + Clone> Driver<S> {
             }
             Message::Watch { run, kept } => {
                 // A client that has stopped waiting has dropped its end, and with it the watch.
-                let _ = kept.send(self.watches.keep(run));
+                let _ = kept.send(Watch {
+                    ended: self.watches.keep(run),
+                    held: self.worker.holds(run),
+                });
                 None
             }
             Message::Drain => Some(Input::Drain),

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use builder::RuntimeBuilder;
-pub(crate) use driver::Message;
+pub(crate) use driver::{Message, Watch};
 pub use error::LaunchError;
 pub use manual::{Performed, Stepper};
 

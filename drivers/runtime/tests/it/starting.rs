@@ -77,6 +77,18 @@ on_every_store! {
         assert!(!run.existing());
     }
 
+    async fn a_run_that_is_executed_here_is_waited_for_without_a_look(place) {
+        let store = Faulty::new(&place).await;
+        let runtime = Runtime::builder(store.shared()).workflow(charging().unwrap());
+        let runtime = runtime.start().await.unwrap();
+        store.faults.looks.store(1, Ordering::SeqCst);
+        let run = runtime.client().start(&charging().unwrap().reference(), order(5)).await.unwrap();
+        assert_eq!(run.wait_terminal().await.unwrap(), Status::Completed);
+        assert_eq!(store.faults.looks.swap(0, Ordering::SeqCst), 1, "nobody looked");
+        assert_eq!(run.result().await.unwrap(), "5 EUR");
+        runtime.shutdown().await;
+    }
+
     async fn a3_2_an_input_that_does_not_fit_is_refused_with_everything_that_is_wrong(place) {
         let client = registered(place).await;
         let error = client.start_json("order", None, json!({"amout": 1, "note": 5})).await.unwrap_err();
