@@ -95,8 +95,9 @@ pub const PAYLOAD_CACHE_BYTES: usize = 32 << 20;
 pub const DEFINITIONS_CACHED: usize = 256;
 /// Bytes of payloads after which a batch is full; a single report or group may have more.
 pub const BATCH_BYTES: usize = 8 << 20;
-/// Most operations with groups that one worker has in flight per shard, apart from one that waits for a locked run.
-pub const SUBMITS_IN_FLIGHT: usize = 2;
+/// Most operations with groups that one worker has in flight per shard, apart from one that waits for a locked run. One: what
+/// comes meanwhile leaves together, in a transaction that costs little more than one for each of two halves.
+pub const SUBMITS_IN_FLIGHT: usize = 1;
 /// Most groups that wait in a worker to be submitted.
 pub const SUBMITS_WAITING: usize = 16_384;
 /// Most bytes of payloads in groups that wait in a worker to be submitted.

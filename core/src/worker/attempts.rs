@@ -86,6 +86,20 @@ pub(super) struct Task {
     pub(super) lost: bool,
 }
 
+impl Task {
+    /// How many steps may become ready with its report beyond the one that takes its slot over; an engine item has none to
+    /// take over, and how far what it does reaches is not known.
+    pub(super) fn leads_to(&self) -> u32 {
+        match (self.item, &self.definition) {
+            (Item::Attempt, Some(definition)) => {
+                let next = definition.dependents(self.step).len().saturating_sub(1);
+                u32::try_from(next).unwrap_or(u32::MAX)
+            }
+            _ => u32::MAX,
+        }
+    }
+}
+
 /// How far a task held is.
 #[derive(Debug)]
 pub(super) enum Stage {

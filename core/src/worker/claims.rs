@@ -36,9 +36,14 @@ pub(super) struct Claims {
     last: Shard,
     awake: BTreeSet<Shard>,
     more: BTreeMap<Shard, BTreeSet<Place>>,
+    /// How many tasks the last claim took of a queue.
+    took: BTreeMap<Place, u32>,
     /// The most urgent priority that the last claim left behind.
     left: BTreeMap<(Shard, Name), i16>,
 }
+
+/// Free slots of a queue that every claim is offered.
+const OFFERED_MIN: u32 = 8;
 
 /// Wake-ups of several workers for one task are spread over so many microseconds.
 const SPREAD_MICROS: u32 = 2_000;
@@ -52,8 +57,16 @@ impl Claims {
             last: Shard::default(),
             awake: config.shards.all().collect(),
             more: BTreeMap::new(),
+            took: BTreeMap::new(),
             left: BTreeMap::new(),
         }
+    }
+
+    /// How many slots of a queue a claim is offered: twice what the last one took, so that one which finds little keeps
+    /// few from hand-offs, and a backlog is soon met by all there are.
+    fn wanted(&self, place: Place) -> u32 {
+        let took = self.took.get(&place).copied().unwrap_or(0);
+        took.saturating_mul(2).max(OFFERED_MIN)
     }
 
     pub(super) fn wake(&mut self, shard: Shard) {
@@ -173,7 +186,7 @@ impl Worker {
         let number = self.claims.begin(shard, &self.slots);
         self.timers.cancel(Timer::TaskDue(shard));
         self.timers.cancel(Timer::Poll(shard));
-        let offered = self.slots.offer_all();
+        let offered = self.slots.offer_free(|place| self.claims.wanted(place));
         let claim = Claim {
             shard,
             number,
@@ -183,13 +196,13 @@ impl Worker {
     }
 
     pub(super) fn claimed(&mut self, claim: &Claim, claimed: Claimed, from: &HandOut, now: Moment) {
-        let engine = claimed
-            .tasks
-            .iter()
-            .filter(|task| self.slots.place(task) == Place::Engine)
-            .count();
-        let engine = u32::try_from(engine).unwrap_or(u32::MAX);
+        let mut took: BTreeMap<Place, u32> = BTreeMap::new();
+        for task in &claimed.tasks {
+            *took.entry(self.slots.place(task)).or_default() += 1;
+        }
+        let engine = took.get(&Place::Engine).copied().unwrap_or(0);
         self.claims.end(claim, &claimed, &self.slots, engine);
+        self.claims.took = took;
         if self.phase.is_working() && !self.config.mutation.is(Mutant::WakesByHintOnly) {
             self.sleep(claim.shard, claimed.next_due, now);
         }

@@ -8,9 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use super::attempts::Task;
 use super::flight::mix_id;
-use super::slots::{Ending, Offered};
+use super::slots::{Ending, Offered, Spare};
 use super::{AttemptId, Worker};
 use crate::id::{RunId, Shard};
 use crate::limits;
@@ -174,17 +173,15 @@ impl Worker {
 
     /// Offers the slots that its reports hold, and some that are free, to steps that become ready.
     fn send_settle(&mut self, shard: Shard, reports: Vec<Report>, wait: bool, now: Moment) {
-        let mut ending = Ending::new();
-        for place in reports
-            .iter()
-            .filter_map(|report| self.attempts.held.get(&id_of(report)))
-            .map(|task: &Task| task.place)
-        {
-            *ending.entry(place).or_default() += 1;
+        let (mut ending, mut wanted) = (Ending::new(), Spare::default());
+        let held = |report| self.attempts.held.get(&id_of(report));
+        for task in reports.iter().filter_map(held) {
+            *ending.entry(task.place).or_default() += 1;
+            wanted.most = wanted.most.saturating_add(task.leads_to());
         }
         let offered = if self.phase.is_working() {
             self.slots
-                .offer_some(&ending, |queue| self.claims.floor(shard, queue))
+                .offer_some(&ending, wanted, |queue| self.claims.floor(shard, queue))
         } else {
             Offered::default()
         };

@@ -46,6 +46,15 @@ pub(super) struct Offered {
     pub(super) reserved: Reservation,
 }
 
+/// How many free slots an operation could make use of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spare {
+    /// As far as is known for sure.
+    pub(super) sure: u32,
+    /// At most.
+    pub(super) most: u32,
+}
+
 /// How many slots end with an operation, by place: those of the tasks it reports.
 pub(super) type Ending = BTreeMap<Place, u32>;
 
@@ -106,14 +115,17 @@ impl Slots {
             .expect("a slot is given up once, by the task that held it");
     }
 
-    /// Offers everything that is free, to a claim.
-    pub(super) fn offer_all(&mut self) -> Offered {
+    /// Offers to a claim what is free, as much of it as is wanted for each queue.
+    pub(super) fn offer_free(&mut self, wanted: impl Fn(Place) -> u32) -> Offered {
         let mut offered = Offered {
             engine: self.engine.free(),
             ..Offered::default()
         };
         for place in self.places() {
-            let free = self.free(place);
+            let free = match place {
+                Place::Queue(_) => self.free(place).min(wanted(place)),
+                Place::Engine => self.free(place),
+            };
             if let (Place::Queue(at), 1..) = (place, free) {
                 let queue = self.names[at].clone();
                 offered.queues.push(QueueDemand {
@@ -127,11 +139,13 @@ impl Slots {
         offered
     }
 
-    /// Offers the slots that end with an operation, and half of what is free, so that another one leaving meanwhile finds
-    /// some too. `floor` is how urgent a hand-off must be, by queue. Engine items come from claims only.
+    /// Offers the slots that end with an operation, and as much of what is free as it may make use of, but no more than half
+    /// unless that is sure, so that another one leaving meanwhile finds some too. `floor` is how urgent a hand-off must be,
+    /// by queue. Engine items come from claims only.
     pub(super) fn offer_some(
         &mut self,
         ending: &Ending,
+        wanted: Spare,
         floor: impl Fn(&Name) -> Option<i16>,
     ) -> Offered {
         let mut offered = Offered::default();
@@ -143,7 +157,8 @@ impl Slots {
                 .copied()
                 .unwrap_or(0)
                 .saturating_sub(pool.excess());
-            let spare = pool.free().div_ceil(2);
+            let half = pool.free().div_ceil(2);
+            let spare = wanted.sure.max(half.min(wanted.most)).min(pool.free());
             self.reserve(place, spare, &mut offered.reserved);
             if own + spare > 0 {
                 let floor = floor(&queue);
@@ -205,6 +220,12 @@ impl Pool {
 mod tests {
     use super::*;
 
+    /// Whatever there is.
+    const ANY: Spare = Spare {
+        sure: 0,
+        most: u32::MAX,
+    };
+
     fn slots(capacity: u32) -> (Slots, Place) {
         let name = Name::new("mail").unwrap();
         (
@@ -225,23 +246,38 @@ mod tests {
         let (mut slots, mail) = slots(8);
         slots.hold(mail);
         slots.hold(mail);
-        let settle = slots.offer_some(&Ending::from([(mail, 1)]), |_| None);
+        let settle = slots.offer_some(&Ending::from([(mail, 1)]), ANY, |_| None);
         assert_eq!(
             offered(&settle),
             1 + 3,
             "its own and half of the six that are free"
         );
-        let submit = slots.offer_some(&Ending::new(), |_| None);
+        let submit = slots.offer_some(&Ending::new(), ANY, |_| None);
         assert_eq!(offered(&submit), 2);
-        let claim = slots.offer_all();
+        let claim = slots.offer_free(|_| u32::MAX);
         assert_eq!((offered(&claim), claim.engine), (1, limits::ENGINE_SLOTS));
-        let late = slots.offer_all();
+        let late = slots.offer_free(|_| u32::MAX);
         assert_eq!(
             (offered(&late), late.engine, slots.any_free()),
             (0, 0, false)
         );
         slots.release(&submit.reserved);
-        assert_eq!(offered(&slots.offer_all()), 2);
+        assert_eq!(offered(&slots.offer_free(|_| u32::MAX)), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_made_use_of_is_not_offered() {
+        let (mut slots, mail) = slots(8);
+        let settle = slots.offer_some(&Ending::from([(mail, 3)]), Spare::default(), |_| None);
+        assert_eq!((offered(&settle), slots.free(mail)), (3, 8));
+        let some = slots.offer_some(&Ending::new(), Spare { sure: 0, most: 2 }, |_| None);
+        assert_eq!((offered(&some), slots.free(mail)), (2, 6));
+        let sure = slots.offer_some(&Ending::new(), Spare { sure: 5, most: 40 }, |_| None);
+        assert_eq!((offered(&sure), slots.free(mail)), (5, 1));
+        let more = slots.offer_some(&Ending::new(), Spare { sure: 5, most: 40 }, |_| None);
+        assert_eq!((offered(&more), slots.free(mail)), (1, 0));
+        slots.release(&sure.reserved);
+        assert_eq!(offered(&slots.offer_free(|_| 2)), 2);
     }
 
     #[test]
@@ -249,11 +285,11 @@ mod tests {
         let (mut slots, mail) = slots(2);
         slots.hold(mail);
         slots.hold(mail);
-        let settle = slots.offer_some(&Ending::from([(mail, 2)]), |_| None);
+        let settle = slots.offer_some(&Ending::from([(mail, 2)]), ANY, |_| None);
         assert_eq!(offered(&settle), 2);
         slots.release(&settle.reserved);
         slots.hold(mail);
-        let again = slots.offer_some(&Ending::from([(mail, 2)]), |_| None);
+        let again = slots.offer_some(&Ending::from([(mail, 2)]), ANY, |_| None);
         assert_eq!(offered(&again), 1, "three tasks are held in two slots");
         slots.release(&again.reserved);
         for _ in 0..3 {
@@ -265,7 +301,7 @@ mod tests {
     #[test]
     fn an_offer_names_the_floor_of_its_queue() {
         let (mut slots, _) = slots(1);
-        let offer = slots.offer_some(&Ending::new(), |queue| {
+        let offer = slots.offer_some(&Ending::new(), ANY, |queue| {
             (queue.as_str() == "mail").then_some(-3)
         });
         assert_eq!(

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::slots::{Ending, Offered};
+use super::slots::{Ending, Offered, Spare};
 use super::{Action, SubmitError, Worker};
 use crate::id::{RunId, Shard};
 use crate::limits;
@@ -18,6 +18,9 @@ use crate::time::Moment;
 
 #[cfg(test)]
 mod tests;
+
+/// Steps that a run begins with, for which slots are offered.
+const FIRST_STEPS: u32 = 8;
 
 /// Groups by shard.
 #[derive(Debug, Default)]
@@ -202,13 +205,17 @@ impl Worker {
 
     /// Offers some free slots to the first steps of what it starts.
     fn send_submit(&mut self, shard: Shard, waiting: Vec<Waiting>, wait: bool, now: Moment) {
-        let starts = waiting
-            .iter()
-            .flat_map(|next| &next.group.entries)
-            .any(|entry| matches!(entry, Entry::Start(_) | Entry::Call(_)));
-        let offered = if starts && self.phase.is_working() {
-            self.slots
-                .offer_some(&Ending::new(), |queue| self.claims.floor(shard, queue))
+        let entries = waiting.iter().flat_map(|next| &next.group.entries);
+        let starts = entries.filter(|entry| matches!(entry, Entry::Start(_) | Entry::Call(_)));
+        let starts = u32::try_from(starts.count()).unwrap_or(u32::MAX);
+        let wanted = Spare {
+            sure: starts,
+            most: starts.saturating_mul(FIRST_STEPS),
+        };
+        let offered = if starts > 0 && self.phase.is_working() {
+            self.slots.offer_some(&Ending::new(), wanted, |queue| {
+                self.claims.floor(shard, queue)
+            })
         } else {
             Offered::default()
         };

@@ -41,6 +41,33 @@ fn the_first_claim_leaves_at_once_with_everything_free() {
 }
 
 #[test]
+fn a_claim_is_offered_few_slots_until_one_took_as_many() {
+    let mut rig = Rig::of(Config {
+        queues: vec![QueueConfig {
+            name: name("default"),
+            slots: 100,
+        }],
+        ..config()
+    });
+    let mut next = 1;
+    for (offered, takes) in [(8, 3), (8, 8), (16, 16), (32, 2), (8, 0)] {
+        let (ticket, claim) = rig.claim();
+        assert_eq!(slots(&claim), offered);
+        let tasks: Vec<_> = (next..next + takes).map(first).collect();
+        next += takes;
+        rig.claimed(
+            ticket,
+            Claimed {
+                tasks,
+                ..Claimed::default()
+            },
+        );
+        rig.actions();
+        rig.handle(hint(Some("default")));
+    }
+}
+
+#[test]
 fn an_idle_worker_wakes_at_the_poll_interval_only() {
     let mut rig = Rig::idle();
     for (number, at) in [(2, 1_000), (3, 2_000), (4, 3_000)] {

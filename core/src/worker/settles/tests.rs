@@ -59,12 +59,12 @@ fn reports_that_come_in_before_one_poll_leave_together() {
     assert_eq!(settle.reports.len(), 3);
     let offered = [QueueDemand {
         queue: name("default"),
-        slots: 4,
+        slots: 3,
         floor: None,
     }];
     assert_eq!(
         settle.offer.queues, offered,
-        "its three own slots and the one that is free"
+        "its three own slots: each leads to one step at most"
     );
 }
 
