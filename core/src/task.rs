@@ -245,23 +245,24 @@ pub mod engine {
     pub const ALL: [&str; 5] = [CHORE, DEADLINE, DELIVERY, ENDING, WAIT];
 }
 
-/// What an attempt needs to know beyond its row, so that claiming never reads a run.
+/// What an attempt needs to know beyond its row, so that claiming never reads a run. What two steps of one run are likely
+/// to have in common is at the end, as in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
-    /// The definition the run is pinned to.
-    pub definition: DefinitionKey,
-    /// The step's handler, whatever the row is found under; of an engine item, the row's own.
-    pub handler: Name,
-    /// How long one attempt may take.
-    #[serde(with = "micros_option")]
-    pub timeout: Option<Duration>,
     /// For each source of the step's input binding, in order: where its bytes live. `None` for a constant, and for the
     /// output of a wait, which is null.
     pub sources: Vec<Option<OutputRef>>,
-    /// W3C trace context of the run's starter.
-    pub trace: Option<String>,
     /// What else an engine item needs to know.
     pub work: Work,
+    /// How long one attempt may take.
+    #[serde(with = "micros_option")]
+    pub timeout: Option<Duration>,
+    /// The step's handler, whatever the row is found under; of an engine item, the row's own.
+    pub handler: Name,
+    /// The definition the run is pinned to.
+    pub definition: DefinitionKey,
+    /// W3C trace context of the run's starter.
+    pub trace: Option<String>,
 }
 
 /// What an engine item needs to know beyond its sources.

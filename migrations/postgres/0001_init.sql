@@ -34,7 +34,8 @@ create table definitions (
 );
 
 -- Status, seq, updated_at and state change with each step, and none of them is indexed. With half of a page left for the next
--- versions of its rows, an update touches no index. What stays the same is in front, where the log leaves it out.
+-- versions of its rows, an update touches no index. Of an update within a page, the log leaves out what the row has in common
+-- with the one before it at its beginning and at its end: what stays the same is in front, and at the end of state.
 create table runs (
     life bigint not null,
     version bigint not null,
@@ -43,11 +44,11 @@ create table runs (
     parent uuid,
     source uuid,
     shard smallint not null,
-    status smallint not null,
-    seq integer not null,
-    updated_at bigint not null,
     workflow text collate "C" not null,
     labels jsonb,
+    updated_at bigint not null,
+    seq integer not null,
+    status smallint not null,
     state bytea not null,
     primary key (shard, id)
 ) with (fillfactor = 50);
@@ -74,7 +75,7 @@ create table journal (
 alter table journal alter column payload set storage external;
 
 -- The agenda: a small table in which every row changes many times. Half of each page is left for the next versions, and
--- what they leave behind is cleaned up at once.
+-- what they leave behind is cleaned up at once. What a chain keeps from step to step is in front, as in runs.
 create table tasks (
     life bigint not null,
     due_at bigint not null,
@@ -86,15 +87,15 @@ create table tasks (
     priority smallint not null,
     format smallint not null,
     kind smallint not null,
-    step smallint not null,
-    attempt integer not null,
-    fence_seq integer not null,
-    fence_claims integer not null,
-    hand_offs integer not null,
     begun boolean not null,
     expired boolean not null,
     queue text collate "C" not null,
     handler text collate "C" not null,
+    attempt integer not null,
+    fence_claims integer not null,
+    fence_seq integer not null,
+    hand_offs integer not null,
+    step smallint not null,
     brief bytea not null,
     primary key (shard, run_id, lane)
 ) with (

@@ -54,15 +54,12 @@ impl Seq {
     }
 }
 
-/// A run as its journal tells it.
+/// A run as its journal tells it. What never changes is at the end, and so at the end of the snapshot: a log that leaves out
+/// what an update has in common with the row before it leaves that out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    id: RunId,
-    life: Life,
     seq: Seq,
     at: Timestamp,
-    definition: DefinitionKey,
-    origin: Origin,
     phase: Phase,
     cancel: Option<CancelRecord>,
     deadline: Option<Armed>,
@@ -70,6 +67,10 @@ pub struct Run {
     signals: Vec<Kept>,
     commands: Vec<CommandRecord>,
     steps: Vec<StepState>,
+    id: RunId,
+    life: Life,
+    definition: DefinitionKey,
+    origin: Origin,
 }
 
 /// What of a run's start later decisions need.
