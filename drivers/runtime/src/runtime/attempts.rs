@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use squid_mesh_core::worker::{AttemptFailure, AttemptId, Execution, StopReason};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use super::transacting::{Desk, Ending};
@@ -109,16 +109,36 @@ impl Attempts {
     /// Waits for the next one to finish; for ever if there is none. Cancellation-safe.
     pub(crate) async fn finished(&mut self) -> Finished {
         loop {
-            match self.tasks.join_next().await {
-                // One that finished while it was being aborted is not reported: its worker has given it up.
-                Some(Ok(finished)) if self.running.remove(&finished.attempt).is_some() => {
-                    return finished;
-                }
-                Some(Ok(_)) => {}
-                Some(Err(error)) => {
-                    debug_assert!(error.is_cancelled(), "panics are caught inside the attempt")
-                }
-                None => std::future::pending().await,
+            let Some(joined) = self.tasks.join_next().await else {
+                std::future::pending().await
+            };
+            if let Some(finished) = self.joined(joined) {
+                return finished;
+            }
+        }
+    }
+
+    /// The next one that has finished, if there is one.
+    pub(crate) fn try_finished(&mut self) -> Option<Finished> {
+        while let Some(joined) = self.tasks.try_join_next() {
+            if let Some(finished) = self.joined(joined) {
+                return Some(finished);
+            }
+        }
+        None
+    }
+
+    fn joined(&mut self, joined: Result<Finished, JoinError>) -> Option<Finished> {
+        match joined {
+            // One that finished while it was being aborted is not reported: its worker has given it up.
+            Ok(finished) => self
+                .running
+                .remove(&finished.attempt)
+                .is_some()
+                .then_some(finished),
+            Err(error) => {
+                debug_assert!(error.is_cancelled(), "panics are caught inside the attempt");
+                None
             }
         }
     }

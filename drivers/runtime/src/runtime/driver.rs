@@ -1,7 +1,7 @@
 //! The loop between the worker and the world.
 //!
-//! Invariant: no policy. One future owns the worker; every input goes in with the moment it came, and every action that
-//! follows is done before the next input is looked at.
+//! Invariant: no policy. One future owns the worker; every input that is there goes in with the moment it is taken, and every
+//! action that follows is done before the next is waited for.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use squid_mesh_core::operation::{Ended, Group, GroupReply, Operation};
 use squid_mesh_core::store::{Fetch, Store, StoreError};
 use squid_mesh_core::worker::{Action, Input, LogLine, SubmitError, Ticket, Worker};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::attempts::{Attempts, Finished};
 use super::clock::Clock;
@@ -49,6 +49,9 @@ pub(crate) struct Watch {
 
 /// How many messages may wait for the loop before their senders do.
 pub(crate) const MESSAGES: usize = 1_024;
+
+/// Inputs taken before the worker is asked what to do.
+const AT_ONCE: usize = 512;
 
 /// The longest sleep; bounds how late a clock that jumped (a machine that slept) is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -102,26 +105,52 @@ impl<S: Store + Clone> Driver<S> {
             let sleep = tokio::time::sleep(self.time_left());
             let woken = tokio::select! {
                 Some(done) = self.operations.join_next() => {
-                    Woken::Input(done.expect("operations are not aborted, and their panics are caught"))
+                    Woken::Input(performed(done))
                 }
                 finished = self.attempts.finished() => Woken::Input(input(finished)),
                 Some(message) = self.messages.recv() => Woken::Message(message),
                 hint = &mut hint => Woken::Input(Input::Hint(hint)),
                 () = sleep => Woken::Deadline,
             };
-            let input = match woken {
-                Woken::Input(input) => input,
-                Woken::Message(message) => match self.accept(message) {
-                    Some(input) => input,
-                    None => continue,
-                },
-                Woken::Deadline => continue,
-            };
-            if matches!(input, Input::Hint(_)) {
+            if matches!(woken, Woken::Input(Input::Hint(_))) {
                 hint.set(store.hint());
             }
+            self.take(woken);
+            self.take_ready().await;
+        }
+    }
+
+    fn take(&mut self, woken: Woken) {
+        let input = match woken {
+            Woken::Input(input) => Some(input),
+            Woken::Message(message) => self.accept(message),
+            Woken::Deadline => None,
+        };
+        if let Some(input) = input {
             self.worker.handle(input, self.clock.now());
         }
+    }
+
+    /// Takes in whatever else is there, once everything else that could go on has: what ends together is reported together,
+    /// not the first of it alone.
+    async fn take_ready(&mut self) {
+        tokio::task::yield_now().await;
+        for _ in 0..AT_ONCE {
+            let Some(woken) = self.ready() else {
+                return;
+            };
+            self.take(woken);
+        }
+    }
+
+    fn ready(&mut self) -> Option<Woken> {
+        if let Some(finished) = self.attempts.try_finished() {
+            return Some(Woken::Input(input(finished)));
+        }
+        if let Some(done) = self.operations.try_join_next() {
+            return Some(Woken::Input(performed(done)));
+        }
+        self.messages.try_recv().ok().map(Woken::Message)
     }
 
     /// Does what the worker asks for, until it asks for nothing; whether it has stopped.
@@ -200,6 +229,10 @@ impl<S: Store + Clone> Driver<S> {
             }
         });
     }
+}
+
+fn performed(done: Result<Input, JoinError>) -> Input {
+    done.expect("operations are not aborted, and their panics are caught")
 }
 
 fn input(Finished { attempt, ending }: Finished) -> Input {
