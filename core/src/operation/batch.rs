@@ -2,6 +2,7 @@
 //!
 //! Invariant: later slots see what earlier ones decided, and each row is written at most once, whatever happened to it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hand_over::{HandOver, kept};
@@ -82,7 +83,7 @@ impl<'v> Batch<'v> {
         };
         match Run::decode(&row.state) {
             Ok(run) if run.steps().len() == definition.steps().len() && run.seq() == row.seq => {
-                let (row, definition) = (row.clone(), Arc::clone(definition));
+                let (row, definition) = (without_state(row), Arc::clone(definition));
                 self.runs.insert(
                     id,
                     Work {
@@ -115,6 +116,14 @@ impl<'v> Batch<'v> {
         match self.tasks.get(&key) {
             Some(current) => current.as_ref(),
             None => self.original(key),
+        }
+    }
+
+    /// The same, for as long as it takes: nothing is copied of a task that the batch has not touched.
+    pub(super) fn kept_task(&self, key: TaskKey) -> Option<Cow<'v, TaskRow>> {
+        match self.tasks.get(&key) {
+            Some(current) => current.clone().map(Cow::Owned),
+            None => self.original(key).map(Cow::Borrowed),
         }
     }
 
@@ -262,14 +271,14 @@ impl<'v> Batch<'v> {
             self.tasks.insert(key, None);
             return;
         };
-        let before = self.task(key).cloned();
-        if let Some(before) = &before
+        let before = self.kept_task(key);
+        if let Some(before) = before.as_deref()
             && before.fence.seq == row.fence.seq
         {
             row = kept(before, row);
         } else if self
             .hand_over
-            .take(&mut row, before.as_ref(), self.view.now)
+            .take(&mut row, before.as_deref(), self.view.now)
         {
             self.handed.insert(key);
         }
@@ -323,16 +332,22 @@ impl<'v> Batch<'v> {
     }
 
     /// Everything to write, each list in key order.
-    pub(super) fn finish(self) -> Writes {
+    pub(super) fn finish(mut self) -> Writes {
         let mut writes = Writes::default();
         let noticed = self.hand_over.notice_until(self.view.now);
-        for (key, current) in &self.tasks {
-            let original = self.original(*key);
+        for (key, current) in std::mem::take(&mut self.tasks) {
+            if let Some(row) = &current
+                && row.owner.is_none()
+                && row.due_at <= noticed
+            {
+                writes.hints.insert(row.queue.clone());
+            }
+            let original = self.original(key);
             match (original, current) {
                 (None, None) => {}
-                (None, Some(row)) => writes.tasks_inserted.push(row.clone()),
-                (Some(before), None) => writes.tasks_deleted.push((*key, before.fence)),
-                (Some(before), Some(row)) if before == row => {}
+                (None, Some(row)) => writes.tasks_inserted.push(row),
+                (Some(before), None) => writes.tasks_deleted.push((key, before.fence)),
+                (Some(before), Some(row)) if *before == row => {}
                 (Some(before), Some(row)) => {
                     let indexed = (
                         &before.queue,
@@ -341,17 +356,11 @@ impl<'v> Batch<'v> {
                         before.due_at,
                     ) != (&row.queue, row.priority, &row.handler, row.due_at);
                     writes.tasks_updated.push(TaskUpdate {
-                        row: row.clone(),
+                        row,
                         was: before.fence,
                         indexed,
                     });
                 }
-            }
-            if let Some(row) = current
-                && row.owner.is_none()
-                && row.due_at <= noticed
-            {
-                writes.hints.insert(row.queue.clone());
             }
         }
         for work in self.runs.into_values().filter(|work| work.changed) {
@@ -377,11 +386,28 @@ impl<'v> Batch<'v> {
             .expect("a run is found before it is looked at")
     }
 
-    fn original(&self, key: TaskKey) -> Option<&TaskRow> {
+    fn original(&self, key: TaskKey) -> Option<&'v TaskRow> {
         match self.view.tasks.get(&key) {
             Some(Found::Row(row)) => Some(row),
             Some(Found::Absent | Found::Busy) | None => None,
         }
+    }
+}
+
+/// A row that is written with another state, if it is written.
+fn without_state(row: &RunRow) -> RunRow {
+    RunRow {
+        id: row.id,
+        life: row.life,
+        definition: row.definition.clone(),
+        seq: row.seq,
+        status: row.status,
+        state: Vec::new(),
+        parent: row.parent,
+        source: row.source,
+        labels: row.labels.clone(),
+        created: row.created,
+        updated: row.updated,
     }
 }
 

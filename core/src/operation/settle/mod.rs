@@ -142,14 +142,15 @@ impl Settle {
             }
             Lookup::Here => {}
         }
-        let row = batch.task(report.key).cloned();
+        let row = batch.kept_task(report.key);
+        let row = row.as_deref();
         let ignores = batch.view.mutation.is(Mutant::SettleIgnoresFence);
         let held =
-            |row: &TaskRow| (row.is_held_by(&report.token) || ignores) && row.step == report.step;
+            |row: &&TaskRow| (row.is_held_by(&report.token) || ignores) && row.step == report.step;
         match (row.filter(held), &report.outcome) {
-            (Some(row), Outcome::Spawn(spawn)) => self.spawn(batch, report, &row, spawn),
+            (Some(row), Outcome::Spawn(spawn)) => self.spawn(batch, report, row, spawn),
             (Some(row), Outcome::Recall { from, upto, called }) => {
-                self.recall(batch, report, &row, (*from..*upto, called))
+                self.recall(batch, report, row, (*from..*upto, called))
             }
             (
                 Some(row),
@@ -158,8 +159,8 @@ impl Settle {
                     end,
                     payload,
                 },
-            ) => self.deliver(batch, &row, parent, *end, payload),
-            (Some(row), _) => self.record(batch, report, Some(&row)),
+            ) => self.deliver(batch, row, parent, *end, payload),
+            (Some(row), _) => self.record(batch, report, Some(row)),
             (None, _) if held_report(batch.run(id).0, report.step, &report.token) => {
                 self.record(batch, report, None)
             }
