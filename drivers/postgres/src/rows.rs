@@ -2,6 +2,9 @@
 //!
 //! Invariant: unsigned numbers are stored bit for bit in a signed column of their width, so reading back what was written
 //! gives the same row, whatever the number.
+//!
+//! Rows of runs and tasks are read without a look at the types of their columns, which the statements fix: the look costs more
+//! than the value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,17 +69,19 @@ pub(crate) fn is_missing(row: &PgRow, at: usize) -> Decoded<bool> {
 
 /// The run id in column `at`.
 pub(crate) fn run_id(row: &PgRow, at: usize) -> Decoded<RunId> {
-    Ok(RunId::from_u128(row.try_get::<Uuid, _>(at)?.as_u128()))
+    Ok(RunId::from_u128(
+        row.try_get_unchecked::<Uuid, _>(at)?.as_u128(),
+    ))
 }
 
 fn run_id_or_null(row: &PgRow, at: usize) -> Decoded<Option<RunId>> {
-    let id: Option<Uuid> = row.try_get(at)?;
+    let id: Option<Uuid> = row.try_get_unchecked(at)?;
     Ok(id.map(|id| RunId::from_u128(id.as_u128())))
 }
 
 /// The task key in two columns from `at` on.
 pub(crate) fn task_key(row: &PgRow, at: usize) -> Decoded<TaskKey> {
-    let lane: i16 = row.try_get(at + 1)?;
+    let lane: i16 = row.try_get_unchecked(at + 1)?;
     Ok(TaskKey {
         run: run_id(row, at)?,
         lane: Lane(lane.cast_unsigned()),
@@ -85,9 +90,9 @@ pub(crate) fn task_key(row: &PgRow, at: usize) -> Decoded<TaskKey> {
 
 /// The row of run `id`, in the columns of [`run_columns`](crate::sql) from `at` on.
 pub(crate) fn run(row: &PgRow, at: usize, id: RunId, names: &mut Names) -> Decoded<RunRow> {
-    let labels: Option<Json<BTreeMap<String, String>>> = row.try_get(at + 6)?;
-    let (status, state) = match Status::from_i16(row.try_get(at + 4)?) {
-        Some(status) => (status, row.try_get(at + 5)?),
+    let labels: Option<Json<BTreeMap<String, String>>> = row.try_get_unchecked(at + 6)?;
+    let (status, state) = match Status::from_i16(row.try_get_unchecked(at + 4)?) {
+        Some(status) => (status, row.try_get_unchecked(at + 5)?),
         // No engine wrote this number. Without its state the run is unreadable to every decision, and to that run alone.
         None => (Status::Paused, Vec::new()),
     };
@@ -111,24 +116,24 @@ pub(crate) type StoredTask = Result<TaskRow, String>;
 
 /// The row of the task with `key`, in the columns of [`task_columns`](crate::sql) from `at` on.
 pub(crate) fn task(row: &PgRow, at: usize, key: TaskKey, names: &mut Names) -> Decoded<StoredTask> {
-    let kind: i16 = row.try_get(at + 1)?;
+    let kind: i16 = row.try_get_unchecked(at + 1)?;
     let Some(kind) = TaskKind::from_i16(kind) else {
         return Ok(Err(format!("task {key} has the unknown kind {kind}")));
     };
-    let brief = match Brief::decode(row.try_get(at + 16)?) {
+    let brief = match Brief::decode(row.try_get_unchecked(at + 16)?) {
         Ok(brief) => brief,
         Err(error) => return Ok(Err(format!("the brief of task {key}: {error}"))),
     };
-    let owner: Option<Uuid> = row.try_get(at + 10)?;
-    let renew_until: Option<i64> = row.try_get(at + 15)?;
+    let owner: Option<Uuid> = row.try_get_unchecked(at + 10)?;
+    let renew_until: Option<i64> = row.try_get_unchecked(at + 15)?;
     Ok(Ok(TaskRow {
         key,
         life: life(row, at)?,
         kind,
-        step: StepIndex(row.try_get::<i16, _>(at + 2)?.cast_unsigned()),
-        queue: names.name(row.try_get(at + 3)?),
-        priority: row.try_get(at + 4)?,
-        handler: names.name(row.try_get(at + 5)?),
+        step: StepIndex(row.try_get_unchecked::<i16, _>(at + 2)?.cast_unsigned()),
+        queue: names.name(row.try_get_unchecked(at + 3)?),
+        priority: row.try_get_unchecked(at + 4)?,
+        handler: names.name(row.try_get_unchecked(at + 5)?),
         due_at: instant(row, at + 6)?,
         attempt: unsigned(row, at + 7)?,
         fence: Fence {
@@ -136,10 +141,10 @@ pub(crate) fn task(row: &PgRow, at: usize, key: TaskKey, names: &mut Names) -> D
             claims: unsigned(row, at + 9)?,
         },
         owner: owner.map(|id| Incarnation::from_u128(id.as_u128())),
-        begun: row.try_get(at + 11)?,
-        expired: row.try_get(at + 12)?,
+        begun: row.try_get_unchecked(at + 11)?,
+        expired: row.try_get_unchecked(at + 12)?,
         hand_offs: unsigned(row, at + 13)?,
-        format: row.try_get::<i16, _>(at + 14)?.cast_unsigned(),
+        format: row.try_get_unchecked::<i16, _>(at + 14)?.cast_unsigned(),
         renew_until: renew_until.map(Timestamp::from_micros),
         brief,
     }))
@@ -223,16 +228,16 @@ fn command(row: &PgRow, at: usize) -> Decoded<CommandId> {
 
 /// Name and version in two columns from `at` on.
 fn definition_key(row: &PgRow, at: usize, names: &mut Names) -> Decoded<DefinitionKey> {
-    let version: i64 = row.try_get(at + 1)?;
+    let version: i64 = row.try_get_unchecked(at + 1)?;
     Ok(DefinitionKey {
-        name: names.name(row.try_get(at)?),
+        name: names.name(row.try_get_unchecked(at)?),
         version: u32::try_from(version).map_err(|_| corrupt("a version is not a u32"))?,
     })
 }
 
 /// The instant in column `at`.
 pub(crate) fn instant(row: &PgRow, at: usize) -> Decoded<Timestamp> {
-    Ok(Timestamp::from_micros(row.try_get(at)?))
+    Ok(Timestamp::from_micros(row.try_get_unchecked(at)?))
 }
 
 /// The position in a journal in column `at`.
@@ -241,11 +246,11 @@ pub(crate) fn seq(row: &PgRow, at: usize) -> Decoded<Seq> {
 }
 
 fn unsigned(row: &PgRow, at: usize) -> Decoded<u32> {
-    Ok(row.try_get::<i32, _>(at)?.cast_unsigned())
+    Ok(row.try_get_unchecked::<i32, _>(at)?.cast_unsigned())
 }
 
 fn life(row: &PgRow, at: usize) -> Decoded<Life> {
-    Ok(Life(row.try_get::<i64, _>(at)?.cast_unsigned()))
+    Ok(Life(row.try_get_unchecked::<i64, _>(at)?.cast_unsigned()))
 }
 
 /// Keys and fences end to end: run, lane, and the fence's two numbers, each most significant byte first.
