@@ -56,9 +56,9 @@ pub(super) struct Settings {
     payload_limit: usize,
 }
 
-/// Settles that may be in flight at once. While one is decided and sent, the database works at the other; more of them would
-/// each have fewer reports, and a transaction costs more than the reports in it.
-const SETTLES: usize = 2;
+/// Settles that may be in flight at once. More of them would each have fewer reports, and a transaction costs as much as many
+/// reports: beside one settle there is a submission, and handlers that execute.
+const SETTLES: usize = 1;
 
 impl Runtime {
     /// Begins with a store: its URL (`sqlite:PATH`, `sqlite::memory:`, `postgres://...`), or one that is open already.
