@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squid_mesh_core::definition::{
-    Definition, Draft, DraftBinding, DraftRetry, DraftSource, DraftStep,
+    Contract, Definition, Draft, DraftBinding, DraftRetry, DraftSource, DraftStep, Field,
+    FieldType, Stamp,
 };
 use squid_mesh_core::name::{DEFAULT_QUEUE, Name};
 
@@ -78,9 +79,11 @@ fn fork() -> Draft {
     }
 }
 
-/// Steps that are tried again: at once, and after three hours.
+/// Steps that are tried again: at once, and after three hours. The input says when the run was started, so that a store is
+/// held to its clock: what it stores is compared with what the memory store stores at the same instant.
 fn stubborn() -> Draft {
     let eager = DraftStep {
+        input: DraftBinding::Whole(DraftSource::input()),
         retry: Some(DraftRetry::attempts(3)),
         ..DraftStep::handler("eager", "flaky")
     };
@@ -89,7 +92,15 @@ fn stubborn() -> Draft {
         needs: vec!["eager".to_owned()],
         ..DraftStep::handler("patient", "flaky")
     };
+    let stamped = [
+        ("at", Field::stamped(FieldType::String, Stamp::Now)),
+        ("day", Field::stamped(FieldType::String, Stamp::Today)),
+    ];
     Draft {
+        input: Contract::Fields {
+            fields: stamped.map(|(name, field)| (name.to_owned(), field)).into(),
+            open: true,
+        },
         steps: vec![eager, patient],
         priority: Some(7),
         ..Draft::new("stubborn", 1)
