@@ -42,12 +42,16 @@ impl Inspect for SqliteStore {
             .await
             .map_err(failed)?;
         let tasks: Vec<TaskRow> = tasks.iter().map(rows::task).collect::<Result<_, _>>()?;
-        let queues: BTreeSet<&Name> = tasks.iter().map(|task| &task.queue).collect();
-        let paused = Script::of(sql::PAUSED)
-            .with(rows::names(queues))
-            .rows(&mut tx)
-            .await
-            .map_err(failed)?;
+        let queues = tasks.iter().map(|task| &task.queue);
+        // The engine's own is never paused.
+        let queues: BTreeSet<&Name> = queues.filter(|queue| !queue.is_engine()).collect();
+        let paused = match queues.is_empty() {
+            true => Vec::new(),
+            false => {
+                let paused = Script::of(sql::PAUSED).with(rows::names(queues));
+                paused.rows(&mut tx).await.map_err(failed)?
+            }
+        };
         tx.commit().await.map_err(failed)?;
         let Some(run) = run.first() else {
             return Ok(None);

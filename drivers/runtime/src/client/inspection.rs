@@ -238,7 +238,11 @@ impl Pinned {
                 run: copied.run,
                 kind: copied.kind,
             }),
-            copies: client.copies(row.id).await?,
+            copies: match row.status.is_terminal() {
+                true => client.copies(row.id).await?,
+                // Only what has ended can be copied.
+                false => Vec::new(),
+            },
             waits: self.waits(),
             signals: self.signals(),
             cancel: cancel.map(|(request, record)| {
