@@ -121,6 +121,11 @@ impl SqliteStore {
         self.anchor = None;
     }
 
+    /// Whether the database is in memory: nobody can read it while somebody writes.
+    pub fn is_in_memory(&self) -> bool {
+        self.opener.is_memory()
+    }
+
     async fn request(&self, request: Request) -> Result<(), StoreError> {
         self.requests.send(request).await.map_err(|_| ended())
     }

@@ -13,6 +13,7 @@ use squid_mesh_core::operation::{Call, Entry, Group, Rejection};
 use squid_mesh_core::task::{TaskKey, Token};
 use squid_mesh_core::worker::Execution;
 
+use super::lookup::Lookup;
 use super::start::handle_of;
 use super::{Client, RunHandle, StartError, StartRun};
 use crate::author::WorkflowRef;
@@ -116,7 +117,7 @@ impl<O> StartChild<O> {
 
     async fn submit(self) -> Result<RunHandle<O>, StartChildError> {
         let attempt = self.caller.attempt.map_err(StartChildError::Unsupported)?;
-        let (client, start) = self.start.prepare().await?;
+        let (client, start) = self.start.prepare(&mut Lookup::default()).await?;
         let call = Call::new(attempt, self.key, self.detached, start);
         let group = Group {
             entries: vec![Entry::Call(Box::new(call))],

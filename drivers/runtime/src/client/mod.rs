@@ -15,6 +15,7 @@ mod handle;
 mod history;
 mod inspection;
 mod listing;
+mod lookup;
 mod queue;
 mod record;
 mod redact;
@@ -388,53 +389,6 @@ impl Client {
 
     fn poll(&self) -> Duration {
         self.0.poll
-    }
-
-    /// The definition to start: what this process registered comes first.
-    async fn definition(
-        &self,
-        name: &Name,
-        version: Option<u32>,
-    ) -> Result<Arc<Definition>, StartError> {
-        let registered = self.0.definitions.values().rfind(|definition| {
-            definition.name() == name
-                && version.is_none_or(|version| definition.version() == version)
-        });
-        if let Some(definition) = registered {
-            return Ok(definition.clone());
-        }
-        let stored = self
-            .highest_stored(name, version)
-            .await
-            .map_err(StartError::Lookup)?;
-        stored.ok_or_else(|| StartError::UnknownWorkflow {
-            name: name.to_string(),
-            version,
-        })
-    }
-
-    async fn highest_stored(
-        &self,
-        name: &Name,
-        version: Option<u32>,
-    ) -> Result<Option<Arc<Definition>>, StoreError> {
-        if let Some(version) = version {
-            return self
-                .stored_definition(&DefinitionKey {
-                    name: name.clone(),
-                    version,
-                })
-                .await;
-        }
-        let stored = self.store().definitions().await?;
-        let versions = stored
-            .into_iter()
-            .map(|row| row.key)
-            .filter(|key| key.name == *name);
-        match versions.max_by_key(|key| key.version) {
-            Some(key) => self.stored_definition(&key).await,
-            None => Ok(None),
-        }
     }
 
     /// The name of a step; its number, should its definition not be stored.

@@ -21,6 +21,7 @@ use squid_mesh_core::payload::Payload;
 use squid_mesh_core::time::Timestamp;
 use uuid::Uuid;
 
+use super::lookup::Lookup;
 use super::word::{Word, word_options};
 use super::{Client, LimitExceeded, RunHandle, StartError};
 
@@ -129,7 +130,7 @@ impl<O> StartRun<O> {
     }
 
     async fn submit(self) -> Result<RunHandle<O>, StartError> {
-        let (client, start) = self.prepare().await?;
+        let (client, start) = self.prepare(&mut Lookup::default()).await?;
         let group = Group {
             entries: vec![Entry::Start(Box::new(start))],
         };
@@ -138,11 +139,16 @@ impl<O> StartRun<O> {
     }
 
     /// The start as the store takes it, checked.
-    pub(super) async fn prepare(self) -> Result<(Client, Start), StartError> {
+    pub(super) async fn prepare(
+        self,
+        definitions: &mut Lookup,
+    ) -> Result<(Client, Start), StartError> {
         let input = self.input.map_err(StartError::Encode)?;
         let workflow = self.workflow?;
         self.options.check()?;
-        let definition = self.client.definition(&workflow, self.version).await?;
+        let definition = definitions
+            .definition(&self.client, &workflow, self.version)
+            .await?;
         let mut start = start(
             &definition,
             &input,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use squid_mesh_core::operation::{Entry, Group, GroupReply, Operation, Reply, Submit};
 use squid_mesh_core::store::{Store as _, StoreError};
 
+use super::lookup::Lookup;
 use super::start::handle_of;
 use super::{Client, RunHandle, StartError, StartRun};
 use crate::transaction::{HostConnection, OwnedTx, Transactions};
@@ -22,7 +23,8 @@ impl<O> StartRun<O> {
     ///
     /// In Postgres the transaction has to be READ COMMITTED, the default; its settings and savepoints are left as they are.
     /// In SQLite it had better hold the write lock from its beginning (`BEGIN IMMEDIATE`): one that has read before others
-    /// wrote cannot write any more, and conflicts whatever it tries.
+    /// wrote cannot write any more, and conflicts whatever it tries. In memory nobody else can read while it is open, so the
+    /// workflow has to be registered in this process.
     ///
     /// Dropping the future leaves a transaction that should be rolled back.
     ///
@@ -57,7 +59,7 @@ impl<O> StartRun<O> {
         transaction: impl Into<HostConnection<'t>>,
     ) -> Result<RunHandle<O>, StartError> {
         let connection = transaction.into();
-        let (client, start) = self.prepare().await?;
+        let (client, start) = self.prepare(&mut Lookup::in_transaction()).await?;
         let entries = vec![Entry::Start(Box::new(start))];
         let reply = client.submit_in(connection, Group { entries }).await?;
         handle_of(client, reply)

@@ -11,6 +11,7 @@ use squid_mesh_core::limits;
 use squid_mesh_core::operation::{Entry, EntryReply, Group, GroupReply, Rejection, Start};
 use squid_mesh_core::store::Store as _;
 
+use super::lookup::Lookup;
 use super::{Client, LimitExceeded, RunHandle, StartError, StartRun};
 use crate::author::WorkflowRef;
 use crate::transaction::HostConnection;
@@ -102,7 +103,7 @@ impl<O> StartMany<O> {
         transaction: impl Into<HostConnection<'t>>,
     ) -> Result<Vec<RunHandle<O>>, StartManyError> {
         let connection = transaction.into();
-        let Some((client, group)) = self.prepare().await? else {
+        let Some((client, group)) = self.prepare(Lookup::in_transaction()).await? else {
             return Ok(Vec::new());
         };
         let reply = client.submit_in(connection, group).await;
@@ -110,7 +111,7 @@ impl<O> StartMany<O> {
     }
 
     async fn submit(self) -> Result<Vec<RunHandle<O>>, StartManyError> {
-        let Some((client, group)) = self.prepare().await? else {
+        let Some((client, group)) = self.prepare(Lookup::default()).await? else {
             return Ok(Vec::new());
         };
         let reply = client.lane().submit(group).await;
@@ -119,12 +120,15 @@ impl<O> StartMany<O> {
     }
 
     /// Everything checked, as one group; `None` for no start at all.
-    async fn prepare(self) -> Result<Option<(Client, Group)>, StartManyError> {
+    async fn prepare(
+        self,
+        mut definitions: Lookup,
+    ) -> Result<Option<(Client, Group)>, StartManyError> {
         LimitExceeded::check("number of starts", self.starts.len(), limits::GROUP_STARTS)?;
         let mut starts = Vec::with_capacity(self.starts.len());
         let mut client = None;
         for (index, start) in self.starts.into_iter().enumerate() {
-            let prepared = start.prepare().await;
+            let prepared = start.prepare(&mut definitions).await;
             let (its, start) = prepared.map_err(|error| StartManyError::At { index, error })?;
             starts.push(start);
             client = Some(its);

@@ -21,6 +21,11 @@ pub trait Transactions: Send + Sync + 'static {
     /// Whether an open transaction keeps everybody else from writing, renewals included.
     fn is_exclusive(&self) -> bool;
 
+    /// Whether others can read while a transaction is open.
+    fn lets_others_read(&self) -> bool {
+        true
+    }
+
     /// Begins a transaction for a handler.
     fn begin(&self, patience: Option<Duration>) -> Answer<'_, Result<Tx, StoreError>>;
 
@@ -63,13 +68,19 @@ pub(crate) fn transactions_of(store: &Arc<dyn Any + Send + Sync>) -> Option<Arc<
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 const STRANGER: &str = "the transaction is not one of this store's database";
 
-/// Erases the types of a store: its name, its name in the enums, whether its transactions are exclusive.
+/// Erases the types of a store: its name, its name in the enums, whether its transactions are exclusive, and whether they
+/// let others read.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 macro_rules! erase {
-    ($store:ty, $kind:ident, $exclusive:literal) => {
+    ($store:ty, $kind:ident, $exclusive:literal, $lets_others_read:expr) => {
         impl Transactions for $store {
             fn is_exclusive(&self) -> bool {
                 $exclusive
+            }
+
+            fn lets_others_read(&self) -> bool {
+                let answer: fn(&$store) -> bool = $lets_others_read;
+                answer(self)
             }
 
             fn begin(&self, patience: Option<Duration>) -> Answer<'_, Result<Tx, StoreError>> {
@@ -135,13 +146,20 @@ macro_rules! erase {
 use {super::Open, super::connection::Lent, squid_mesh_core::store::HostTransactions};
 
 #[cfg(feature = "postgres")]
-erase!(squid_mesh_postgres::PostgresStore, Postgres, false);
+erase!(squid_mesh_postgres::PostgresStore, Postgres, false, |_| {
+    true
+});
 #[cfg(feature = "sqlite")]
-erase!(squid_mesh_sqlite::SqliteStore, Sqlite, true);
+erase!(squid_mesh_sqlite::SqliteStore, Sqlite, true, |store| !store
+    .is_in_memory());
 
 impl Transactions for AnyStore {
     fn is_exclusive(&self) -> bool {
         self.erased().is_exclusive()
+    }
+
+    fn lets_others_read(&self) -> bool {
+        self.erased().lets_others_read()
     }
 
     fn begin(&self, patience: Option<Duration>) -> Answer<'_, Result<Tx, StoreError>> {

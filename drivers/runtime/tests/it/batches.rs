@@ -1,12 +1,17 @@
 //! Starts of many runs at once.
 
+use std::sync::atomic::Ordering;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use squid_mesh::core::id::Shards;
 use squid_mesh::core::limits;
 use squid_mesh::core::operation::Rejection;
-use squid_mesh::{AnyStore, Runtime, SharedStore, StartError, StartManyError, Workflow, step};
+use squid_mesh::{
+    AnyStore, Client, Runtime, SharedStore, StartError, StartManyError, Workflow, step,
+};
 
+use crate::faulty::Faulty;
 use crate::harness::{on_every_store, on_postgres};
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +54,17 @@ on_every_store! {
         assert_eq!(run, runs[317].id());
         assert_eq!(client.list(&Default::default(), None, 1_000).await.unwrap().runs.len(), 500);
         runtime.shutdown().await;
+    }
+
+    async fn the_workflow_of_a_batch_is_looked_up_once_and_no_older_version_of_it(place) {
+        let declared = place.runtime().await.workflow(noting()).queue("elsewhere", 1).start().await.unwrap();
+        let faulty = Faulty::new(place).await;
+        let stranger = Client::connect(faulty.shared()).await.unwrap();
+        let runs = stranger.start_many(&noting().reference(), notes(20)).await.unwrap();
+        assert_eq!((runs.len(), faulty.faults.fetches.load(Ordering::SeqCst)), (20, 1));
+        stranger.start_json("noting", None, serde_json::json!({"text": "n"})).await.unwrap();
+        assert_eq!(faulty.faults.fetches.load(Ordering::SeqCst), 2);
+        declared.shutdown().await;
     }
 
     async fn a_batch_is_taken_at_its_limit_and_refused_above(place) {

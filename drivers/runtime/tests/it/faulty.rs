@@ -34,6 +34,8 @@ pub(crate) struct Faults {
     pub(crate) settles: AtomicU32,
     /// So many looks at a run are not answered.
     pub(crate) looks: AtomicU32,
+    /// How often definitions or payloads were asked for.
+    pub(crate) fetches: AtomicU32,
     /// No operation reaches the store.
     pub(crate) frozen: AtomicBool,
     /// So many transactions are committed without an answer.
@@ -140,6 +142,7 @@ impl Store for Faulty {
     }
 
     async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
+        self.faults.fetches.fetch_add(1, Ordering::SeqCst);
         self.store.fetch(wanted).await
     }
 
@@ -182,6 +185,7 @@ impl Inspect for Faulty {
     }
 
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
+        self.faults.fetches.fetch_add(1, Ordering::SeqCst);
         self.store.definitions().await
     }
 
@@ -213,6 +217,10 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 impl Transactions for Faulty {
     fn is_exclusive(&self) -> bool {
         self.transactions().is_exclusive()
+    }
+
+    fn lets_others_read(&self) -> bool {
+        self.transactions().lets_others_read()
     }
 
     fn begin(&self, patience: Option<Duration>) -> Answer<'_, Result<Tx, StoreError>> {

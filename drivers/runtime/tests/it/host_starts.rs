@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use squid_mesh::core::store::StoreError;
 use squid_mesh::postgres::sqlx::{self, Connection as _, PgConnection};
 use squid_mesh::sqlite::sqlx::SqliteConnection;
-use squid_mesh::{InspectError, StartError, StepContext, StepError, Tx, Workflow, step, step_tx};
+use squid_mesh::{
+    InspectError, StartError, StartManyError, StepContext, StepError, Tx, Workflow, step, step_tx,
+};
 
 use crate::batches::noting;
 use crate::harness::{on_every_store, on_postgres, until};
@@ -133,6 +136,24 @@ on_every_store! {
         assert!(matches!(&refused, Err(StartError::Refused(why)) if why.contains("transaction")), "{refused:?}");
         assert_eq!(runtime.client().list(&Default::default(), None, 0).await.unwrap().runs.len(), 0);
         runtime.shutdown().await;
+    }
+
+    async fn a_start_of_a_workflow_that_is_not_registered_here_is_answered_while_a_transaction_is_open(place) {
+        let declared = place.runtime().await.workflow(counting(&Arc::default())).queue("elsewhere", 1).start().await.unwrap();
+        let client = place.client().await;
+        let mut tx = client.begin().await.unwrap();
+        let start = client.start_json("counting", None, serde_json::json!(1)).in_tx(&mut tx).await;
+        let batch = client.start_many(&counting(&Arc::default()).reference(), [1]).in_tx(&mut tx).await;
+        if place.url().is_some() {
+            start.unwrap();
+            batch.unwrap();
+        } else {
+            assert!(matches!(&start, Err(StartError::Lookup(StoreError::Refused(why))) if why.contains("counting")), "{start:?}");
+            let refused = matches!(&batch, Err(StartManyError::At { index: 0, error: StartError::Lookup(_) }));
+            assert!(refused, "{batch:?}");
+        }
+        tx.rollback().await;
+        declared.shutdown().await;
     }
 
     async fn a_step_starts_runs_in_its_own_transaction(place) {
