@@ -40,7 +40,7 @@ fn stored(desk: &Desk, run: RunId) -> Value {
     let text = desk.payload(run, 1);
     let digest = Payload::new(text.as_bytes()).digest();
     assert_eq!(desk.run(run).origin().input, digest);
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&text).expect("inputs are JSON")
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a14_1_a_copy_that_runs_a_version_with_other_stamps_keeps_what_it_has() {
 /// A run that succeeded at its start, and a minute later.
 fn ended(start: Start) -> (Desk, RunId) {
     let mut desk = Desk::new([order(1), order(2)]);
-    let run = desk.start(start).unwrap().run;
+    let run = desk.start(start).expect("it fits").run;
     desk.finish(run, 0, output("1"));
     assert_eq!(desk.run(run).step(A).stage, Stage::Succeeded);
     desk.now = due(60);
