@@ -300,3 +300,20 @@ pub struct RunFilter {
     /// Copies of this run, whose shard they share.
     pub source: Option<RunId>,
 }
+
+/// Whether an operation can be part of a transaction that somebody else ends: what every implementation of
+/// [`HostTransactions`] asks first.
+///
+/// # Errors
+/// [`StoreError::Refused`] if it cannot.
+pub fn check_in_host(operation: &Operation) -> Result<(), StoreError> {
+    match operation {
+        Operation::Submit(_) | Operation::Settle(_) => Ok(()),
+        Operation::Register(_)
+        | Operation::Claim(_)
+        | Operation::Lease(_)
+        | Operation::Queue(_) => Err(StoreError::Refused(
+            "only starts, commands and reports can be part of a transaction of the host".into(),
+        )),
+    }
+}

@@ -16,10 +16,10 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Connection as _, Postgres, Row as _, Transaction};
 use squid_mesh_core::operation::{Operation, Reply};
-use squid_mesh_core::store::{HostTransactions, StoreError, TransactionError};
+use squid_mesh_core::store::{HostTransactions, StoreError, TransactionError, check_in_host};
 use tokio::time::timeout;
 
-use crate::error::{is_aborted, is_serialization, store_error};
+use crate::error::{commit_error, is_aborted, is_serialization, store_error};
 use crate::options::{Options, millis};
 use crate::perform::{Aborted, Performed, settle};
 use crate::{PostgresStore, Shared, sql};
@@ -183,36 +183,22 @@ impl Shared {
 
 /// Commits. Of what the engine wrote nothing is checked as late as this, so a constraint that fails is the host's.
 async fn commit(tx: Transaction<'static, Postgres>) -> Result<(), TransactionError> {
-    tx.commit().await.map_err(|error| match &error {
-        _ if is_serialization(&error) => StoreError::Conflict.into(),
-        sqlx::Error::Database(database) => match store_error(&error) {
+    tx.commit()
+        .await
+        .map_err(|error| match commit_error(&error) {
+            _ if is_serialization(&error) => StoreError::Conflict.into(),
             StoreError::Unavailable(why) => StoreError::Unavailable(why).into(),
-            _ => TransactionError::Aborted(database.message().to_owned()),
-        },
-        _ => {
-            let why = format!("the commit was not answered: {error}");
-            StoreError::Unavailable(why).into()
-        }
-    })
+            refused => match error.as_database_error() {
+                Some(database) => TransactionError::Aborted(database.message().to_owned()),
+                None => refused.into(),
+            },
+        })
 }
 
 async fn roll_back(tx: Transaction<'static, Postgres>) {
     if let Err(error) = tx.rollback().await {
         // Its connection is gone, and it with it.
         tracing::debug!(%error, "a transaction was not rolled back in order");
-    }
-}
-
-/// Whether an operation can be part of a transaction that somebody else ends.
-fn check_kind(operation: &Operation) -> Result<(), StoreError> {
-    match operation {
-        Operation::Submit(_) | Operation::Settle(_) => Ok(()),
-        Operation::Register(_)
-        | Operation::Claim(_)
-        | Operation::Lease(_)
-        | Operation::Queue(_) => Err(StoreError::Refused(
-            "only starts, commands and reports can be part of a transaction of the host".into(),
-        )),
     }
 }
 
@@ -225,7 +211,7 @@ impl HostTransactions for PostgresStore {
         connection: &mut PgConnection,
         operation: Operation,
     ) -> Result<Reply, StoreError> {
-        check_kind(&operation)?;
+        check_in_host(&operation)?;
         self.shared.check_shard(&operation).await?;
         let savepoint = sqlx::raw_sql(sql::SAVEPOINT).execute(&mut *connection);
         savepoint.await.map_err(|error| store_error(&error))?;
@@ -260,7 +246,7 @@ impl HostTransactions for PostgresStore {
         transaction: HostTransaction,
         operation: Operation,
     ) -> Result<Reply, TransactionError> {
-        check_kind(&operation)?;
+        check_in_host(&operation)?;
         self.shared.check_shard(&operation).await?;
         let settling = self.shared.settle(transaction.0, &operation);
         let Performed { reply, hints } = self.shared.patiently(settling).await?;

@@ -137,9 +137,7 @@ impl Options {
                 self.schema
             )));
         }
-        let options = PgConnectOptions::from_str(url).map_err(|error| {
-            StoreError::Refused(format!("the address is no postgres URL: {error}"))
-        })?;
+        let options = parsed(url)?;
         let lock_timeout = self.lock_timeout();
         let idle_timeout = millis(self.patience);
         Ok(options
@@ -157,9 +155,7 @@ impl Options {
     /// How to connect for transactions that handlers write in: with the settings that the host's own connections have, so that
     /// a handler finds the host's tables.
     pub(crate) fn host_options(&self, url: &str) -> Result<PgConnectOptions, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| {
-            StoreError::Refused(format!("the address is no postgres URL: {error}"))
-        })?;
+        let options = parsed(url)?;
         Ok(options.application_name(&self.application_name))
     }
 
@@ -175,6 +171,11 @@ impl Options {
     pub(crate) fn lock_timeout(&self) -> String {
         millis(self.lock_patience)
     }
+}
+
+fn parsed(url: &str) -> Result<PgConnectOptions, StoreError> {
+    PgConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Refused(format!("the address is no postgres URL: {error}")))
 }
 
 /// As settings have it; zero, which stands for no bound there, is the shortest.

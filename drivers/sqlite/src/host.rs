@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection as _, Transaction};
 use squid_mesh_core::operation::{Operation, Reply};
-use squid_mesh_core::store::{HostTransactions, StoreError, TransactionError};
+use squid_mesh_core::store::{HostTransactions, StoreError, TransactionError, check_in_host};
 
 use crate::SqliteStore;
 use crate::error::{Failure, is_constraint, is_misplaced, store_error};
@@ -91,15 +91,7 @@ async fn roll_back(tx: Transaction<'static, Sqlite>) {
 /// Whether an operation can be part of a transaction that somebody else ends.
 fn check(operation: &Operation) -> Result<(), StoreError> {
     check_shard(operation)?;
-    match operation {
-        Operation::Submit(_) | Operation::Settle(_) => Ok(()),
-        Operation::Register(_)
-        | Operation::Claim(_)
-        | Operation::Lease(_)
-        | Operation::Queue(_) => Err(StoreError::Refused(
-            "only starts, commands and reports can be part of a transaction of the host".into(),
-        )),
-    }
+    check_in_host(operation)
 }
 
 /// Whether the connection is in a transaction, also in one that sqlx was not told of.
