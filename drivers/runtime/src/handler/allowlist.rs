@@ -106,10 +106,6 @@ impl Handlers {
         self.disabled.extend(other.disabled.iter().cloned());
     }
 
-    pub(crate) fn push(&mut self, name: String, handler: BoxedHandler) {
-        self.handlers.push((name, handler));
-    }
-
     /// Puts the handlers under their names.
     pub(crate) fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
         for (name, handler) in &self.handlers {

@@ -21,9 +21,9 @@ use futures_util::FutureExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use squid_mesh_core::event::{Failure, code};
-use squid_mesh_core::name::Name;
 use squid_mesh_core::payload::Payload;
-use squid_mesh_core::worker::{self, AttemptFailure};
+use squid_mesh_core::worker::AttemptFailure;
+pub(crate) use squid_mesh_core::worker::Returned;
 
 pub use allowlist::Handlers;
 pub(crate) use allowlist::RegisterError;
@@ -36,7 +36,7 @@ pub use routed::Routed;
 pub use transactional::{TxCall, TxHandler, TxStateCall, TxStateHandler};
 
 use crate::transaction::Tx;
-use transactional::{ExecuteIn, TypedTx, TypedTxWith};
+use transactional::{ExecuteIn, Stateless, TypedTx};
 
 /// What a step executes: any `async fn(StepContext, In) -> Result<Out, StepError>`, or a closure like one.
 ///
@@ -85,22 +85,6 @@ where
     }
 }
 
-/// What a handler returned: an output, perhaps with the label of the branch to take.
-#[derive(Debug)]
-pub(crate) struct Returned {
-    pub(crate) output: Payload,
-    pub(crate) label: Option<Name>,
-}
-
-impl From<Returned> for worker::Returned {
-    fn from(returned: Returned) -> worker::Returned {
-        worker::Returned {
-            output: returned.output,
-            label: returned.label.map(|label| label.to_string()),
-        }
-    }
-}
-
 type Outcome = Result<Returned, AttemptFailure>;
 
 /// A handler without its types. Cheap to clone.
@@ -136,12 +120,9 @@ impl BoxedHandler {
         Out: Serialize + Send + 'static,
     {
         BoxedHandler::boxed(handler, |Routed { label, output }| {
-            let label = Name::new(&label).map_err(|_| unknown_label(&label))?;
             let output = json::encode(&output)?;
-            Ok(Returned {
-                output,
-                label: Some(label),
-            })
+            let label = Some(label);
+            Ok(Returned { output, label })
         })
     }
 
@@ -169,7 +150,7 @@ impl BoxedHandler {
     {
         BoxedHandler {
             identity: identity(&handler),
-            code: Code::Transactional(Arc::new(TypedTx::new(handler))),
+            code: Code::Transactional(Arc::new(TypedTx::new((), Stateless(handler)))),
         }
     }
 
@@ -185,7 +166,7 @@ impl BoxedHandler {
     {
         BoxedHandler {
             identity: identity(&handler),
-            code: Code::Transactional(Arc::new(TypedTxWith::new(state, handler))),
+            code: Code::Transactional(Arc::new(TypedTx::new(state, handler))),
         }
     }
 
@@ -269,21 +250,7 @@ where
 }
 
 fn unlabelled(output: &impl Serialize) -> Outcome {
-    let output = json::encode(output)?;
-    Ok(Returned {
-        output,
-        label: None,
-    })
-}
-
-/// A label that no step can declare.
-fn unknown_label(label: &str) -> AttemptFailure {
-    let shown: String = label.chars().take(80).collect();
-    let message = format!("the step does not declare the label {shown:?}");
-    AttemptFailure {
-        failure: Failure::new(code::UNKNOWN_LABEL, &message, false),
-        details: None,
-    }
+    json::encode(output).map(Returned::from)
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> AttemptFailure {
@@ -324,19 +291,9 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(returned.output, Payload::new(b"5".as_slice()));
-        assert_eq!(returned.label.as_ref().map(Name::as_str), Some("fraud"));
+        assert_eq!(returned.label.as_deref(), Some("fraud"));
         let returned = outcome(BoxedHandler::new(plain), "5").await.unwrap();
         assert_eq!(returned.output, Payload::new(b"5".as_slice()));
         assert_eq!(returned.label, None);
-    }
-
-    #[tokio::test]
-    async fn a_label_that_no_step_can_declare_fails_for_good() {
-        let failed = outcome(BoxedHandler::routed(assess), "\"Not a name\"")
-            .await
-            .unwrap_err();
-        assert_eq!(failed.failure.code, "unknown_label");
-        assert!(!failed.failure.retryable);
-        assert!(failed.failure.message.contains("Not a name"));
     }
 }

@@ -95,52 +95,30 @@ pub(super) trait ExecuteIn: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 't>>;
 }
 
-/// A handler with its types.
-pub(super) struct TypedTx<H, In, Out> {
-    handler: H,
-    ty: PhantomData<fn(In) -> Out>,
-}
+/// A handler without state, as one with none.
+pub(super) struct Stateless<H>(pub(super) H);
 
-impl<H, In, Out> TypedTx<H, In, Out> {
-    pub(super) fn new(handler: H) -> TypedTx<H, In, Out> {
-        TypedTx {
-            handler,
-            ty: PhantomData,
-        }
-    }
-}
-
-impl<H, In, Out> ExecuteIn for TypedTx<H, In, Out>
+impl<'t, H, In, Out> TxStateCall<'t, (), In, Out> for Stateless<H>
 where
-    H: TxHandler<In, Out>,
-    In: DeserializeOwned + Send + 'static,
-    Out: Serialize + Send + 'static,
+    H: TxCall<'t, In, Out>,
 {
-    fn execute_in<'t>(
-        &'t self,
-        cx: StepContext,
-        tx: &'t mut Tx,
-        input: Payload,
-    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 't>> {
-        Box::pin(async move {
-            let decoded = json::decode(&input)?;
-            drop(input);
-            let result = self.handler.call(cx, tx, decoded).await;
-            unlabelled(&result.map_err(StepError::into_failure)?)
-        })
+    type Future = H::Future;
+
+    fn call(&self, (): (), cx: StepContext, tx: &'t mut Tx, input: In) -> Self::Future {
+        self.0.call(cx, tx, input)
     }
 }
 
 /// A handler with its types and its state.
-pub(super) struct TypedTxWith<H, S, In, Out> {
+pub(super) struct TypedTx<H, S, In, Out> {
     handler: H,
     state: S,
     ty: PhantomData<fn(In) -> Out>,
 }
 
-impl<H, S, In, Out> TypedTxWith<H, S, In, Out> {
-    pub(super) fn new(state: S, handler: H) -> TypedTxWith<H, S, In, Out> {
-        TypedTxWith {
+impl<H, S, In, Out> TypedTx<H, S, In, Out> {
+    pub(super) fn new(state: S, handler: H) -> TypedTx<H, S, In, Out> {
+        TypedTx {
             handler,
             state,
             ty: PhantomData,
@@ -148,7 +126,7 @@ impl<H, S, In, Out> TypedTxWith<H, S, In, Out> {
     }
 }
 
-impl<H, S, In, Out> ExecuteIn for TypedTxWith<H, S, In, Out>
+impl<H, S, In, Out> ExecuteIn for TypedTx<H, S, In, Out>
 where
     H: TxStateHandler<S, In, Out>,
     S: Clone + Send + Sync + 'static,

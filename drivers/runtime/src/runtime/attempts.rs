@@ -74,7 +74,7 @@ impl Attempts {
             };
             match &ending {
                 Ending::Returned(Ok(Returned { label, .. })) => {
-                    tracing::debug!(?label, "succeeded")
+                    tracing::debug!(labelled = label.is_some(), "returned");
                 }
                 Ending::Returned(Err(AttemptFailure { failure, .. })) => {
                     tracing::debug!(code = %failure.code, retryable = failure.retryable, "failed");

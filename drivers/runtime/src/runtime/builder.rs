@@ -29,7 +29,7 @@ use super::transacting::Desk;
 use super::{LaunchError, Runtime};
 use crate::author::Workflow;
 use crate::client::{Client, Patience, Redaction, RedactionContext};
-use crate::handler::{BoxedHandler, Handler, Handlers, Registry, TxHandler};
+use crate::handler::{Handler, Handlers, Registry, TxHandler};
 use crate::stores::{SharedStore, StoreSource};
 
 /// Sets a [`Runtime`] up. Made by [`Runtime::builder`].
@@ -114,7 +114,7 @@ impl RuntimeBuilder {
         In: DeserializeOwned + Send + 'static,
         Out: Serialize + Send + 'static,
     {
-        self.handlers.push(name.into(), BoxedHandler::new(handler));
+        self.handlers = self.handlers.add(name, handler);
         self
     }
 
@@ -128,8 +128,7 @@ impl RuntimeBuilder {
         In: DeserializeOwned + Send + 'static,
         Out: Serialize + Send + 'static,
     {
-        self.handlers
-            .push(name.into(), BoxedHandler::transactional(handler));
+        self.handlers = self.handlers.add_tx(name, handler);
         self
     }
 

@@ -237,10 +237,7 @@ fn performed(done: Result<Input, JoinError>) -> Input {
 
 fn input(Finished { attempt, ending }: Finished) -> Input {
     match ending {
-        Ending::Returned(result) => {
-            let result = result.map(Into::into);
-            Input::Finished { attempt, result }
-        }
+        Ending::Returned(result) => Input::Finished { attempt, result },
         Ending::Settled(settled) => Input::SettledInPlace(settled),
         Ending::Conflicted => Input::Conflicted { attempt },
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use squid_mesh::core::run::Status;
 use squid_mesh::{
-    ResultError, RouteMark, Routed, Runtime, StepContext, StepError, StepFailure, StepStatus, Undo,
-    Workflow, step, step_routed,
+    Handlers, ResultError, RouteMark, Routed, Runtime, StepContext, StepError, StepFailure,
+    StepStatus, Undo, Workflow, step, step_routed,
 };
 
 use crate::harness::{Place, on_every_store, until_status};
@@ -14,6 +14,7 @@ use crate::harness::{Place, on_every_store, until_status};
 async fn assess(_: StepContext, cents: u32) -> Result<Routed<u32>, StepError> {
     let label = match cents {
         0 => "nonsense",
+        u32::MAX => "Not a \0 name",
         1..1_000 => "clean",
         _ => "fraud",
     };
@@ -110,13 +111,30 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
+    async fn a_handler_of_a_list_says_which_way_a_draft_goes_on(place) {
+        let draft = json!({"name": "drafted", "version": 1, "result": "either(review, check)", "steps": [
+            {"name": "assess", "handler": "assess", "input": "input", "labels": ["fraud", "clean"]},
+            {"name": "review", "handler": "add", "input": "output(assess)", "when": {"step": "assess", "label": "fraud"}},
+            {"name": "check", "handler": "say", "input": "output(assess)", "when": {"step": "assess", "label": "clean"}},
+        ]});
+        let handlers = Handlers::new().add_routed("assess", assess).add("add", async |_, n: u32| Ok(n + 1)).add("say", async |_, n: u32| Ok(n));
+        let runtime = place.runtime().await.handlers(&handlers).draft(draft).start().await.unwrap();
+        for (cents, result) in [(5_000, json!(5_001)), (5, json!(5))] {
+            let run = runtime.client().start_json("drafted", None, json!(cents)).await.unwrap();
+            assert_eq!(run.result().await.unwrap(), result);
+        }
+        runtime.shutdown().await;
+    }
+
     async fn a_label_that_the_step_does_not_declare_fails_it_for_good(place) {
         let wf = assessing();
         let runtime = running(place, &wf).await;
-        let run = runtime.client().start(&wf.reference(), 0).await.unwrap();
-        let error = run.result().await.unwrap_err();
-        let ResultError::Failed { failure, .. } = error else { panic!("{error}") };
-        assert_eq!((failure.code.as_str(), failure.step.unwrap().as_str()), ("unknown_label", "assess"));
+        for cents in [0, u32::MAX] {
+            let run = runtime.client().start(&wf.reference(), cents).await.unwrap();
+            let error = run.result().await.unwrap_err();
+            let ResultError::Failed { failure, .. } = error else { panic!("{error}") };
+            assert_eq!((failure.code.as_str(), failure.step.unwrap().as_str()), ("unknown_label", "assess"));
+        }
         runtime.shutdown().await;
     }
 

@@ -347,10 +347,15 @@ on_every_store! {
         for refused in [others.start().await, undo.start().await] {
             assert!(matches!(refused, Err(LaunchError::Transactional { .. })), "{refused:?}");
         }
-        let runtime = place.runtime().await.handlers(&handlers).draft(draft).start().await.unwrap();
-        make_table(runtime.client()).await;
-        let run = runtime.client().start_json("drafted", None, serde_json::json!(5)).await.unwrap();
-        assert_eq!(run.result().await.unwrap(), serde_json::json!(5));
-        runtime.shutdown().await;
+        make_table(&place.client().await).await;
+        let listed = place.runtime().await.handlers(&handlers).draft(draft.clone());
+        let single = place.runtime().await.handler_tx("booker", nests).draft(draft);
+        for (runs, builder) in [(1, listed), (2, single)] {
+            let runtime = builder.start().await.unwrap();
+            let run = runtime.client().start_json("drafted", None, serde_json::json!(5)).await.unwrap();
+            assert_eq!(run.result().await.unwrap(), serde_json::json!(5));
+            assert_eq!(look(runtime.client()).await, Seen { rows: runs, successes: runs });
+            runtime.shutdown().await;
+        }
     }
 }
