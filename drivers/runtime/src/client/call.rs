@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::{Role, code};
-use squid_mesh_core::operation::{Call, Entry, Group, Rejection};
+use squid_mesh_core::operation::{Call, Entry, Rejection};
 use squid_mesh_core::task::{TaskKey, Token};
 use squid_mesh_core::worker::Execution;
 
@@ -119,15 +119,8 @@ impl<O> StartChild<O> {
         let attempt = self.caller.attempt.map_err(StartChildError::Unsupported)?;
         let (client, start) = self.start.prepare(&mut Lookup::default()).await?;
         let call = Call::new(attempt, self.key, self.detached, start);
-        let group = Group {
-            entries: vec![Entry::Call(Box::new(call))],
-        };
-        let reply = client
-            .lane()
-            .submit(group)
-            .await
-            .map_err(StartError::from)?;
-        Ok(handle_of(client, reply)?)
+        let reply = client.lane().submit_one(Entry::Call(Box::new(call))).await;
+        Ok(handle_of(client, reply.map_err(StartError::from)?))
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::operation::{Cancel, CancelReply, Entry, EntryReply, Group, GroupReply};
+use squid_mesh_core::operation::{Cancel, CancelReply, Entry, EntryReply};
 
 use super::word::{Word, word_options};
 use super::{CancelError, Client};
@@ -63,16 +63,10 @@ impl CancelRun {
             force: self.force,
             undo: self.undo,
         };
-        let group = Group {
-            entries: vec![Entry::Cancel(cancel)],
-        };
-        match self.client.lane().submit(group).await? {
-            GroupReply::Done(replies) => match replies.as_slice() {
-                [EntryReply::Cancelled(reply)] => Ok(*reply),
-                other => unreachable!("a cancel is answered by {other:?}"),
-            },
-            GroupReply::Refused { rejection, .. } => Err(rejection.into()),
-            GroupReply::Busy => Err(CancelError::Refused("the run is locked".to_owned())),
+        let lane = self.client.lane();
+        match lane.submit_one(Entry::Cancel(cancel)).await? {
+            EntryReply::Cancelled(reply) => Ok(reply),
+            other => unreachable!("a cancel is answered by {other:?}"),
         }
     }
 }

@@ -13,12 +13,12 @@ use squid_mesh_core::definition::{Definition, DefinitionKey, InputViolations};
 use squid_mesh_core::event::CopyKind;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::{InvalidName, Name};
-use squid_mesh_core::operation::{Copy, Entry, EntryReply, Group, GroupReply, Rejection, Start};
+use squid_mesh_core::operation::{Copy, Entry, Rejection, Start};
 use squid_mesh_core::run::{Origin, Seq, Status};
 
 use super::record::{Pinned, unreadable};
-use super::start::{life, trigger};
-use super::word::{Word, submit_errors, word_options};
+use super::start::{handle_of, life, trigger};
+use super::word::{Word, lookup_errors, rejections, submit_errors, word_options};
 use super::{Client, InspectError, LimitExceeded, RunHandle, StartError};
 
 /// A copy of a run that is being put together; awaiting it starts the copy.
@@ -114,19 +114,9 @@ impl<O> CopyRun<O> {
 
     async fn submit(self) -> Result<RunHandle<O>, CopyError> {
         let start = self.start().await?;
-        let group = Group {
-            entries: vec![Entry::Start(Box::new(start))],
-        };
-        match self.client.lane().submit(group).await? {
-            GroupReply::Done(replies) => match replies.as_slice() {
-                [EntryReply::Started(reply)] => {
-                    Ok(RunHandle::new(self.client, reply.run, reply.existing))
-                }
-                other => unreachable!("a start is answered by {other:?}"),
-            },
-            GroupReply::Refused { rejection, .. } => Err(rejection.into()),
-            GroupReply::Busy => Err(CopyError::Refused("the run is locked".to_owned())),
-        }
+        let lane = self.client.lane();
+        let reply = lane.submit_one(Entry::Start(Box::new(start))).await?;
+        Ok(handle_of(self.client, reply))
     }
 
     /// The start as the store takes it.
@@ -279,22 +269,9 @@ pub enum CopyError {
 
 submit_errors!(CopyError);
 
-impl From<InspectError> for CopyError {
-    fn from(error: InspectError) -> CopyError {
-        match error {
-            InspectError::UnknownRun { run } => CopyError::UnknownRun { run },
-            error => CopyError::Lookup(error),
-        }
-    }
-}
-
-impl From<Rejection> for CopyError {
-    fn from(rejection: Rejection) -> CopyError {
-        match rejection {
-            Rejection::UnknownRun { run } => CopyError::UnknownRun { run },
-            Rejection::NotFinished { run, status } => CopyError::NotFinished { run, status },
-            Rejection::UnsafeReplay { run, steps } => CopyError::UnsafeReplay { run, steps },
-            rejection => CopyError::Rejected(rejection),
-        }
-    }
-}
+lookup_errors!(CopyError);
+rejections!(
+    CopyError: UnknownRun { run },
+    NotFinished { run, status },
+    UnsafeReplay { run, steps }
+);

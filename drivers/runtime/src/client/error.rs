@@ -9,7 +9,7 @@ use squid_mesh_core::operation::Rejection;
 use squid_mesh_core::run::Status;
 use squid_mesh_core::store::StoreError;
 
-use super::word::submit_errors;
+use super::word::{rejections, submit_errors};
 
 /// Something is larger than the engine takes. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,15 +157,7 @@ pub enum CancelError {
 
 submit_errors!(StartError, CancelError);
 
-impl From<Rejection> for CancelError {
-    fn from(rejection: Rejection) -> CancelError {
-        match rejection {
-            Rejection::UnknownRun { run } => CancelError::UnknownRun { run },
-            Rejection::Finished { run, status } => CancelError::Finished { run, status },
-            rejection => CancelError::Rejected(rejection),
-        }
-    }
-}
+rejections!(CancelError: UnknownRun { run }, Finished { run, status });
 
 /// A run could not be looked at. Looking changes nothing, so trying again is safe.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use squid_mesh_core::operation::{
 use squid_mesh_core::store::QueueRecord;
 use squid_mesh_core::time::Timestamp;
 
-use super::submit::Unanswered;
+use super::submit::NotDone;
 use super::word::{Word, submit_errors, word_options};
 use super::{Client, LimitExceeded};
 
@@ -67,7 +67,7 @@ impl SetQueue {
         });
         let lane = self.client.lane();
         let performed = lane.patience.perform(&lane.store, operation).await;
-        match performed.map_err(Unanswered::from)? {
+        match performed.map_err(NotDone::from)? {
             Reply::Queue(reply) => Ok(reply?),
             other => unreachable!("a pause is answered by {other:?}"),
         }

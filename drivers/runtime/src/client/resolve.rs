@@ -11,12 +11,13 @@ use squid_mesh_core::definition::Contract;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::{InvalidName, Name};
 use squid_mesh_core::operation::{
-    CommandReply, Entry, EntryReply, Group, GroupReply, Rejection, Resolve, Ruling, Waiting,
+    CommandReply, Entry, EntryReply, Rejection, Resolve, Ruling, Waiting,
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Status;
 
-use super::word::{Word, submit_errors, word_options};
+use super::submit::NotDone;
+use super::word::{NUL, Word, submit_errors, unfit, word_options};
 use super::{Client, LimitExceeded};
 
 /// A decision that is being put together; awaiting it decides.
@@ -176,23 +177,18 @@ impl ResolveRun {
             ruling: self.decision.ruling(limit)?,
             by: self.word.by()?,
         };
-        let group = Group {
-            entries: vec![Entry::Resolve(Box::new(resolve))],
-        };
-        obeyed(self.client.lane().submit(group).await?)?
-            .ok_or_else(|| ResolveError::Refused("the run is locked".to_owned()))
+        obeyed(&self.client, Entry::Resolve(Box::new(resolve))).await
     }
 }
 
-/// The answer to the only command of a group; none if its run is locked.
-pub(super) fn obeyed(reply: GroupReply) -> Result<Option<CommandReply>, Rejection> {
-    match reply {
-        GroupReply::Done(replies) => match replies.as_slice() {
-            [EntryReply::Obeyed(reply)] => Ok(Some(*reply)),
-            other => unreachable!("a command is answered by {other:?}"),
-        },
-        GroupReply::Refused { rejection, .. } => Err(rejection),
-        GroupReply::Busy => Ok(None),
+/// Submits a command about a run.
+pub(super) async fn obeyed<E>(client: &Client, entry: Entry) -> Result<CommandReply, E>
+where
+    E: From<NotDone>,
+{
+    match client.lane().submit_one(entry).await? {
+        EntryReply::Obeyed(reply) => Ok(reply),
+        other => unreachable!("a command is answered by {other:?}"),
     }
 }
 
@@ -212,7 +208,7 @@ impl Decided {
                 let output = output.map_err(ResolveError::Encode)?;
                 Contract::Any
                     .check(&output)
-                    .map_err(|_| invalid("the output", "with a NUL character"))?;
+                    .map_err(|_| unfit("the output", NUL))?;
                 let text = output.to_string();
                 LimitExceeded::check("bytes of the output", text.len(), limit)?;
                 Ruling::Succeeded {
@@ -226,13 +222,6 @@ impl Decided {
 
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-fn invalid(what: &str, problem: &str) -> ResolveError {
-    ResolveError::Rejected(Rejection::InvalidCommand {
-        what: what.to_owned(),
-        problem: problem.to_owned(),
-    })
 }
 
 impl IntoFuture for ResolveRun {

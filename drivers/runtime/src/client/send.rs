@@ -10,12 +10,12 @@ use serde_json::Value;
 use squid_mesh_core::definition::{Definition, InputViolations, StepKind};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::{InvalidName, Name};
-use squid_mesh_core::operation::{CommandReply, Entry, Group, Rejection, Signal as Sent};
+use squid_mesh_core::operation::{CommandReply, Entry, Rejection, Signal as Sent};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Status;
 
 use super::resolve::obeyed;
-use super::word::{Word, submit_errors, word_options};
+use super::word::{Word, lookup_errors, rejections, submit_errors, word_options};
 use super::{Client, InspectError, LimitExceeded};
 use crate::author::Signal;
 
@@ -98,11 +98,7 @@ impl SendSignal {
             payload: Payload::new(text.into_bytes()),
             by: self.word.by()?,
         };
-        let group = Group {
-            entries: vec![Entry::Signal(Box::new(sent))],
-        };
-        obeyed(self.client.lane().submit(group).await?)?
-            .ok_or_else(|| SignalError::Refused("the run is locked".to_owned()))
+        obeyed(&self.client, Entry::Signal(Box::new(sent))).await
     }
 }
 
@@ -204,21 +200,5 @@ pub enum SignalError {
 
 submit_errors!(SignalError);
 
-impl From<InspectError> for SignalError {
-    fn from(error: InspectError) -> SignalError {
-        match error {
-            InspectError::UnknownRun { run } => SignalError::UnknownRun { run },
-            error => SignalError::Lookup(error),
-        }
-    }
-}
-
-impl From<Rejection> for SignalError {
-    fn from(rejection: Rejection) -> SignalError {
-        match rejection {
-            Rejection::UnknownRun { run } => SignalError::UnknownRun { run },
-            Rejection::Finished { run, status } => SignalError::Finished { run, status },
-            rejection => SignalError::Rejected(rejection),
-        }
-    }
-}
+lookup_errors!(SignalError);
+rejections!(SignalError: UnknownRun { run }, Finished { run, status });

@@ -16,7 +16,7 @@ use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Life, RunId};
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{Entry, EntryReply, Group, GroupReply, Start, StartDelay};
+use squid_mesh_core::operation::{Entry, EntryReply, Start, StartDelay};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::time::Timestamp;
 use uuid::Uuid;
@@ -131,11 +131,9 @@ impl<O> StartRun<O> {
 
     async fn submit(self) -> Result<RunHandle<O>, StartError> {
         let (client, start) = self.prepare(&mut Lookup::default()).await?;
-        let group = Group {
-            entries: vec![Entry::Start(Box::new(start))],
-        };
-        let reply = client.lane().submit(group).await?;
-        handle_of(client, reply)
+        let entry = Entry::Start(Box::new(start));
+        let reply = client.lane().submit_one(entry).await?;
+        Ok(handle_of(client, reply))
     }
 
     /// The start as the store takes it, checked.
@@ -160,15 +158,11 @@ impl<O> StartRun<O> {
     }
 }
 
-/// The run of the only start of a group.
-pub(super) fn handle_of<O>(client: Client, reply: GroupReply) -> Result<RunHandle<O>, StartError> {
+/// The run that a start is answered with.
+pub(super) fn handle_of<O>(client: Client, reply: EntryReply) -> RunHandle<O> {
     match reply {
-        GroupReply::Done(replies) => match replies.as_slice() {
-            [EntryReply::Started(reply)] => Ok(RunHandle::new(client, reply.run, reply.existing)),
-            other => unreachable!("a start is answered by {other:?}"),
-        },
-        GroupReply::Refused { rejection, .. } => Err(rejection.into()),
-        GroupReply::Busy => Err(StartError::Refused("the run is locked".to_owned())),
+        EntryReply::Started(reply) => RunHandle::new(client, reply.run, reply.existing),
+        other => unreachable!("a start is answered by {other:?}"),
     }
 }
 

@@ -9,6 +9,7 @@ use squid_mesh_core::store::{Store as _, StoreError};
 
 use super::lookup::Lookup;
 use super::start::handle_of;
+use super::submit::only;
 use super::{Client, RunHandle, StartError, StartRun};
 use crate::transaction::{HostConnection, OwnedTx, Transactions};
 
@@ -62,13 +63,13 @@ impl<O> StartRun<O> {
         let (client, start) = self.prepare(&mut Lookup::in_transaction()).await?;
         let entries = vec![Entry::Start(Box::new(start))];
         let reply = client.submit_in(connection, Group { entries }).await?;
-        handle_of(client, reply)
+        Ok(handle_of(client, only(reply)?))
     }
 }
 
 impl Client {
     /// Begins a transaction of the store's database, for a host that writes and starts runs together and has no pool of its
-    /// own. In SQLite it takes its turn with the engine, which writes nothing until it has ended.
+    /// own. In SQLite it takes its turn with the engine, which writes nothing until it has ended. Cancellation-safe: dropping the future begins nothing, or rolls back.
     ///
     /// # Errors
     /// If the store does not answer, or has no transactions that a host could share. Trying again is safe.

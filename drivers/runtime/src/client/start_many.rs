@@ -8,10 +8,11 @@ use std::pin::Pin;
 use serde::Serialize;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::limits;
-use squid_mesh_core::operation::{Entry, EntryReply, Group, GroupReply, Rejection, Start};
+use squid_mesh_core::operation::{Entry, Group, GroupReply, Rejection, Start};
 use squid_mesh_core::store::Store as _;
 
 use super::lookup::Lookup;
+use super::start::handle_of;
 use super::{Client, LimitExceeded, RunHandle, StartError, StartRun};
 use crate::author::WorkflowRef;
 use crate::transaction::HostConnection;
@@ -94,7 +95,8 @@ impl<O> StartMany<O> {
         self
     }
 
-    /// Starts the runs in a transaction of the host, as [`StartRun::in_tx`] does one.
+    /// Starts the runs in a transaction of the host, as [`StartRun::in_tx`] does one. Dropping the future leaves a transaction
+    /// that should be rolled back.
     ///
     /// # Errors
     /// As there.
@@ -115,8 +117,8 @@ impl<O> StartMany<O> {
             return Ok(Vec::new());
         };
         let reply = client.lane().submit(group).await;
-        let unanswered = |unanswered| StartManyError::Batch(StartError::from(unanswered));
-        handles_of(&client, reply.map_err(unanswered)?)
+        let not_done = |not_done| StartManyError::Batch(StartError::from(not_done));
+        handles_of(&client, reply.map_err(not_done)?)
     }
 
     /// Everything checked, as one group; `None` for no start at all.
@@ -176,10 +178,7 @@ fn gather(client: &Client, starts: &mut [Start]) -> Result<(), StartManyError> {
 }
 
 fn handles_of<O>(client: &Client, reply: GroupReply) -> Result<Vec<RunHandle<O>>, StartManyError> {
-    let handle = |reply| match reply {
-        EntryReply::Started(reply) => RunHandle::new(client.clone(), reply.run, reply.existing),
-        other => unreachable!("a start is answered by {other:?}"),
-    };
+    let handle = |reply| handle_of(client.clone(), reply);
     match reply {
         GroupReply::Done(replies) => Ok(replies.into_iter().map(handle).collect()),
         GroupReply::Refused { index, rejection } => Err(StartManyError::At {

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use squid_mesh_core::operation::{Group, GroupReply, Operation, Reply, Submit};
+use squid_mesh_core::operation::{
+    Entry, EntryReply, Group, GroupReply, Operation, Rejection, Reply, Submit,
+};
 use squid_mesh_core::store::{Store as _, StoreError};
 use squid_mesh_core::worker::SubmitError;
 use tokio::sync::{mpsc, oneshot};
@@ -86,21 +88,35 @@ impl Patience {
     }
 }
 
-/// Why a group was not answered.
+/// Why a group, or its only entry, was not done.
 #[derive(Debug)]
-pub(crate) enum Unanswered {
-    /// Nothing was written.
+pub(crate) enum NotDone {
+    /// By the engine: nothing was written.
+    Rejected(Rejection),
+    /// By the store: nothing was written.
     Refused(String),
     /// Nobody knows.
     Unknown(String),
 }
 
-impl From<StoreError> for Unanswered {
-    fn from(error: StoreError) -> Unanswered {
+impl From<StoreError> for NotDone {
+    fn from(error: StoreError) -> NotDone {
         match error {
-            StoreError::Unavailable(why) => Unanswered::Unknown(why),
-            error => Unanswered::Refused(error.to_string()),
+            StoreError::Unavailable(why) => NotDone::Unknown(why),
+            error => NotDone::Refused(error.to_string()),
         }
+    }
+}
+
+/// The answer to the only entry of a group.
+pub(super) fn only(reply: GroupReply) -> Result<EntryReply, NotDone> {
+    match reply {
+        GroupReply::Done(replies) => match <[EntryReply; 1]>::try_from(replies) {
+            Ok([reply]) => Ok(reply),
+            Err(replies) => unreachable!("one entry is answered by {replies:?}"),
+        },
+        GroupReply::Refused { rejection, .. } => Err(NotDone::Rejected(rejection)),
+        GroupReply::Busy => Err(NotDone::Refused("the run is locked".to_owned())),
     }
 }
 
@@ -113,24 +129,30 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) async fn submit(&self, group: Group) -> Result<GroupReply, Unanswered> {
+    /// Submits a group of one entry.
+    pub(super) async fn submit_one(&self, entry: Entry) -> Result<EntryReply, NotDone> {
+        let entries = vec![entry];
+        only(self.submit(Group { entries }).await?)
+    }
+
+    pub(crate) async fn submit(&self, group: Group) -> Result<GroupReply, NotDone> {
         if let Some(worker) = &self.worker {
             match tokio::time::timeout(self.patience.0, through(worker, group.clone())).await {
                 Ok(Some(Ok(reply))) => return Ok(reply),
                 Ok(Some(Err(
                     error @ (SubmitError::Refused(_) | SubmitError::Overloaded { .. }),
                 ))) => {
-                    return Err(Unanswered::Refused(error.to_string()));
+                    return Err(NotDone::Refused(error.to_string()));
                 }
                 // The worker stopped before it knew: the store does.
                 Ok(Some(Err(_)) | None) => {}
-                Err(_) => return Err(Unanswered::Unknown("no answer in time".to_owned())),
+                Err(_) => return Err(NotDone::Unknown("no answer in time".to_owned())),
             }
         }
         self.patience
             .submit(&self.store, &group)
             .await
-            .map_err(Unanswered::from)
+            .map_err(NotDone::from)
     }
 }
 

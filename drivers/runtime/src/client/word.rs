@@ -29,7 +29,7 @@ pub(super) enum Unfit {
     Rejected(Rejection),
 }
 
-const NUL: &str = "with a NUL character, which not every store can hold";
+pub(super) const NUL: &str = "with a NUL character, which not every store can hold";
 
 impl Word {
     pub(super) fn set_metadata(&mut self, metadata: impl Serialize) {
@@ -92,7 +92,7 @@ fn check(what: &str, bytes: &'static str, text: Option<&String>) -> Result<(), U
     Ok(())
 }
 
-fn unfit(what: &str, problem: &str) -> Unfit {
+pub(super) fn unfit(what: &str, problem: &str) -> Unfit {
     Unfit::Rejected(Rejection::InvalidCommand {
         what: what.to_owned(),
         problem: problem.to_owned(),
@@ -148,14 +148,46 @@ macro_rules! submit_errors {
             }
         }
 
-        impl From<$crate::client::submit::Unanswered> for $error {
-            fn from(unanswered: $crate::client::submit::Unanswered) -> $error {
-                match unanswered {
-                    $crate::client::submit::Unanswered::Refused(why) => $error::Refused(why),
-                    $crate::client::submit::Unanswered::Unknown(why) => $error::Unknown(why),
+        impl From<$crate::client::submit::NotDone> for $error {
+            fn from(not_done: $crate::client::submit::NotDone) -> $error {
+                match not_done {
+                    $crate::client::submit::NotDone::Rejected(rejection) => rejection.into(),
+                    $crate::client::submit::NotDone::Refused(why) => $error::Refused(why),
+                    $crate::client::submit::NotDone::Unknown(why) => $error::Unknown(why),
                 }
             }
         }
     )+};
 }
 pub(super) use submit_errors;
+
+/// What of the engine's refusals an error says in its own words; the others are `Rejected`.
+macro_rules! rejections {
+    ($error:ident: $($variant:ident { $($field:ident),+ }),+) => {
+        impl From<squid_mesh_core::operation::Rejection> for $error {
+            fn from(rejection: squid_mesh_core::operation::Rejection) -> $error {
+                use squid_mesh_core::operation::Rejection;
+                match rejection {
+                    $(Rejection::$variant { $($field),+ } => $error::$variant { $($field),+ },)+
+                    rejection => $error::Rejected(rejection),
+                }
+            }
+        }
+    };
+}
+pub(super) use rejections;
+
+/// What the error of a wish for which a run is looked at first has.
+macro_rules! lookup_errors {
+    ($($error:ident),+) => {$(
+        impl From<$crate::client::InspectError> for $error {
+            fn from(error: $crate::client::InspectError) -> $error {
+                match error {
+                    $crate::client::InspectError::UnknownRun { run } => $error::UnknownRun { run },
+                    error => $error::Lookup(error),
+                }
+            }
+        }
+    )+};
+}
+pub(super) use lookup_errors;
