@@ -105,7 +105,8 @@ pub trait HostTransactions: Store {
         transaction: Self::Transaction,
     ) -> impl Future<Output = Result<(), TransactionError>> + Send;
 
-    /// Rolls a transaction back, and waits until its locks are gone, or its connection is.
+    /// Rolls a transaction back, and waits for it for as long as the store is patient; its locks are gone by then, unless the
+    /// database does not answer. What takes longer is rolled back all the same, as it is when the future is dropped.
     fn rollback(&self, transaction: Self::Transaction) -> impl Future<Output = ()> + Send;
 }
 

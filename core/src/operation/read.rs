@@ -1,7 +1,7 @@
 //! What an operation reads, and what a store found.
 //!
-//! Invariant: a store locks in the order worker, runs, tasks, each sorted by key, one statement per table, and reads its
-//! clock, and which queues are paused, after the last lock.
+//! Invariant: a store locks in the order queue, worker, runs, tasks, each sorted by key, one statement per table, and reads
+//! its clock, and which queues are paused, after the last lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 pub struct ReadSet {
     /// The shard of everything below.
     pub shard: Shard,
-    /// The worker row to lock first.
+    /// The worker row to lock, before any run.
     pub worker: Option<Incarnation>,
     /// Definitions needed (immutable: cached, not locked). Those of the runs read below come with them.
     pub definitions: BTreeSet<DefinitionKey>,

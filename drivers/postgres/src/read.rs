@@ -1,7 +1,7 @@
 //! Reading what an operation asks for, under locks.
 //!
-//! Invariant: locks are taken in the order worker, runs, tasks, one statement for each, and the clock is read after the
-//! last of them, as is which queues are paused.
+//! Invariant: locks are taken in the order queue, worker, runs, tasks, one statement for each, and the clock is read after
+//! the last of them, as is which queues are paused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

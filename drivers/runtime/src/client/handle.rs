@@ -52,7 +52,7 @@ impl<O> RunHandle<O> {
         self.existing
     }
 
-    /// The run's status.
+    /// The run's status. Cancellation-safe: looking changes nothing.
     ///
     /// # Errors
     /// If it cannot be looked at; asking again is safe.

@@ -154,7 +154,7 @@ pub struct SignalInspection {
     pub payload: Option<Value>,
 }
 
-/// An inspection that is being put together; awaiting it looks.
+/// An inspection that is being put together; awaiting it looks. Cancellation-safe: looking changes nothing.
 #[derive(Debug)]
 #[must_use = "a run is inspected by awaiting this"]
 pub struct InspectRun {

@@ -136,7 +136,7 @@ const JOURNAL_PAGE: usize = 500;
 
 impl Client {
     /// A client of a store: its URL (`sqlite:PATH`, `postgres://...`), or one that is open already. The store's schema is
-    /// left as it is.
+    /// left as it is. Cancellation-safe.
     ///
     /// # Errors
     /// If the store cannot be reached.
@@ -268,6 +268,8 @@ impl Client {
 
     /// A run's status; a delayed start whose time has come is `pending`.
     ///
+    /// Cancellation-safe: looking changes nothing.
+    ///
     /// # Errors
     /// If the run cannot be looked at; asking again is safe.
     pub async fn status(&self, run: RunId) -> Result<Status, InspectError> {
@@ -280,6 +282,8 @@ impl Client {
 
     /// Why a run is where it is, and what could be done about it.
     ///
+    /// Cancellation-safe: looking changes nothing.
+    ///
     /// # Errors
     /// If the run or its definition cannot be looked at; asking again is safe.
     pub async fn explain(&self, run: RunId) -> Result<Explanation, InspectError> {
@@ -290,6 +294,8 @@ impl Client {
     }
 
     /// A run's journal as a timeline.
+    ///
+    /// Cancellation-safe: looking changes nothing.
     ///
     /// # Errors
     /// If the run cannot be looked at; asking again is safe. A row that cannot be read is an entry like the others.
@@ -318,6 +324,8 @@ impl Client {
 
     /// Runs that match, newest start first: the page after `cursor`, which an earlier page gave as its `next`. `limit` is
     /// 1,000 at most; 0 stands for 100.
+    ///
+    /// Cancellation-safe: looking changes nothing.
     ///
     /// # Errors
     /// [`InspectError::MalformedCursor`] for a text that no page gave; else as the store has it. Asking again is safe.
@@ -354,6 +362,8 @@ impl Client {
     }
 
     /// The queues that were paused at some time, by name, and who last paused or resumed them. Any other queue is not paused.
+    ///
+    /// Cancellation-safe: looking changes nothing.
     ///
     /// # Errors
     /// If the store does not answer; asking again is safe.

@@ -22,7 +22,7 @@ impl OwnedTx {
         OwnedTx { tx, store }
     }
 
-    /// Commits everything that was written in it.
+    /// Commits everything that was written in it. Dropping the future leaves unknown whether it was committed.
     ///
     /// # Errors
     /// [`TransactionError::Ended`] and [`TransactionError::Aborted`] say that it was not there to commit any more. After
@@ -31,7 +31,8 @@ impl OwnedTx {
         self.store.commit(self.tx).await
     }
 
-    /// Rolls everything back that was written in it, and waits for it.
+    /// Rolls everything back that was written in it, and waits for it for as long as the store is patient. Dropping the future
+    /// rolls back too.
     pub async fn rollback(self) {
         self.store.rollback(self.tx).await;
     }
