@@ -78,7 +78,7 @@ on_every_store! {
     }
 
     async fn a_run_that_is_executed_here_is_waited_for_without_a_look(place) {
-        let store = Faulty::new(&place).await;
+        let store = Faulty::new(place).await;
         let runtime = Runtime::builder(store.shared()).workflow(charging().unwrap());
         let runtime = runtime.start().await.unwrap();
         store.faults.looks.store(1, Ordering::SeqCst);
