@@ -145,24 +145,11 @@ fn started(definition: &Arc<Definition>) -> Tables {
         definitions: vec![Arc::clone(definition)],
     };
     perform(&mut tables, &Operation::Register(register));
-    let start = |number: u32| Start {
-        run: RunId::from_u128(u128::from(number) << 64),
-        life: Life(1),
-        command: CommandId::from_u128(u128::from(number)),
-        definition: definition.key().clone(),
-        trigger: definition.triggers()[0].name.clone(),
-        input: Payload::null(),
-        raw_input: Payload::null().digest(),
-        key: None,
-        labels: BTreeMap::new(),
-        queue: None,
-        priority: None,
-        delay: None,
-        deadline: None,
-        trace: None,
-        parent: None,
-        copy: None,
-        by: By::default(),
+    let start = |number: u32| {
+        let run = RunId::from_u128(u128::from(number) << 64);
+        let command = CommandId::from_u128(u128::from(number));
+        let key = definition.key().clone();
+        Start::new(run, Life(1), command, key, Payload::null())
     };
     let group = |number| Group {
         entries: vec![Entry::Start(Box::new(start(number)))],

@@ -58,7 +58,7 @@ fn submit(desk: &mut Desk, call: Call) -> Result<StartReply, Rejection> {
 }
 
 fn code(refused: Result<StartReply, Rejection>) -> &'static str {
-    refused.unwrap_err().code()
+    refused.expect_err("it is refused").code()
 }
 
 #[test]

@@ -2,13 +2,12 @@
 //!
 //! Invariant: a plan is drawn before the first event; a command keeps its ids however often it is sent.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use squid_mesh_core::definition::Definition;
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Life, RunId};
-use squid_mesh_core::name::{DEFAULT_TRIGGER, ENGINE_QUEUE, Name};
+use squid_mesh_core::name::{ENGINE_QUEUE, Name};
 use squid_mesh_core::operation::{
     Cancel, Entry, Group, QueueAction, QueueCommand, Start, StartDelay,
 };
@@ -178,15 +177,10 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
         + i64::try_from(choices.between(Label::Command, 0, 60_000)).expect("a minute");
     let input = Payload::new(format!("{{\"number\":{number},\"at\":{at}}}").into_bytes());
     let priority = choices.pick(Label::Command, &[None, None, None, Some(3), Some(-3)]);
+    let (life, command) = (life(choices), CommandId::from_u128(choices.bits()));
+    let definition = Definition::key(definition).clone();
     Start {
-        run,
-        life: life(choices),
-        command: CommandId::from_u128(choices.bits()),
-        definition: Definition::key(definition).clone(),
-        raw_input: input.digest(),
-        input,
         key,
-        labels: BTreeMap::new(),
         queue: choices
             .happens(Label::Command, 100)
             .then(|| Name::new(QUEUES[1]).expect("a proper name")),
@@ -195,11 +189,7 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
         deadline: choices
             .happens(Label::Command, 80)
             .then(|| span(choices, 200_000, 40_000_000)),
-        trace: None,
-        trigger: Name::new(DEFAULT_TRIGGER).expect("a proper name"),
-        parent: None,
-        copy: None,
-        by: By::default(),
+        ..Start::new(run, life, command, definition, input)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Bugs that the simulator found, each as the shortest sequence of operations that shows it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use squid_mesh_core::definition::{Definition, Draft, DraftSpan, DraftStep};
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
     Cancel, Claim, Claimed, Entry, Group, HandlerSet, Held, Leases, Offer, Operation, Outcome,
     QueueDemand, Register, Registration, Reply, Report, Settle, SlotReply, Start, Submit,
@@ -90,28 +89,13 @@ impl Shop {
 }
 
 fn start(definition: &str) -> Entry {
-    Entry::Start(Box::new(Start {
-        run: RUN,
-        life: Life(1),
-        command: CommandId::from_u128(1),
-        definition: squid_mesh_core::definition::DefinitionKey {
-            name: name(definition),
-            version: 1,
-        },
-        input: Payload::null(),
-        raw_input: Payload::null().digest(),
-        key: None,
-        labels: BTreeMap::new(),
-        queue: None,
-        priority: None,
-        delay: None,
-        deadline: None,
-        trace: None,
-        trigger: Name::stored(DEFAULT_TRIGGER),
-        parent: None,
-        copy: None,
-        by: By::default(),
-    }))
+    let key = squid_mesh_core::definition::DefinitionKey {
+        name: name(definition),
+        version: 1,
+    };
+    let command = CommandId::from_u128(1);
+    let start = Start::new(RUN, Life(1), command, key, Payload::null());
+    Entry::Start(Box::new(start))
 }
 
 fn submit(entries: Vec<Entry>, offer: Option<Offer>) -> Operation {

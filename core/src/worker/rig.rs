@@ -11,7 +11,7 @@ use crate::event::By;
 use crate::id::{CommandId, Incarnation, Life, RunId, Shards};
 use crate::limits;
 use crate::mutant::Mutation;
-use crate::name::{DEFAULT_TRIGGER, ENGINE_QUEUE, Name};
+use crate::name::{ENGINE_QUEUE, Name};
 use crate::operation::{
     Cancel, Claim, Claimed, Entry, Group, Leases, Operation, Reply, Settle, SlotReply, Start,
     Submit,
@@ -288,29 +288,11 @@ pub(super) fn wait(run: u128) -> TaskRow {
 
 pub(super) fn start(run: u128) -> Group {
     let run = RunId::from_u128(run << 16);
-    let input = text("{}");
-    let start = Start {
-        run,
-        life: Life(1),
-        command: CommandId::from_u128(1),
-        definition: DefinitionKey {
-            name: name("order"),
-            version: 1,
-        },
-        raw_input: input.digest(),
-        input,
-        key: None,
-        labels: std::collections::BTreeMap::new(),
-        queue: None,
-        priority: None,
-        delay: None,
-        deadline: None,
-        trace: None,
-        trigger: Name::stored(DEFAULT_TRIGGER),
-        parent: None,
-        copy: None,
-        by: By::default(),
+    let key = DefinitionKey {
+        name: name("order"),
+        version: 1,
     };
+    let start = Start::new(run, Life(1), CommandId::from_u128(1), key, text("{}"));
     Group {
         entries: vec![Entry::Start(Box::new(start))],
     }

@@ -148,25 +148,9 @@ impl Desk {
     }
 
     pub(crate) fn start_of(&self, number: u128, key: &DefinitionKey) -> Start {
-        Start {
-            run: run_id(number),
-            life: Life(u64::try_from(number).expect("few runs are started")),
-            command: CommandId::from_u128(number),
-            definition: key.clone(),
-            trigger: Name::stored(DEFAULT_TRIGGER),
-            input: Payload::null(),
-            raw_input: Payload::null().digest(),
-            key: None,
-            labels: BTreeMap::new(),
-            queue: None,
-            priority: None,
-            delay: None,
-            deadline: None,
-            trace: None,
-            parent: None,
-            copy: None,
-            by: By::default(),
-        }
+        let life = Life(u64::try_from(number).expect("few runs are started"));
+        let command = CommandId::from_u128(number);
+        Start::new(run_id(number), life, command, key.clone(), Payload::null())
     }
 
     pub(crate) fn submit(&mut self, entries: Vec<Entry>) -> GroupReply {

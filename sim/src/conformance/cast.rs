@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squid_mesh_core::definition::DefinitionKey;
-use squid_mesh_core::event::{By, Failure};
+use squid_mesh_core::event::Failure;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Claim, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand, Register,
     Registration, Report, Settle, Start, Submit,
@@ -121,26 +120,14 @@ pub(crate) fn start(
     input: Payload,
 ) -> Start {
     let own = RunId::from_u128(u128::from(number) << 64).with_slot(slot.into());
+    let run = key
+        .as_ref()
+        .map_or(own, |key| RunId::derived(&workflow.name, key));
+    let command = CommandId::from_u128(number.into());
     Start {
-        run: key
-            .as_ref()
-            .map_or(own, |key| RunId::derived(&workflow.name, key)),
-        life: Life(number.into()),
-        command: CommandId::from_u128(number.into()),
-        definition: workflow.clone(),
-        raw_input: input.digest(),
-        input,
         key,
         labels: BTreeMap::from([("number".to_owned(), number.to_string())]),
-        queue: None,
-        priority: None,
-        delay: None,
-        deadline: None,
-        trace: None,
-        trigger: Name::stored(DEFAULT_TRIGGER),
-        parent: None,
-        copy: None,
-        by: By::default(),
+        ..Start::new(run, Life(number.into()), command, workflow.clone(), input)
     }
 }
 

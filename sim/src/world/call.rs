@@ -2,12 +2,10 @@
 //!
 //! Invariant: a start is repeated with the same ids until it is answered, or its body is over.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use squid_mesh_core::event::{By, Role};
+use squid_mesh_core::event::Role;
 use squid_mesh_core::id::{CommandId, Life, RunId, Shard};
-use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{Call, Entry, Group, GroupReply, Operation, Reply, Start, Submit};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::worker::{Execution, Input, SubmitError};
@@ -93,25 +91,10 @@ impl World {
         let grant = &self.ghost.grants[body.grant.0];
         let input = format!("{{\"key\":{},\"input\":{}}}", calling.key, calling.input);
         let input = Payload::new(input.into_bytes());
-        let start = Start {
-            run: RunId::from_u128(0),
-            life: Life(0),
-            command: CommandId::from_u128((id.0 as u128 + 1) << 16 | nth as u128),
-            definition: self.called_definition()?,
-            trigger: Name::new(DEFAULT_TRIGGER).expect("a proper name"),
-            raw_input: input.digest(),
-            input,
-            key: None,
-            labels: BTreeMap::new(),
-            queue: None,
-            priority: None,
-            delay: None,
-            deadline: None,
-            trace: None,
-            parent: None,
-            copy: None,
-            by: By::default(),
-        };
+        let command = CommandId::from_u128((id.0 as u128 + 1) << 16 | nth as u128);
+        // Whoever makes a call of it gives it its run and its life.
+        let (run, life) = (RunId::from_u128(0), Life(0));
+        let start = Start::new(run, life, command, self.called_definition()?, input);
         let attempt = (body.attempt.key, grant.step, body.attempt.token);
         let key = calling.key.to_string();
         Some(Call::new(attempt, key, calling.detached, start))
@@ -133,7 +116,7 @@ impl World {
     pub(super) fn body_hears(&mut self, id: BodyId, nth: usize, answer: &Answer) {
         let known = match answer {
             Answer::Performed(Ok(Reply::Submitted { groups, .. })) => {
-                !groups.iter().any(|group| *group == GroupReply::Busy)
+                !groups.contains(&GroupReply::Busy)
             }
             Answer::Performed(_) | Answer::Fetched(_) => false,
         };

@@ -8,7 +8,7 @@ use squid_mesh_core::event::By;
 use squid_mesh_core::event::Failure;
 use squid_mesh_core::explain::{Explanation, explain};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
     Cancel, CancelReply, Claim, Claimed, Entry, EntryReply, Group, GroupReply, HandlerSet, Held,
     HeldReply, Leases, Offer, Operation, Outcome, QueueDemand, Register, Registration, Rejection,
@@ -152,25 +152,10 @@ impl Desk {
 
     pub(crate) fn a_start(&mut self) -> Start {
         self.commands += 1;
-        Start {
-            run: RunId::from_u128(self.commands << 64),
-            life: Life(1),
-            command: CommandId::from_u128(self.commands),
-            definition: self.definition.key().clone(),
-            input: Payload::null(),
-            raw_input: Payload::null().digest(),
-            key: None,
-            labels: Default::default(),
-            queue: None,
-            priority: None,
-            delay: None,
-            deadline: None,
-            trace: None,
-            trigger: Name::stored(DEFAULT_TRIGGER),
-            parent: None,
-            copy: None,
-            by: By::default(),
-        }
+        let run = RunId::from_u128(self.commands << 64);
+        let command = CommandId::from_u128(self.commands);
+        let key = self.definition.key().clone();
+        Start::new(run, Life(1), command, key, Payload::null())
     }
 
     pub(crate) fn submit(&mut self, entries: Vec<Entry>) -> GroupReply {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what a parent records of a child, and the child itself, are written by one operation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use crate::definition::{Definition, StepKind};
 use crate::event::{By, CancelRequested, ChildEnd, Event, Parent, code};
 use crate::id::{CommandId, Life, RunId};
 use crate::mutant::Mutant;
-use crate::name::{DEFAULT_TRIGGER, Name};
 use crate::operation::advance::Undecided;
 use crate::operation::batch::{Batch, Lookup};
 use crate::operation::{Finding, Outcome, Report, SlotReply, Spawn, Start};
@@ -205,20 +204,12 @@ fn child(run: &Run, definition: &Definition, report: &Report, spawn: &Spawn, nth
     let at = usize::try_from(nth).expect("children of one operation are few");
     let (input, raw_input) = spawn.inputs[at].clone();
     let step = definition.step(report.step);
+    let life = Life::child(run.life(), id);
+    let command = CommandId::from_u128(id.as_u128());
     Start {
-        run: id,
-        life: Life::child(run.life(), id),
-        command: CommandId::from_u128(id.as_u128()),
-        definition: spawn.definition.clone(),
-        trigger: Name::stored(DEFAULT_TRIGGER),
-        input,
         raw_input,
-        key: None,
-        labels: BTreeMap::new(),
         queue: step.queue.clone(),
         priority: step.priority,
-        delay: None,
-        deadline: None,
         trace: run.origin().trace.clone(),
         parent: Some(Parent {
             run: run.id(),
@@ -228,8 +219,7 @@ fn child(run: &Run, definition: &Definition, report: &Report, spawn: &Spawn, nth
             depth: run.origin().depth() + 1,
             detached: matches!(step.kind, StepKind::Child { detach: true, .. }),
         }),
-        copy: None,
-        by: By::default(),
+        ..Start::new(id, life, command, spawn.definition.clone(), input)
     }
 }
 

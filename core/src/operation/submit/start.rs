@@ -14,7 +14,7 @@ use crate::event::{By, Copied, Parent, Started};
 use crate::id::{CommandId, Incarnation, Life, RunId};
 use crate::limits;
 use crate::mutant::{Mutant, Mutation};
-use crate::name::Name;
+use crate::name::{DEFAULT_TRIGGER, Name};
 use crate::operation::batch::{Batch, Lookup};
 use crate::operation::{Rejection, RunRow, StartReply};
 use crate::payload::{Payload, PayloadDigest};
@@ -71,6 +71,35 @@ pub enum StartDelay {
 }
 
 impl Start {
+    /// A start with nothing but what each has: by the default trigger, at once, with an input that is stored as it was given.
+    pub fn new(
+        run: RunId,
+        life: Life,
+        command: CommandId,
+        definition: DefinitionKey,
+        input: Payload,
+    ) -> Start {
+        Start {
+            run,
+            life,
+            command,
+            definition,
+            trigger: Name::stored(DEFAULT_TRIGGER),
+            raw_input: input.digest(),
+            input,
+            key: None,
+            labels: BTreeMap::new(),
+            queue: None,
+            priority: None,
+            delay: None,
+            deadline: None,
+            trace: None,
+            parent: None,
+            copy: None,
+            by: By::default(),
+        }
+    }
+
     pub(super) fn begin(
         &self,
         batch: &mut Batch<'_>,

@@ -1,6 +1,5 @@
 //! Stores on throw-away databases, and the operations that tests perform on them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
-use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
     Cancel, Claim, Entry, Group, HandlerSet, Offer, Operation, QueueDemand, Register, Start, Submit,
 };
@@ -85,26 +84,9 @@ pub(crate) fn run_id(number: u32) -> RunId {
 }
 
 fn entry(number: u32) -> Start {
-    let input = Payload::new(*b"1");
-    Start {
-        run: run_id(number),
-        life: Life(1),
-        command: CommandId::from_u128(number.into()),
-        definition: workflows()[0].key().clone(),
-        trigger: Name::stored(DEFAULT_TRIGGER),
-        raw_input: input.digest(),
-        input,
-        key: None,
-        labels: BTreeMap::new(),
-        queue: None,
-        priority: None,
-        delay: None,
-        deadline: None,
-        trace: None,
-        parent: None,
-        copy: None,
-        by: By::default(),
-    }
+    let command = CommandId::from_u128(number.into());
+    let key = workflows()[0].key().clone();
+    Start::new(run_id(number), Life(1), command, key, Payload::new(*b"1"))
 }
 
 pub(crate) fn cancel(number: u32, wait: bool) -> Operation {

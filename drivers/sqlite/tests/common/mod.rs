@@ -9,7 +9,7 @@ use std::time::Duration;
 use squid_mesh_core::definition::{Definition, Draft, DraftBinding, DraftSource, DraftStep};
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard};
-use squid_mesh_core::name::{DEFAULT_QUEUE, DEFAULT_TRIGGER, Name};
+use squid_mesh_core::name::{DEFAULT_QUEUE, Name};
 use squid_mesh_core::operation::{
     Cancel, Claim, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand, Register,
     Registration, Reply, Report, Settle, SlotReply, Start, Submit,
@@ -183,25 +183,9 @@ fn handlers() -> Arc<HandlerSet> {
 
 fn start(run: u128) -> Start {
     let input = Payload::new(*b"{\"order\":\"o-4711\",\"amount\":12}");
-    Start {
-        run: RunId::from_u128(run),
-        life: Life(u64::try_from(run).unwrap()),
-        command: CommandId::from_u128(run),
-        definition: CHAIN.key().clone(),
-        trigger: Name::stored(DEFAULT_TRIGGER),
-        raw_input: input.digest(),
-        input,
-        key: None,
-        labels: BTreeMap::new(),
-        queue: None,
-        priority: None,
-        delay: None,
-        deadline: None,
-        trace: None,
-        parent: None,
-        copy: None,
-        by: By::default(),
-    }
+    let life = Life(u64::try_from(run).unwrap());
+    let (run, command) = (RunId::from_u128(run), CommandId::from_u128(run));
+    Start::new(run, life, command, CHAIN.key().clone(), input)
 }
 
 /// Checks that rows, journals and agenda of every run tell the same story, and returns how many runs have which status.
