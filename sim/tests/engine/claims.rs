@@ -30,6 +30,37 @@ fn a17_1_the_more_urgent_is_claimed_first_and_then_the_earlier_due() {
 }
 
 #[test]
+fn a17_2_a_long_backlog_of_one_queue_does_not_keep_another_waiting() {
+    let last = DraftStep {
+        needs: vec!["first".into()],
+        queue: Some("mail".into()),
+        ..DraftStep::handler("last", "work")
+    };
+    let mut desk = Desk::new(Draft {
+        queue: Some("bulk".into()),
+        steps: vec![DraftStep::handler("first", "work"), last],
+        ..Draft::new("order", 1)
+    });
+    for _ in 0..3_000 {
+        desk.start();
+    }
+    for _ in 0..20 {
+        desk.pass(secs(1));
+        let start = Start {
+            queue: Some(name("mail")),
+            ..desk.a_start()
+        };
+        let mail = desk.try_start(start).unwrap().run;
+        let claimed = desk.claim_up_to(1, 4).tasks;
+        let (bulk, mails): (Vec<_>, Vec<_>) =
+            claimed.iter().partition(|task| task.queue == name("bulk"));
+        assert_eq!(bulk.len(), 4);
+        let runs: Vec<_> = mails.iter().map(|task| task.key.run).collect();
+        assert_eq!(runs, [mail]);
+    }
+}
+
+#[test]
 fn a_claim_says_what_it_left_behind() {
     let mut desk = Desk::new(chain(1));
     for _ in 0..3 {
