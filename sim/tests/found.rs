@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use squid_mesh_core::definition::{Definition, Draft, DraftSpan, DraftStep};
+use squid_mesh_core::definition::{Definition, Draft, DraftKind, DraftSpan, DraftStep};
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
     Cancel, Claim, Claimed, Entry, Group, HandlerSet, Held, Leases, Offer, Operation, Outcome,
-    QueueDemand, Register, Registration, Reply, Report, Settle, SlotReply, Start, Submit,
+    QueueDemand, Register, Registration, Reply, Report, Resolve, Ruling, Settle, SlotReply, Start,
+    Submit,
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Status;
@@ -212,6 +213,42 @@ fn a_claim_that_was_overtaken_by_a_later_one_takes_nothing_and_hides_nothing() {
         second,
         "and the last one is still known"
     );
+}
+
+#[test]
+fn a_command_beside_a_start_hands_nothing_over_that_it_could_not_hand_over_again() {
+    let look = DraftStep::of("look".into(), DraftKind::Pause { deadline: None });
+    let work = DraftStep {
+        needs: vec!["look".into()],
+        ..DraftStep::handler("work", "work")
+    };
+    let mut shop = Shop::open(Draft {
+        steps: vec![look, work],
+        ..Draft::new("looked_at", 1)
+    });
+    shop.perform(&submit(vec![start("looked_at")], None));
+    let resume = Entry::Resolve(Box::new(Resolve {
+        run: RUN,
+        command: CommandId::from_u128(2),
+        step: None,
+        ruling: Ruling::Resume,
+        by: By::default(),
+    }));
+    let another = match start("looked_at") {
+        Entry::Start(start) => Start {
+            run: RunId::from_u128(78),
+            ..*start
+        },
+        other => unreachable!("{other:?} is no start"),
+    };
+    let both = submit(vec![Entry::Start(Box::new(another)), resume], Some(offer()));
+    let first = shop.perform(&both);
+    assert_eq!(shop.perform(&both), first);
+    let Reply::Submitted { handed, .. } = first else {
+        panic!("a submit is answered as a submit");
+    };
+    assert_eq!(handed, []);
+    assert_eq!(shop.claim(1).tasks.len(), 1, "it is there for everybody");
 }
 
 #[test]

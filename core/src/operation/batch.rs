@@ -30,6 +30,8 @@ pub(super) struct Batch<'v> {
     journal: Vec<JournalRow>,
     handed: BTreeSet<TaskKey>,
     hand_over: HandOver<'v>,
+    /// Only runs that this very operation starts are handed over.
+    first_steps: bool,
     ended: Vec<Ended>,
 }
 
@@ -59,7 +61,17 @@ impl<'v> Batch<'v> {
             journal: Vec::new(),
             hand_over: HandOver::new(offer, view),
             handed: BTreeSet::new(),
+            first_steps: false,
             ended: Vec::new(),
+        }
+    }
+
+    /// The same, handing over nothing but steps of runs that it starts: an operation that is performed again knows what it
+    /// started, but not what its commands made ready.
+    pub(super) fn of_starts(view: &'v View, offer: Option<&'v Offer>) -> Batch<'v> {
+        Batch {
+            first_steps: true,
+            ..Batch::new(view, offer)
         }
     }
 
@@ -271,14 +283,16 @@ impl<'v> Batch<'v> {
             self.tasks.insert(key, None);
             return;
         };
+        let may_go = work.inserted || !self.first_steps;
         let before = self.kept_task(key);
         if let Some(before) = before.as_deref()
             && before.fence.seq == row.fence.seq
         {
             row = kept(before, row);
-        } else if self
-            .hand_over
-            .take(&mut row, before.as_deref(), self.view.now)
+        } else if may_go
+            && self
+                .hand_over
+                .take(&mut row, before.as_deref(), self.view.now)
         {
             self.handed.insert(key);
         }

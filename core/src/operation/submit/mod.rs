@@ -137,7 +137,7 @@ impl Submit {
 
     pub(super) fn decide(&self, view: &View) -> Decision {
         let (batch, slots) = guarded(
-            || Batch::new(view, self.offer.as_ref()),
+            || Batch::of_starts(view, self.offer.as_ref()),
             self.groups.len(),
             view.mutation,
             |batch, index| self.group(batch, &self.groups[index]),
