@@ -92,6 +92,34 @@ pub enum Mutant {
     CallIgnoresLease,
     /// A step ends when its handler has returned, whatever runs that started.
     CallNotAwaited,
+    /// A step that is guarded by a label runs whatever label came.
+    GuardIgnored,
+    /// A group of alternatives is there as soon as one of them has succeeded.
+    EitherTakesFirst,
+    /// A step that can never run is left to wait.
+    SkipNotPropagated,
+    /// A failure that somebody takes fails the run all the same.
+    FailureNotRouted,
+    /// A label that a handler returns is not recorded.
+    LabelLost,
+    /// A route takes its last label, whatever its input is.
+    RouteIgnoresConditions,
+    /// A signal goes to the step that has waited for it for the shortest time.
+    SignalToLatest,
+    /// A step takes the newest of the signals that came early.
+    NewestSignalTaken,
+    /// A run is copied before it has ended.
+    CopyOfRunning,
+    /// A copy takes over what its source has taken back.
+    CopyKeepsUndone,
+    /// A copy takes over what depends on steps that it does again.
+    CopyKeepsWhatFollows,
+    /// An `each` starts all of its children at once.
+    EachOverParallel,
+    /// A step fails while children of it are out.
+    SpoiltNotAwaited,
+    /// A run ends while a step of it is being taken back.
+    UndoNotAwaited,
     /// A claim takes attempts of a paused queue.
     ClaimIgnoresPause,
     /// A hand-off gives attempts of a paused queue.
@@ -106,7 +134,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Mutant; 48] = [
+    pub const ALL: [Mutant; 62] = [
         Mutant::SettleIgnoresFence,
         Mutant::RenewalIgnoresFence,
         Mutant::LossNotCounted,
@@ -150,6 +178,20 @@ impl Mutant {
         Mutant::CallUnrecorded,
         Mutant::CallIgnoresLease,
         Mutant::CallNotAwaited,
+        Mutant::GuardIgnored,
+        Mutant::EitherTakesFirst,
+        Mutant::SkipNotPropagated,
+        Mutant::FailureNotRouted,
+        Mutant::LabelLost,
+        Mutant::RouteIgnoresConditions,
+        Mutant::SignalToLatest,
+        Mutant::NewestSignalTaken,
+        Mutant::CopyOfRunning,
+        Mutant::CopyKeepsUndone,
+        Mutant::CopyKeepsWhatFollows,
+        Mutant::EachOverParallel,
+        Mutant::SpoiltNotAwaited,
+        Mutant::UndoNotAwaited,
         Mutant::ClaimIgnoresPause,
         Mutant::HandOffIgnoresPause,
         Mutant::TasksReadBeforeRunLock,

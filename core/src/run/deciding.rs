@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::decide::{Facts, Stop};
-use super::{Phase, Run, Stage};
+use super::{Kept, Phase, Run, Stage};
 use crate::change::{Change, Chore, Gate, Heading, StepEnd};
 use crate::definition::{Definition, Guard, Step, StepIndex, StepKind, Way, label};
 use crate::event::Role;
@@ -156,6 +156,7 @@ impl<'a> Deciding<'a> {
         match self.readiness(step) {
             Readiness::Pending => return false,
             Readiness::Ready => self.reach(step, base),
+            Readiness::Excluded if self.is(Mutant::SkipNotPropagated) => return false,
             Readiness::Excluded => self.settle(step, StepEnd::Skipped),
         }
         self.run.step(step).stage.is_settled()
@@ -185,7 +186,8 @@ impl<'a> Deciding<'a> {
             || spec.either.iter().any(|group| {
                 let settled = group.iter().all(|step| stage(step).is_settled());
                 let any = group.iter().any(|step| stage(step) == Stage::Succeeded);
-                wants(settled && any, settled)
+                let there = settled || self.is(Mutant::EitherTakesFirst);
+                wants(there && any, settled)
             })
             || spec
                 .guards
@@ -202,7 +204,10 @@ impl<'a> Deciding<'a> {
         let state = self.run.step(guard.step);
         match &guard.way {
             Way::Failed => state.stage == Stage::Failed,
-            Way::Label(label) => state.stage == Stage::Succeeded && state.label == Some(*label),
+            Way::Label(label) => {
+                let taken = state.label == Some(*label) || self.is(Mutant::GuardIgnored);
+                state.stage == Stage::Succeeded && taken
+            }
         }
     }
 
@@ -253,7 +258,13 @@ impl<'a> Deciding<'a> {
             StepKind::Signal {
                 signal, deadline, ..
             } => {
-                let kept = self.run.kept().iter().find(|kept| kept.signal == *signal);
+                let mut kept = self.run.kept().iter();
+                let own = |kept: &&Kept| kept.signal == *signal;
+                let kept = if self.is(Mutant::NewestSignalTaken) {
+                    kept.rfind(own)
+                } else {
+                    kept.find(own)
+                };
                 if let Some(kept) = kept.cloned() {
                     self.push(Change::Take { seq: kept.seq });
                     let place = OutputRef::here(kept.seq, kept.payload);

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use super::inputs::Gathering;
 use super::{Action, AttemptId, LogLine, Worker, returned};
-use crate::definition::{Contract, Definition, Step, StepIndex, StepKind, canonical_json};
+use crate::definition::{
+    Contract, Definition, LabelIndex, Step, StepIndex, StepKind, canonical_json,
+};
 use crate::eval::{self, Names};
 use crate::event::{ChildEnd, Failure, Parent, code};
 use crate::id::RunId;
 use crate::limits;
+use crate::mutant::Mutant;
 use crate::operation::{Finding, Outcome, Spawn};
 use crate::payload::{Payload, PayloadDigest};
 use crate::task::{TaskKind, Work};
@@ -56,7 +59,12 @@ impl Worker {
                 conditions,
                 fallback,
             } => {
-                let label = eval::route(&step.ways(), conditions, fallback.as_ref(), &input()?)?;
+                let ways = step.ways();
+                let mut label = eval::route(&ways, conditions, fallback.as_ref(), &input()?)?;
+                if self.config.mutation.is(Mutant::RouteIgnoresConditions) {
+                    let last = ways.len().saturating_sub(1);
+                    label = LabelIndex(u16::try_from(last).unwrap_or(label.0));
+                }
                 Finding::Label(label)
             }
             StepKind::Until => Finding::Instant(eval::instant(&input()?)?),

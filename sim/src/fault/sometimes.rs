@@ -139,6 +139,8 @@ milestones! {
     CallAwaited = "a step waited for runs that its handler had started",
     /// A run was copied.
     Copied = "a run was copied",
+    /// A run was to be copied before it had ended.
+    CopiedTooEarly = "a run that goes on was not copied",
     /// A copy would have repeated what must not be.
     UnsafeReplay = "an unsafe copy was refused",
     /// A queue was paused.

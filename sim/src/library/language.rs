@@ -144,7 +144,7 @@ fn gated() -> Draft {
     workflow("gated", steps)
 }
 
-/// Two steps wait for signals of one name, one of them at once, and one for another with a deadline.
+/// Three steps wait for signals of one name, two of them at once, and one for another with a deadline.
 fn signalled() -> Draft {
     let signal = |name: &str, signal: &str, deadline| {
         let kind = DraftKind::Signal {
@@ -166,12 +166,13 @@ fn signalled() -> Draft {
     };
     let late = when(DraftStep::handler("late", "beta"), "other", "expired");
     let last = DraftStep {
-        input: DraftBinding::Tuple(vec![output("first"), output("second")]),
+        input: DraftBinding::Tuple(vec![output("first"), output("second"), output("beside")]),
         ..DraftStep::handler("z", "alpha")
     };
     let steps = vec![
         DraftStep::handler("a", "alpha"),
         first,
+        signal("beside", "paid", None),
         second,
         other,
         late,

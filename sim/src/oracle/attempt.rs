@@ -2,10 +2,11 @@
 //!
 //! Invariant: a recorded outcome is matched with the body that really ran under the claim that was really current.
 
-use squid_mesh_core::change::Chore;
-use squid_mesh_core::definition::{OnLost, StepIndex, StepKind, label};
+use squid_mesh_core::change::{Change, Chore};
+use squid_mesh_core::definition::{LabelIndex, OnLost, StepIndex, StepKind, label};
 use squid_mesh_core::event::{Failure, Found, Role, code};
 use squid_mesh_core::id::RunId;
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{JournalRow, Operation, Outcome, Report};
 use squid_mesh_core::task::Item;
 
@@ -76,6 +77,40 @@ impl Landing<'_> {
         }
         self.count_report(id, step, role, &report);
         self.ghost.end_grant(&key, GrantEnd::Recorded);
+        Ok(())
+    }
+
+    /// The label that a body returned is the one in its journal row, and what its step is remembered to have returned.
+    pub(super) fn label_is_recorded(
+        &self,
+        id: RunId,
+        step: StepIndex,
+        role: Role,
+        label: Option<LabelIndex>,
+        changes: &[Change],
+    ) -> Check {
+        let said = match self.report_on(id, step, role, false) {
+            Some(report) => self
+                .process()
+                .and_then(|process| self.ghost.body_of(process, &report.key, &report.token)),
+            None => None,
+        };
+        let said = said.and_then(|body| match &self.ghost.bodies[body.0].end {
+            Some(BodyEnd::Returned(Ok(returned))) => returned.label.clone(),
+            _ => None,
+        });
+        let spec = self.ghost.run(id).definition.step(step);
+        let own = label.and_then(|label| spec.labels.get(usize::from(label.0)));
+        let kept = changes.iter().find_map(|change| match change {
+            Change::Label { step: of, label } if *of == step => Some(*label),
+            _ => None,
+        });
+        ensure!(
+            own.map(Name::as_str) == said.as_deref() && kept == label,
+            ResultIsReal,
+            "run {id} step {}: its handler returned the label {said:?}, recorded are {own:?} and {kept:?}",
+            spec.name
+        );
         Ok(())
     }
 

@@ -248,6 +248,24 @@ impl Landing<'_> {
             repeated,
             copy.source
         );
+        let stranded = run.definition.indexes().find(|step| {
+            let taken_over = |before: &StepIndex| {
+                run.steps[before.at()].inherited
+                    || source.steps[before.at()].progress == Progress::Skipped
+            };
+            let spec = run.definition.step(*step);
+            let guards = spec.guards.iter().map(|guard| &guard.step);
+            let mut before = (spec.needs.iter().chain(&spec.failures).chain(&spec.after))
+                .chain(spec.either.iter().flatten())
+                .chain(guards);
+            run.steps[step.at()].inherited && !before.all(taken_over)
+        });
+        ensure!(
+            stranded.is_none(),
+            CopiesAreSafe,
+            "run {id} takes over step {stranded:?} of run {}, and does again what that waited for",
+            copy.source
+        );
         self.sometimes.reached(Milestone::Copied);
         Ok(())
     }

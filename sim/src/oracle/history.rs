@@ -263,9 +263,14 @@ impl Landing<'_> {
                 Ok(Cause::Start)
             }
             Event::Succeeded {
-                step, role, output, ..
+                step,
+                role,
+                output,
+                label,
+                ..
             } => {
                 self.reported(id, (*step, *role), None)?;
+                self.label_is_recorded(id, *step, *role, *label, &row.transition.changes)?;
                 let payload = row.payload.clone();
                 ensure_err(
                     payload

@@ -272,6 +272,7 @@ impl Landing<'_> {
             Rejection::KeyConflict { .. } => self.sometimes.reached(Milestone::KeyConflict),
             Rejection::Unreadable { .. } => self.sometimes.reached(Milestone::Unreadable),
             Rejection::NotWaiting { .. } => self.sometimes.reached(Milestone::NotWaiting),
+            Rejection::NotFinished { .. } => self.sometimes.reached(Milestone::CopiedTooEarly),
             Rejection::UnsafeReplay { .. } => self.sometimes.reached(Milestone::UnsafeReplay),
             _ => {}
         }

@@ -39,6 +39,10 @@ impl World {
             } else {
                 self.serve(run, finishing);
                 self.signal_early(run, finishing);
+                if self.choices.happens(Label::Operator, 100) {
+                    // Too early, and refused.
+                    self.maybe_copy(run, finishing);
+                }
             }
         }
     }
@@ -132,7 +136,7 @@ impl World {
         }
     }
 
-    /// Starts a copy of a run that has ended, once, while faults strike.
+    /// Sometimes starts a copy of a run that has none, while faults strike.
     fn maybe_copy(&mut self, source: RunId, finishing: bool) {
         let copied = self.ghost.runs.values().any(|run| {
             run.start

@@ -11,7 +11,7 @@ use crate::change::Heading;
 use crate::definition::{Definition, StepKind};
 use crate::event::{By, CancelRequested, ChildEnd, Event, Parent, code};
 use crate::id::{CommandId, Life, RunId};
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutation};
 use crate::operation::advance::Undecided;
 use crate::operation::batch::{Batch, Lookup};
 use crate::operation::{Finding, Outcome, Report, SlotReply, Spawn, Start};
@@ -34,7 +34,7 @@ impl Settle {
         };
         let definition = Arc::clone(definition);
         let (run, own) = batch.run(id);
-        let Some(count) = room(run, own, report, spawn) else {
+        let Some(count) = room(run, own, report, spawn, batch.view.mutation) else {
             return Ok(SlotReply::Rejected(run.stale_report(report.step)));
         };
         let starts: Vec<Start> = (0..count)
@@ -185,9 +185,16 @@ impl Settle {
 }
 
 /// How many of the prepared children may start; `None` if they are not those whose turn it is.
-fn room(run: &Run, definition: &Definition, report: &Report, spawn: &Spawn) -> Option<u32> {
+fn room(
+    run: &Run,
+    definition: &Definition,
+    report: &Report,
+    spawn: &Spawn,
+    mutation: Mutation,
+) -> Option<u32> {
     let fan = run.steps().get(report.step.at())?.fan.as_ref()?;
     let parallel = match &definition.step(report.step).kind {
+        _ if mutation.is(Mutant::EachOverParallel) => u32::MAX,
         StepKind::Each { parallel, .. } => *parallel,
         _ => 1,
     };

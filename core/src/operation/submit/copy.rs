@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::definition::{Definition, StepIndex};
 use crate::event::CopyKind;
 use crate::id::RunId;
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutation};
 use crate::name::Name;
 use crate::operation::Rejection;
 use crate::operation::batch::{Batch, Lookup};
@@ -45,8 +45,8 @@ impl Copy {
         }
         let mutation = batch.view.mutation;
         let (source, of_source) = batch.run(id);
-        self.fits(source, start)?;
-        let again = self.again(source, of_source)?;
+        self.fits(source, start, mutation)?;
+        let again = self.again(source, of_source, mutation)?;
         let unsafe_steps: Vec<Name> = again
             .iter()
             .filter(|step| source.is_unsafe_to_repeat(of_source, **step))
@@ -67,14 +67,14 @@ impl Copy {
         Ok(source.inheritance(definition, &again))
     }
 
-    fn fits(&self, source: &Run, start: &Start) -> Result<(), Refusal> {
+    fn fits(&self, source: &Run, start: &Start, mutation: Mutation) -> Result<(), Refusal> {
         let misfit = |detail: &str| {
             Err(Refusal::Rejected(Rejection::InvalidCopy {
                 run: self.source,
                 detail: detail.to_owned(),
             }))
         };
-        if !source.is_ended() {
+        if !source.is_ended() && !mutation.is(Mutant::CopyOfRunning) {
             return Err(Refusal::Rejected(Rejection::NotFinished {
                 run: self.source,
                 status: source.status(),
@@ -93,7 +93,12 @@ impl Copy {
     }
 
     /// The steps that the copy does again.
-    fn again(&self, source: &Run, definition: &Definition) -> Result<BTreeSet<StepIndex>, Refusal> {
+    fn again(
+        &self,
+        source: &Run,
+        definition: &Definition,
+        mutation: Mutation,
+    ) -> Result<BTreeSet<StepIndex>, Refusal> {
         let mut from = BTreeSet::new();
         match self.kind {
             CopyKind::Replay => return Ok(definition.indexes().collect()),
@@ -110,6 +115,14 @@ impl Copy {
                 }
             }
         }
-        Ok(source.repeated(definition, from))
+        let mut again = source.repeated(definition, from.clone());
+        if mutation.is(Mutant::CopyKeepsUndone) {
+            let undone = source.undone_steps();
+            again.retain(|step| !undone.contains(step));
+        }
+        if mutation.is(Mutant::CopyKeepsWhatFollows) {
+            again.retain(|step| from.contains(step) || !source.step(*step).stage.is_settled());
+        }
+        Ok(again)
     }
 }

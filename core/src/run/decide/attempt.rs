@@ -36,7 +36,7 @@ impl Run {
         if role == Role::Undo {
             return self.undone(deciding, step, true);
         }
-        if let Some(label) = label {
+        if let Some(label) = label.filter(|_| !deciding.is(Mutant::LabelLost)) {
             deciding.push(Change::Label { step, label });
         }
         if self.step(step).fan.is_some() {

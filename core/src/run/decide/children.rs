@@ -8,6 +8,7 @@ use super::Stop;
 use crate::change::{Change, Chore, StepEnd};
 use crate::definition::{StepIndex, StepKind};
 use crate::event::{ChildEnd, code};
+use crate::mutant::Mutant;
 use crate::payload::{OutputRef, PayloadDigest};
 
 impl Run {
@@ -139,7 +140,8 @@ impl Deciding<'_> {
             .fan
             .as_ref()
             .expect("a step that spawned has children");
-        let room = fan.started < fan.count && fan.active() < parallel;
+        let room = fan.active() < parallel || self.is(Mutant::EachOverParallel);
+        let room = room && fan.started < fan.count;
         let pending = matches!(state.stage, Stage::Spawning(_)) && !consumed;
         if fan.arrived == fan.count {
             self.engage(step, Chore::Collect);
@@ -157,7 +159,7 @@ impl Deciding<'_> {
         code: &str,
         place: OutputRef,
     ) -> Result<(), Stop> {
-        if !self.run.step(step).has_children_out() {
+        if !self.run.step(step).has_children_out() || self.is(Mutant::SpoiltNotAwaited) {
             return self.fail(step, code, place);
         }
         let code = code.to_owned();

@@ -4,7 +4,7 @@
 //! kept; none is dropped.
 
 use super::super::deciding::Deciding;
-use super::super::{Phase, Run, Stage};
+use super::super::{Phase, Run, Seq, Stage};
 use super::Stop;
 use crate::change::Change;
 use crate::definition::{Definition, StepIndex, StepKind, label};
@@ -37,7 +37,12 @@ impl Run {
             return Err(Stop::Refused(self.winding()));
         }
         self.obey(deciding, signalled.command)?;
-        let Some(step) = self.listener(definition, signal) else {
+        let listener = if deciding.is(Mutant::SignalToLatest) {
+            self.listeners(definition, signal).max()
+        } else {
+            self.listeners(definition, signal).min()
+        };
+        let Some((_, step)) = listener else {
             return self.keep(deciding, signalled);
         };
         let place = OutputRef::here(deciding.run.seq, signalled.payload);
@@ -47,13 +52,22 @@ impl Run {
 
     /// The step that has waited for this signal for longest.
     pub(crate) fn listener(&self, definition: &Definition, signal: &Name) -> Option<StepIndex> {
-        let waiting = definition.indexes().filter_map(|step| {
+        let first = self.listeners(definition, signal).min();
+        first.map(|(_, step)| step)
+    }
+
+    /// The steps that wait for this signal, with the transitions since which they do.
+    fn listeners(
+        &self,
+        definition: &Definition,
+        signal: &Name,
+    ) -> impl Iterator<Item = (Seq, StepIndex)> {
+        definition.indexes().filter_map(move |step| {
             let Stage::Listening { since, .. } = self.step(step).stage else {
                 return None;
             };
             listens(&definition.step(step).kind, signal).then_some((since, step))
-        });
-        waiting.min().map(|(_, step)| step)
+        })
     }
 
     fn keep(&self, deciding: &mut Deciding<'_>, signalled: &Signalled) -> Result<(), Stop> {

@@ -66,7 +66,8 @@ impl Deciding<'_> {
         code: &str,
         place: OutputRef,
     ) -> Result<(), Stop> {
-        let routed = !self.definition().consumers(step).is_empty();
+        let routed =
+            !self.definition().consumers(step).is_empty() && !self.is(Mutant::FailureNotRouted);
         let open = self.run.phase == Phase::Open;
         let claimed = if open && !routed {
             Some(self.claimed()?)
@@ -185,7 +186,7 @@ impl Deciding<'_> {
             return;
         }
         self.end_orphaned();
-        if self.undo_next() {
+        if self.undo_next() && !self.is(Mutant::UndoNotAwaited) {
             return;
         }
         self.push(Change::Finish);
