@@ -31,7 +31,8 @@ impl Landing<'_> {
         let trouble = process.trouble.max(self.trouble).max(process.thawed);
         let quiet = Duration::from_micros(ended.saturating_sub(trouble.max(grant.since).0));
         // Renewals are due after a third of the lease, so a worker left in peace for longer has missed one.
-        let needed = if trouble > grant.since {
+        // What went wrong at the very instant of the grant has it back off, too.
+        let needed = if trouble >= grant.since {
             length * 2 / 3 + BACKOFF
         } else {
             length * 2 / 3

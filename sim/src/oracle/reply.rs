@@ -223,6 +223,7 @@ impl Landing<'_> {
         let (repeat, held) = (self.repeats[index], self.holders[index]);
         let state = self.ghost.runs.get(&run);
         let unreadable = state.is_some_and(|state| state.unreadable);
+        let was_forced = state.is_some_and(|state| state.forced);
         match slot {
             SlotReply::Busy => self.busy("a report")?,
             SlotReply::Accepted => {
@@ -254,8 +255,10 @@ impl Landing<'_> {
                 );
                 let early =
                     matches!(rejection, Rejection::NotDue { due, .. } if self.landed.at < *due);
+                // Its parent's forced end, reported in the same operation, does not wait for it.
+                let forced = was_forced && matches!(rejection, Rejection::Finished { .. });
                 ensure!(
-                    !held || early || is_engine(report),
+                    !held || early || forced || is_engine(report),
                     TruthfulReply,
                     "the report of the holder of run {run} step {step} was refused: {rejection}"
                 );

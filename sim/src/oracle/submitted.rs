@@ -207,11 +207,13 @@ impl Landing<'_> {
                     && !steps.is_empty()
             }
             (Rejection::NotFinished { .. }, Entry::Start(start)) => {
-                let source = start
-                    .copy
-                    .as_ref()
-                    .and_then(|copy| self.ghost.runs.get(&copy.source));
-                self.was_in_doubt() || source.is_some_and(|source| source.ended.is_none())
+                // A later entry of the same operation may have ended the source.
+                let source = start.copy.as_ref().map(|copy| copy.source);
+                let goes_on = |source: &RunId| {
+                    let run = self.ghost.runs.get(source);
+                    run.is_some_and(|run| run.ended.is_none()) || self.mentions(*source) > 0
+                };
+                self.was_in_doubt() || source.as_ref().is_some_and(goes_on)
             }
             (Rejection::Finished { status, .. }, Entry::Cancel(_)) => {
                 run.is_some_and(|run| run.ended == Some(*status) && run.cancel.is_none())
@@ -220,7 +222,12 @@ impl Landing<'_> {
                 run.is_some_and(|run| run.winding == Some(Winding::Failed) && run.ended.is_none())
             }
             (Rejection::Unreadable { .. }, _) => {
-                let unreadable = run.is_some_and(|run| run.unreadable);
+                let source = match entry {
+                    Entry::Start(start) => start.copy.as_ref().map(|copy| copy.source),
+                    _ => None,
+                };
+                let source = source.and_then(|source| self.ghost.runs.get(&source));
+                let unreadable = run.into_iter().chain(source).any(|run| run.unreadable);
                 ensure!(
                     unreadable,
                     PoisonIsContained,

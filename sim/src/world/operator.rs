@@ -27,6 +27,8 @@ impl World {
                 self.choices.magnitude(Label::Operator, 100_000, 6_000_000)
             };
             self.push_in(span, Event::Operate);
+        } else {
+            return;
         }
         let runs: Vec<RunId> = self.ghost.runs.keys().copied().collect();
         for run in runs {
