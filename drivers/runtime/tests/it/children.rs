@@ -97,8 +97,26 @@ fn a16_8_the_time_per_child_does_not_grow_with_their_number() {
             "{few:?} each of 100, {many:?} each of 10000"
         );
         runtime.shutdown().await;
+        let (commits, rollbacks, deadlocks) = transactions(place).await;
+        assert_eq!(deadlocks, 0);
+        // What was only looked at, or met a lock, is rolled back; a storm of conflicts would be as many as there are children.
+        assert!(
+            rollbacks * 20 < commits,
+            "{rollbacks} of {commits} transactions were rolled back"
+        );
     }
     run(Place::postgres, check);
+}
+
+/// How many transactions of a Postgres database were committed and rolled back, and how many deadlocks there were.
+async fn transactions(place: &Place) -> (i64, i64, i64) {
+    use sqlx::Connection as _;
+    use squid_mesh::postgres::sqlx;
+    let url = place.url().unwrap();
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    let counted = "select xact_commit, xact_rollback, deadlocks from pg_stat_database where datname = current_database()";
+    let counted = sqlx::query_as(counted).fetch_one(&mut connection).await;
+    counted.unwrap()
 }
 
 on_every_store! {
