@@ -3,6 +3,7 @@
 //! Invariant: no IO, no clock, no randomness, no unordered iteration: the same inputs give the same outputs, everywhere.
 
 pub mod change;
+pub mod cron;
 pub mod definition;
 pub mod eval;
 pub mod event;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Longest name of a workflow, step, handler or queue, in bytes (names are ASCII).
 pub const NAME_BYTES: usize = 64;
+/// Longest cron expression, in bytes.
+pub const EXPRESSION_BYTES: usize = 256;
 /// Largest payload accepted by default, in bytes.
 pub const PAYLOAD_BYTES_DEFAULT: usize = 1 << 20;
 /// Largest payload limit a host may configure, in bytes.
