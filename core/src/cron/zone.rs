@@ -25,6 +25,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Zone(Tz);
 
+/// No zone has a name that is longer, in bytes; for longer ones nothing is suggested.
+const LONGEST_NAME: usize = 64;
+
 /// The edition of the IANA database that was compiled in, like `2025b`.
 pub fn tz_version() -> &'static str {
     chrono_tz::IANA_TZDB_VERSION
@@ -40,7 +43,7 @@ impl Zone {
     /// If the database has none of that name: says which one may be meant. Trying again does not help, another edition might.
     pub fn parse(name: &str) -> Result<Zone, InvalidZone> {
         name.parse().map(Zone).map_err(|_| InvalidZone {
-            name: name.chars().take(80).collect(),
+            name: name.chars().take(LONGEST_NAME).collect(),
             near: near(name),
         })
     }
@@ -60,17 +63,44 @@ impl Zone {
     }
 }
 
-/// A zone whose name differs in case only, or else one of the same city.
+/// The zone that may be meant: its name but for upper and lower case, else its city, else at most two letters off, and
+/// fewer if it is short.
 fn near(name: &str) -> Option<&'static str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let names = || TZ_VARIANTS.iter().map(|tz| tz.name());
-    let name = name.trim().replace(' ', "_");
-    let city = |full: &'static str| full.rsplit('/').next().unwrap_or(full);
+    let wanted = name.trim().replace(' ', "_").to_ascii_lowercase();
+    let city = |name: &str| name.rsplit('/').next().map(str::to_ascii_lowercase);
+    let wanted_city = city(&wanted);
     names()
-        .find(|known| known.eq_ignore_ascii_case(&name))
+        .find(|known| known.eq_ignore_ascii_case(&wanted))
+        .or_else(|| names().find(|known| city(known) == wanted_city))
         .or_else(|| {
-            let wanted = name.rsplit('/').next().unwrap_or(&name);
-            names().find(|known| city(known).eq_ignore_ascii_case(wanted))
+            names()
+                .map(|known| (letters_off(&wanted, &known.to_ascii_lowercase()), known))
+                .min_by_key(|(off, _)| *off)
+                .filter(|(off, _)| *off <= 2 && off * 4 <= wanted.len())
+                .map(|(_, known)| known)
         })
+}
+
+/// How many letters to add, drop or change to make one text of the other; by rows of the usual table.
+fn letters_off(from: &str, to: &str) -> usize {
+    if from.len().abs_diff(to.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, b) in to.bytes().enumerate() {
+            let change = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
 }
 
 impl FromStr for Zone {
@@ -127,7 +157,7 @@ pub struct InvalidZone {
 }
 
 impl InvalidZone {
-    /// The name that was asked for, cut to its first 80 characters.
+    /// The name that was asked for, cut to its first 64 characters.
     pub fn name(&self) -> &str {
         &self.name
     }

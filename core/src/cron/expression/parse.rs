@@ -64,24 +64,27 @@ fn fields(text: &str) -> Result<Fields, Wrong> {
     if text.len() > limits::EXPRESSION_BYTES {
         return Err(whole(Reason::TooLong(text.len())));
     }
-    let pieces = pieces(text, char::is_whitespace);
+    let pieces = pieces(text);
     match pieces[..] {
         [] => Err(whole(Reason::Empty)),
-        [nickname] if nickname.text.starts_with('@') => read_nickname(nickname),
+        [first, ..] if first.text.starts_with('@') => {
+            let name = Piece {
+                text: text[first.at..].trim_end(),
+                ..first
+            };
+            read_nickname(name)
+        }
         [minute, hour, day, month, weekday] => {
             read_fields(None, [minute, hour, day, month, weekday])
         }
         [second, minute, hour, day, month, weekday] => {
             read_fields(Some(second), [minute, hour, day, month, weekday])
         }
-        [first, ..] => Err(Wrong {
-            // The first field too many, or the end of what is there.
+        [..] => Err(Wrong {
             at: pieces
                 .get(6)
-                .map_or(text.trim_end().len(), |p| p.at)
-                .max(first.at),
-            field: None,
-            reason: Reason::FieldCount(pieces.len()),
+                .map_or(text.trim_end().len(), |extra| extra.at),
+            ..whole(Reason::FieldCount(pieces.len()))
         }),
     }
 }
@@ -97,7 +100,7 @@ fn read_nickname(nickname: Piece<'_>) -> Result<Fields, Wrong> {
             return Err(Wrong {
                 at: nickname.at,
                 field: None,
-                reason: Reason::Nickname(cut(nickname.text).to_owned()),
+                reason: Reason::Nickname(nickname.text.to_owned()),
             });
         }
     };
@@ -146,7 +149,7 @@ fn read_field(field: Field, piece: Piece<'_>) -> Result<Values, Wrong> {
     Ok(values)
 }
 
-/// One element of a list: `*`, `a`, `a-b`, each with or without a step.
+/// One element of a list: `*`, `a` or `a-b`, each with or without a step.
 fn read_item(field: Field, item: Piece<'_>, values: &mut Values) -> Result<(), Wrong> {
     let (base, step) = match cut_at(item, '/') {
         (base, Some(step)) => (base, Some(read_step(field, step)?)),
@@ -157,17 +160,13 @@ fn read_item(field: Field, item: Piece<'_>, values: &mut Values) -> Result<(), W
         _ if base.text == "*" => (*field.values().start(), last),
         (start, Some(end)) => read_range(field, base, start, end)?,
         (start, None) => {
-            let start = read_value(field, start)?;
+            let start = one_sunday(field, read_value(field, start)?);
             // `a/n` goes from a to the end of the field.
             (start, if step.is_some() { last } else { start })
         }
     };
     for value in (start..=end).step_by(step.unwrap_or(1)) {
-        values.insert(if field == Field::DayOfWeek {
-            value % 7
-        } else {
-            value
-        });
+        values.insert(one_sunday(field, value));
     }
     Ok(())
 }
@@ -178,11 +177,11 @@ fn read_range(
     start: Piece<'_>,
     end: Piece<'_>,
 ) -> Result<(u32, u32), Wrong> {
-    let start = read_value(field, start)?;
-    let end = match read_value(field, end)? {
-        // The Sunday that ends a range is the one after Saturday.
-        0 if field == Field::DayOfWeek && start > 0 => 7,
-        end => end,
+    let (start, end) = match (read_value(field, start)?, read_value(field, end)?) {
+        // The Sunday that ends a range is the one after Saturday, any other the one before Monday.
+        (start, 0) if field == Field::DayOfWeek && start > 0 => (start, 7),
+        (7, end) if field == Field::DayOfWeek && end < 7 => (0, end),
+        range => range,
     };
     if start > end {
         return Err(Wrong {
@@ -192,6 +191,15 @@ fn read_range(
         });
     }
     Ok((start, end))
+}
+
+/// Sunday is 7 and 0 in an expression, and 0 in what it means.
+fn one_sunday(field: Field, value: u32) -> u32 {
+    if field == Field::DayOfWeek {
+        value % 7
+    } else {
+        value
+    }
 }
 
 fn read_step(field: Field, step: Piece<'_>) -> Result<usize, Wrong> {
@@ -247,13 +255,13 @@ fn number(text: &str) -> Option<u32> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// The pieces between separators, empty ones left out.
-fn pieces(text: &str, separator: impl Fn(char) -> bool) -> Vec<Piece<'_>> {
+/// The pieces between white space.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut at = 0;
-    text.split_inclusive(&separator)
+    text.split_inclusive(char::is_whitespace)
         .filter_map(|part| {
             let piece = Piece {
-                text: part.trim_end_matches(&separator),
+                text: part.trim_end(),
                 at,
             };
             at += part.len();
@@ -262,7 +270,7 @@ fn pieces(text: &str, separator: impl Fn(char) -> bool) -> Vec<Piece<'_>> {
         .collect()
 }
 
-/// The pieces between separators, empty ones among them.
+/// The pieces between separators.
 fn split(piece: Piece<'_>, separator: char) -> impl Iterator<Item = Piece<'_>> {
     let mut at = piece.at;
     piece.text.split(separator).map(move |text| {
