@@ -1,4 +1,4 @@
-//! What one decision costs, without any store: decide and apply, snapshots, a claim, a settle.
+//! What one decision costs, without any store: decide and apply, snapshots, a claim, a settle; and a calendar's next firing.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use squid_mesh_core::cron::{Calendar, Expression, Zone};
 use squid_mesh_core::definition::{
     Definition, Draft, DraftBinding, DraftSource, DraftStep, StepIndex,
 };
@@ -223,5 +224,23 @@ fn operations(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(benches, decisions, operations);
+fn calendars(criterion: &mut Criterion) {
+    let zone = Zone::parse("Europe/Berlin").expect("the database has it");
+    for text in ["0 9 * * *", "* * * * *", "0 9 13 * 5"] {
+        let expression = Expression::parse(text).expect("the bench's expression is valid");
+        let calendar = Calendar::new(expression, zone);
+        let mut after = NOW;
+        criterion.bench_function(&format!("next firing of `{text}` in {zone}"), |bencher| {
+            bencher.iter(|| {
+                let firing = calendar.next_after(black_box(after));
+                after = firing.map_or(NOW, |firing| firing.at);
+            });
+        });
+    }
+    criterion.bench_function("parse `*/5 9-17 * * MON-FRI`", |bencher| {
+        bencher.iter(|| Expression::parse(black_box("*/5 9-17 * * MON-FRI")));
+    });
+}
+
+criterion_group!(benches, decisions, operations, calendars);
 criterion_main!(benches);

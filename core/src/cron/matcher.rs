@@ -151,3 +151,23 @@ fn weekdays(values: Values) -> String {
 fn joined(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_year_and_its_twin_have_the_same_days() {
+        for year in 1969..=10_000 {
+            let twin = twin_of(year);
+            assert!((2000..2028).contains(&twin));
+            let [first, last] = [(1, 1), (12, 31)].map(|(month, day)| {
+                [year, twin].map(|year| NaiveDate::from_ymd_opt(year, month, day).unwrap())
+            });
+            for [day, same] in [first, last] {
+                assert_eq!(day.weekday(), same.weekday(), "{year}");
+                assert_eq!(day.ordinal(), same.ordinal(), "{year}");
+            }
+        }
+    }
+}

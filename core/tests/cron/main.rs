@@ -4,8 +4,11 @@
 
 mod acceptance;
 mod bounds;
+mod changes;
 mod common;
 mod errors;
 mod expressions;
+mod oracle;
 mod policies;
+mod sweep;
 mod walks;
