@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::Calendar;
 use super::clock::Reading;
-use super::policy::{AppliedPolicy, GapPolicy};
+use super::policy::{AppliedPolicy, GapPolicy, Pass};
 use crate::time::Timestamp;
 
 /// One firing of a calendar.
@@ -49,7 +49,14 @@ fn fired_after_gap(calendar: &Calendar, at: DateTime<Utc>) -> Option<AppliedPoli
 
 fn repeated(calendar: &Calendar, at: DateTime<Utc>) -> Option<AppliedPolicy> {
     match calendar.zone.reading(calendar.zone.wall(at)) {
-        Reading::Twice { .. } => Some(AppliedPolicy::RepeatedHour(calendar.repeated_hour)),
+        Reading::Twice { first, .. } => Some(AppliedPolicy::RepeatedHour {
+            policy: calendar.repeated_hour,
+            pass: if at == first {
+                Pass::First
+            } else {
+                Pass::Second
+            },
+        }),
         Reading::Once(_) | Reading::Never(_) => None,
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use expression::{Expression, Field, InvalidExpression};
 pub use firing::Firing;
-pub use policy::{AppliedPolicy, GapPolicy, RepeatedHourPolicy};
+pub use policy::{AppliedPolicy, GapPolicy, Pass, RepeatedHourPolicy};
 pub use zone::{InvalidZone, Zone, tz_version};
 
 use crate::time::Timestamp;

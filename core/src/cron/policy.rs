@@ -115,7 +115,21 @@ pub enum AppliedPolicy {
         scheduled: NaiveDateTime,
     },
     /// The firing's wall-clock time is one that the clocks pass twice.
-    RepeatedHour(RepeatedHourPolicy),
+    RepeatedHour {
+        /// What the calendar does then.
+        policy: RepeatedHourPolicy,
+        /// When this firing is.
+        pass: Pass,
+    },
+}
+
+/// Which time the clocks pass a wall-clock time that they pass twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Before they go back.
+    First,
+    /// After they went back.
+    Second,
 }
 
 impl AppliedPolicy {
@@ -123,9 +137,11 @@ impl AppliedPolicy {
     pub const fn as_str(self) -> &'static str {
         match self {
             AppliedPolicy::FiredAfterGap { .. } => "gap_fire_after",
-            AppliedPolicy::RepeatedHour(RepeatedHourPolicy::First) => "repeated_hour_first",
-            AppliedPolicy::RepeatedHour(RepeatedHourPolicy::Second) => "repeated_hour_second",
-            AppliedPolicy::RepeatedHour(RepeatedHourPolicy::Every) => "repeated_hour_every",
+            AppliedPolicy::RepeatedHour { policy, .. } => match policy {
+                RepeatedHourPolicy::First => "repeated_hour_first",
+                RepeatedHourPolicy::Second => "repeated_hour_second",
+                RepeatedHourPolicy::Every => "repeated_hour_every",
+            },
         }
     }
 }

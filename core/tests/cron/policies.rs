@@ -1,6 +1,6 @@
 //! What the changes of the clocks do to firings.
 
-use squid_mesh_core::cron::{Calendar, GapPolicy, RepeatedHourPolicy};
+use squid_mesh_core::cron::{AppliedPolicy, Calendar, GapPolicy, Pass, RepeatedHourPolicy};
 
 use crate::common::{at, calendar, firings};
 
@@ -63,12 +63,11 @@ fn all_times_of_one_gap_are_one_firing_with_what_is_due_right_after_it() {
 
 #[test]
 fn a_firing_after_a_gap_says_which_time_came_first_in_the_gap() {
-    use squid_mesh_core::cron::AppliedPolicy::FiredAfterGap;
     let often = calendar("10,20,50 2 * * *", "Europe/Berlin");
     let forward = often.next_after(at("2027-03-28T00:00:00Z")).unwrap();
     let back = often.last_at_or_before(at("2027-03-28T12:00:00Z")).unwrap();
     assert_eq!(forward, back);
-    let Some(FiredAfterGap { scheduled }) = forward.policy else {
+    let Some(AppliedPolicy::FiredAfterGap { scheduled }) = forward.policy else {
         panic!("{forward:?}");
     };
     assert_eq!(scheduled.to_string(), "2027-03-28 02:10:00");
@@ -115,6 +114,18 @@ fn the_passes_of_a_repeated_hour_keep_their_order_in_time() {
             "31 01:30Z 02:30 repeated_hour_second",
             "31 02:00Z 03:00 -",
         ]
+    );
+}
+
+#[test]
+fn a_firing_within_a_repeated_hour_says_which_pass_it_is() {
+    let hourly = calendar("30 * * * *", "Europe/Berlin");
+    let found = hourly.newest(2, at("2027-10-31T00:00:00Z"), at("2027-10-31T01:59:59Z"));
+    let policies: Vec<_> = found.iter().filter_map(|firing| firing.policy).collect();
+    let policy = RepeatedHourPolicy::Every;
+    assert_eq!(
+        policies,
+        [Pass::First, Pass::Second].map(|pass| AppliedPolicy::RepeatedHour { policy, pass })
     );
 }
 
