@@ -137,6 +137,8 @@ mod authoring_guide {
     struct Transactions;
     #[doc = include_str!("../../../docs/authoring/commands.md")]
     struct Commands;
+    #[doc = include_str!("../../../docs/authoring/schedules.md")]
+    struct Schedules;
     #[doc = include_str!("../../../docs/authoring/drafts.md")]
     struct DraftsAndVersions;
 }
