@@ -1,48 +1,24 @@
-//! Which wall-clock times an expression names, by the `cron` crate.
+//! Which wall-clock times an expression names.
 //!
-//! Invariant: the crate is asked about years of its own range only, about UTC only, and never about the present.
+//! Invariant: the searches forward and back see the same times, and none looks at more than eight years.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{Datelike, Days as Span, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
-use super::expression::{Days, Field, Fields, Values};
+use super::expression::{Days, Fields};
 
 /// Finds wall-clock times. Whole seconds, no zone.
 pub(super) struct Matcher {
-    /// Two where day of month and day of week are both given: the crate would want both to hold.
-    schedules: Vec<::cron::Schedule>,
+    fields: Fields,
     fires: bool,
 }
 
-/// The years from one day that is a match to the next: a 29 February, around a year like 2100.
-const YEARS_BETWEEN: usize = 8;
+/// The years from one match to the next at most: a 29 February, around a year like 2100.
+const YEARS_BETWEEN: i32 = 8;
 
 impl Matcher {
-    pub(super) fn new(fields: &Fields) -> Matcher {
-        let schedule = |days: &str, weekdays: &str| {
-            let [seconds, minutes, hours, months] = [
-                (fields.seconds, Field::Second),
-                (fields.minutes, Field::Minute),
-                (fields.hours, Field::Hour),
-                (fields.months, Field::Month),
-            ]
-            .map(|(values, field)| list(values, field));
-            format!("{seconds} {minutes} {hours} {days} {months} {weekdays}")
-                .parse()
-                .expect("lists of values within their fields are read by the cron crate")
-        };
-        let month_days = |values| list(values, Field::DayOfMonth);
-        Matcher {
-            schedules: match fields.days {
-                Days::Every => vec![schedule("*", "*")],
-                Days::OfMonth(days) => vec![schedule(&month_days(days), "*")],
-                Days::OfWeek(days) => vec![schedule("*", &weekdays(days))],
-                Days::Either { month, week } => vec![
-                    schedule(&month_days(month), "*"),
-                    schedule("*", &weekdays(week)),
-                ],
-            },
-            fires: fires(fields),
-        }
+    pub(super) fn new(fields: Fields) -> Matcher {
+        let fires = fires(&fields);
+        Matcher { fields, fires }
     }
 
     /// Whether there is any match.
@@ -50,76 +26,132 @@ impl Matcher {
         self.fires
     }
 
-    /// The first match at or after a whole second. Looks at no more than eight years beyond it: if there is none, there never is.
+    /// The first match at or after a whole second.
     pub(super) fn first_from(&self, from: NaiveDateTime) -> Option<NaiveDateTime> {
         if !self.fires {
             return None;
         }
-        let mut from = from;
-        for _ in 0..=YEARS_BETWEEN {
-            let found = self.schedules.iter().filter_map(|s| first_in_year(s, from));
-            if let Some(found) = found.min() {
-                return Some(found);
+        if self.names(from.date())
+            && let Some(time) = self.first_time(from.time())
+        {
+            return Some(from.date().and_time(time));
+        }
+        let midnight = self.first_time(NaiveTime::MIN)?;
+        let mut date = from.date().succ_opt()?;
+        while date.year() <= from.year() + YEARS_BETWEEN {
+            if !self.fields.months.contains(date.month()) {
+                date = first_of_next_month(date)?;
+            } else if self.names(date) {
+                return Some(date.and_time(midnight));
+            } else {
+                date = date.succ_opt()?;
             }
-            from = NaiveDate::from_ymd_opt(from.year() + 1, 1, 1)?.and_time(NaiveTime::MIN);
         }
         None
     }
 
-    /// The last match at or before a whole second. Looks at no more than eight years before it.
+    /// The last match at or before a whole second.
     pub(super) fn last_until(&self, until: NaiveDateTime) -> Option<NaiveDateTime> {
         if !self.fires {
             return None;
         }
-        let mut until = until;
-        for _ in 0..=YEARS_BETWEEN {
-            let found = self.schedules.iter().filter_map(|s| last_in_year(s, until));
-            if let Some(found) = found.max() {
-                return Some(found);
+        if self.names(until.date())
+            && let Some(time) = self.last_time(until.time())
+        {
+            return Some(until.date().and_time(time));
+        }
+        let end_of_day = self.last_time(NaiveTime::from_hms_opt(23, 59, 59)?)?;
+        let mut date = until.date().pred_opt()?;
+        while date.year() >= until.year() - YEARS_BETWEEN {
+            if !self.fields.months.contains(date.month()) {
+                date = date.checked_sub_days(Span::new(u64::from(date.day())))?;
+            } else if self.names(date) {
+                return Some(date.and_time(end_of_day));
+            } else {
+                date = date.pred_opt()?;
             }
-            until = NaiveDate::from_ymd_opt(until.year(), 1, 1)?.and_time(NaiveTime::MIN)
-                - TimeDelta::seconds(1);
         }
         None
     }
+
+    /// Whether a date is among those that the expression names.
+    fn names(&self, date: NaiveDate) -> bool {
+        let weekday = date.weekday().num_days_from_sunday();
+        self.fields.months.contains(date.month())
+            && match self.fields.days {
+                Days::Every => true,
+                Days::OfMonth(days) => days.contains(date.day()),
+                Days::OfWeek(days) => days.contains(weekday),
+                Days::Either { month, week } => {
+                    month.contains(date.day()) || week.contains(weekday)
+                }
+            }
+    }
+
+    /// The first match of a day at or after a time.
+    fn first_time(&self, from: NaiveTime) -> Option<NaiveTime> {
+        let Fields {
+            seconds,
+            minutes,
+            hours,
+            ..
+        } = &self.fields;
+        let (first_minute, first_second) = (minutes.first_from(0)?, seconds.first_from(0)?);
+        let hour = hours.first_from(from.hour())?;
+        if hour > from.hour() {
+            return NaiveTime::from_hms_opt(hour, first_minute, first_second);
+        }
+        if minutes.contains(from.minute())
+            && let Some(second) = seconds.first_from(from.second())
+        {
+            return NaiveTime::from_hms_opt(hour, from.minute(), second);
+        }
+        match minutes.first_from(from.minute() + 1) {
+            Some(minute) => NaiveTime::from_hms_opt(hour, minute, first_second),
+            None => {
+                let hour = hours.first_from(hour + 1)?;
+                NaiveTime::from_hms_opt(hour, first_minute, first_second)
+            }
+        }
+    }
+
+    /// The last match of a day at or before a time.
+    fn last_time(&self, until: NaiveTime) -> Option<NaiveTime> {
+        let Fields {
+            seconds,
+            minutes,
+            hours,
+            ..
+        } = &self.fields;
+        let (last_minute, last_second) = (minutes.last_until(59)?, seconds.last_until(59)?);
+        let hour = hours.last_until(until.hour())?;
+        if hour < until.hour() {
+            return NaiveTime::from_hms_opt(hour, last_minute, last_second);
+        }
+        if minutes.contains(until.minute())
+            && let Some(second) = seconds.last_until(until.second())
+        {
+            return NaiveTime::from_hms_opt(hour, until.minute(), second);
+        }
+        match until
+            .minute()
+            .checked_sub(1)
+            .and_then(|m| minutes.last_until(m))
+        {
+            Some(minute) => NaiveTime::from_hms_opt(hour, minute, last_second),
+            None => {
+                let hour = hours.last_until(hour.checked_sub(1)?)?;
+                NaiveTime::from_hms_opt(hour, last_minute, last_second)
+            }
+        }
+    }
 }
 
-fn first_in_year(schedule: &::cron::Schedule, from: NaiveDateTime) -> Option<NaiveDateTime> {
-    let twin = twin_of(from.year());
-    let start = dressed(from, twin)? - TimeDelta::seconds(1);
-    let found = schedule.after(&start).next()?;
-    undressed(found, twin, from.year())
-}
-
-fn last_in_year(schedule: &::cron::Schedule, until: NaiveDateTime) -> Option<NaiveDateTime> {
-    let twin = twin_of(until.year());
-    let start = dressed(until, twin)? + TimeDelta::seconds(1);
-    let found = schedule.after(&start).next_back()?;
-    undressed(found, twin, until.year())
-}
-
-/// A year with the same days of the week and the same length as another: the crate knows 1970 to 2100 alone.
-fn twin_of(year: i32) -> i32 {
-    // By the weekday of 1 January, Monday first.
-    const COMMON: [i32; 7] = [2001, 2002, 2003, 2009, 2010, 2005, 2006];
-    const LEAP: [i32; 7] = [2024, 2008, 2020, 2004, 2016, 2000, 2012];
-    let first = NaiveDate::from_ymd_opt(year, 1, 1);
-    let weekday = first.map_or(0, |day| day.weekday().num_days_from_monday());
-    let leap = first.is_some_and(|day| day.leap_year());
-    let years = if leap { LEAP } else { COMMON };
-    years[weekday as usize]
-}
-
-/// A wall-clock time in another year, as if it were UTC.
-fn dressed(wall: NaiveDateTime, year: i32) -> Option<DateTime<Utc>> {
-    Some(wall.with_year(year)?.and_utc())
-}
-
-fn undressed(found: DateTime<Utc>, twin: i32, year: i32) -> Option<NaiveDateTime> {
-    let found = found.naive_utc();
-    (found.year() == twin)
-        .then(|| found.with_year(year))
-        .flatten()
+fn first_of_next_month(date: NaiveDate) -> Option<NaiveDate> {
+    match date.month() {
+        12 => NaiveDate::from_ymd_opt(date.year() + 1, 1, 1),
+        month => NaiveDate::from_ymd_opt(date.year(), month + 1, 1),
+    }
 }
 
 fn fires(fields: &Fields) -> bool {
@@ -130,44 +162,6 @@ fn fires(fields: &Fields) -> bool {
         Days::OfMonth(days) => (1..)
             .zip(LENGTHS)
             .filter(|(month, _)| fields.months.contains(*month))
-            .any(|(_, length)| days.iter().any(|day| day <= length)),
-    }
-}
-
-/// Values as the crate reads them.
-fn list(values: Values, field: Field) -> String {
-    if values == Values::all(field) {
-        return "*".to_owned();
-    }
-    joined(values.iter().map(|value| value.to_string()))
-}
-
-/// Weekdays by name: the crate counts them from 1.
-fn weekdays(values: Values) -> String {
-    const NAMES: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-    joined(values.iter().map(|day| NAMES[day as usize].to_owned()))
-}
-
-fn joined(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_year_and_its_twin_have_the_same_days() {
-        for year in 1969..=10_000 {
-            let twin = twin_of(year);
-            assert!((2000..2028).contains(&twin));
-            let [first, last] = [(1, 1), (12, 31)].map(|(month, day)| {
-                [year, twin].map(|year| NaiveDate::from_ymd_opt(year, month, day).unwrap())
-            });
-            for [day, same] in [first, last] {
-                assert_eq!(day.weekday(), same.weekday(), "{year}");
-                assert_eq!(day.ordinal(), same.ordinal(), "{year}");
-            }
-        }
+            .any(|(_, length)| days.first_from(1).is_some_and(|day| day <= length)),
     }
 }

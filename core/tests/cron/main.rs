@@ -8,6 +8,7 @@ mod changes;
 mod common;
 mod errors;
 mod expressions;
+mod matching;
 mod oracle;
 mod policies;
 mod sweep;

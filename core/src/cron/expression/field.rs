@@ -101,13 +101,6 @@ impl Values {
     /// The one value 0.
     pub(crate) const ZERO: Values = Values(1);
 
-    /// Every value of a field.
-    pub(crate) fn all(field: Field) -> Values {
-        let mut values = Values::default();
-        field.values().for_each(|value| values.insert(value));
-        values
-    }
-
     pub(crate) fn insert(&mut self, value: u32) {
         self.0 |= 1 << value;
     }
@@ -116,8 +109,14 @@ impl Values {
         self.0 & (1 << value) != 0
     }
 
-    /// The values from small to large.
-    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = u32> {
-        (0..64).filter(move |value| self.contains(*value))
+    /// The smallest value that is not smaller than a number.
+    pub(crate) fn first_from(self, value: u32) -> Option<u32> {
+        let rest = self.0 & u64::MAX.checked_shl(value)?;
+        (rest != 0).then(|| rest.trailing_zeros())
+    }
+
+    /// The greatest value that is not greater than a number below 64.
+    pub(crate) fn last_until(self, value: u32) -> Option<u32> {
+        (self.0 & (u64::MAX >> (63 - value))).checked_ilog2()
     }
 }

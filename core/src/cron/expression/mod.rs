@@ -15,7 +15,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use field::Field;
-pub(super) use field::Values;
 pub use invalid::InvalidExpression;
 pub(super) use parse::{Days, Fields};
 
@@ -61,7 +60,7 @@ impl Expression {
         Ok(Expression(Arc::new(Parsed {
             text: text.to_owned(),
             every_hour: fields.every_hour,
-            matcher: Matcher::new(&fields),
+            matcher: Matcher::new(fields),
         })))
     }
 
