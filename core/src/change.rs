@@ -11,6 +11,7 @@ use crate::id::{CommandId, RunId};
 use crate::name::Name;
 use crate::payload::{OutputRef, PayloadDigest};
 use crate::run::Seq;
+use crate::schedule::Occurrence;
 use crate::task::{Fence, Lane};
 use crate::time::Timestamp;
 
@@ -219,7 +220,7 @@ pub enum Change {
     },
     /// The run has ended.
     Finish,
-    /// The end of the run is to be reported to its parent. Takes the lane.
+    /// The end of the run is to be reported to its parent, or to its schedule. Takes the lane.
     Deliver {
         /// Where the task lives.
         lane: Lane,
@@ -232,6 +233,11 @@ pub enum Change {
         step: StepIndex,
         /// The child.
         run: RunId,
+    },
+    /// The run is of an occurrence of a schedule.
+    Belong {
+        /// Which.
+        occurrence: Box<Occurrence>,
     },
 }
 

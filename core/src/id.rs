@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::definition::StepIndex;
 use crate::name::Name;
 use crate::operation::QueueAction;
+use crate::schedule::ScheduleId;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -133,6 +134,11 @@ impl RunId {
         RunId::from_bytes(derived(hash)).with_slot(source.slot())
     }
 
+    /// The id that a hash makes.
+    pub(crate) fn hashed(hash: Sha256) -> RunId {
+        RunId::from_bytes(derived(hash))
+    }
+
     /// The slot that places the run: its last two bytes.
     pub const fn slot(self) -> u16 {
         let bytes = self.to_bytes();
@@ -170,6 +176,17 @@ impl CommandId {
             hash.update(word.as_bytes());
             hash.update(b"\0");
         }
+        hash.update(key.as_bytes());
+        CommandId::from_bytes(derived(hash))
+    }
+
+    /// The command that a key given by a client stands for, about one schedule: with the same action, the same key is always
+    /// the same command.
+    pub fn keyed_to_schedule(schedule: ScheduleId, action: &str, key: &str) -> CommandId {
+        let mut hash = Sha256::new();
+        hash.update(b"squid-mesh schedule command by key\0");
+        hash.update(action.as_bytes());
+        hash.update(schedule.as_u128().to_be_bytes());
         hash.update(key.as_bytes());
         CommandId::from_bytes(derived(hash))
     }

@@ -16,6 +16,7 @@ pub mod name;
 pub mod operation;
 pub mod payload;
 pub mod run;
+pub mod schedule;
 pub mod store;
 pub mod task;
 pub mod time;

@@ -68,6 +68,18 @@ pub const CHILDREN_CALLED: u32 = 1_000;
 pub const CHILDREN_AT_ONCE: u32 = 128;
 /// Most journal rows that a worker reads at once to put the results of children together.
 pub const COLLECT_PAGE: u32 = 1_000;
+/// Longest name of a schedule that is created at run time, in bytes.
+pub const SCHEDULE_NAME_BYTES: usize = 128;
+/// Longest identity that a host's own scheduler gives a firing, in bytes.
+pub const FIRING_SIGNAL_BYTES: usize = 256;
+/// Most missed occurrences that a schedule catches up with.
+pub const CATCH_UP: u32 = 1_000;
+/// Longest jitter of a schedule.
+pub const JITTER_MAX: Duration = Duration::from_secs(86_400);
+/// An occurrence that is this much late, or less, is on time, if its schedule does not say otherwise.
+pub const FIRING_GRACE_DEFAULT: Duration = Duration::from_secs(60);
+/// How long a schedule that cannot start a run waits before it tries again.
+pub const FIRING_RETRY: Duration = Duration::from_secs(10);
 /// Attempts and losses are counted up to here at most.
 pub const ATTEMPTS: u32 = 1_000_000;
 /// Most consecutive hand-offs within one run before its next step takes its turn in the queue.

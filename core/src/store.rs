@@ -16,6 +16,7 @@ use crate::operation::{
 };
 use crate::payload::{Payload, PayloadRef};
 use crate::run::{Seq, Status};
+use crate::schedule::{ScheduleId, ScheduleRow, Standing};
 use crate::task::TaskRow;
 use crate::time::Timestamp;
 
@@ -247,6 +248,26 @@ pub trait Inspect: Send + Sync + 'static {
     /// # Errors
     /// Any [`StoreError`].
     fn queues(&self) -> impl Future<Output = Result<Vec<QueueRecord>, StoreError>> + Send;
+
+    /// A schedule's row, its task, and the clock.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; [`StoreError::Corrupt`] if the row cannot be read.
+    fn schedule(
+        &self,
+        id: ScheduleId,
+    ) -> impl Future<Output = Result<Option<ScheduleRecord>, StoreError>> + Send;
+
+    /// Schedules that match, by the text of their keys compared as bytes, at most `limit`, after the one called `after`.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; [`StoreError::Corrupt`] if a row cannot be read.
+    fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<ScheduleRow>, StoreError>> + Send;
 }
 
 /// A run as it stands.
@@ -300,6 +321,29 @@ pub struct RunFilter {
     pub parent: Option<RunId>,
     /// Copies of this run, whose shard they share.
     pub source: Option<RunId>,
+    /// Started by this schedule, whose shard they share.
+    pub schedule: Option<ScheduleId>,
+}
+
+/// A schedule as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleRecord {
+    /// The database's clock.
+    pub now: Timestamp,
+    /// Its row.
+    pub row: ScheduleRow,
+    /// Its task, if it has one.
+    pub task: Option<TaskRow>,
+}
+
+/// Which schedules to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScheduleFilter {
+    /// That start this workflow.
+    pub workflow: Option<Name>,
+    /// That have any of these standings; all if empty.
+    pub standings: BTreeSet<Standing>,
 }
 
 /// Whether an operation can be part of a transaction that somebody else ends: what every implementation of
@@ -313,7 +357,8 @@ pub fn check_in_host(operation: &Operation) -> Result<(), StoreError> {
         Operation::Register(_)
         | Operation::Claim(_)
         | Operation::Lease(_)
-        | Operation::Queue(_) => Err(StoreError::Refused(
+        | Operation::Queue(_)
+        | Operation::Schedule(_) => Err(StoreError::Refused(
             "only starts, commands and reports can be part of a transaction of the host".into(),
         )),
     }

@@ -14,6 +14,7 @@ use crate::id::{Incarnation, Life, RunId};
 use crate::name::Name;
 use crate::payload::OutputRef;
 use crate::run::Seq;
+use crate::schedule::{Occurrence, ScheduleId};
 use crate::time::{Timestamp, micros_option};
 
 /// Position of a task among the tasks of its run: the lowest free one, so that a chain re-uses its row.
@@ -139,6 +140,7 @@ impl TaskRow {
             TaskKind::Collect => Item::Chore(Chore::Collect),
             TaskKind::Recall => Item::Chore(Chore::Recall),
             TaskKind::Delivery => Item::Delivery,
+            TaskKind::Firing => Item::Firing,
         }
     }
 
@@ -154,7 +156,8 @@ impl TaskRow {
             | TaskKind::Spawn
             | TaskKind::Collect
             | TaskKind::Recall
-            | TaskKind::Delivery => Role::Step,
+            | TaskKind::Delivery
+            | TaskKind::Firing => Role::Step,
         }
     }
 }
@@ -180,13 +183,15 @@ pub enum TaskKind {
     Collect,
     /// Children to tell that they are cancelled.
     Recall,
-    /// The end of a run, to be reported to its parent. The fold cannot tell whether that has been done.
+    /// The end of a run, to be reported to its parent or its schedule. The fold cannot tell whether that has been done.
     Delivery,
+    /// The next occurrence of a schedule.
+    Firing,
 }
 
 impl TaskKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [TaskKind; 10] = [
+    pub const ALL: [TaskKind; 11] = [
         TaskKind::Step,
         TaskKind::Wait,
         TaskKind::Deadline,
@@ -197,6 +202,7 @@ impl TaskKind {
         TaskKind::Collect,
         TaskKind::Recall,
         TaskKind::Delivery,
+        TaskKind::Firing,
     ];
 
     /// The number stores keep.
@@ -225,8 +231,10 @@ pub enum Item {
     Deadline,
     /// Do something of the engine's own about a step.
     Chore(Chore),
-    /// Report the run's end to its parent.
+    /// Report the run's end to its parent or its schedule.
     Delivery,
+    /// Start what a schedule is due to start.
+    Firing,
 }
 
 /// Handlers under which engine items are found.
@@ -239,10 +247,12 @@ pub mod engine {
     pub const ENDING: &str = "$ending";
     /// Something of the engine's own about a step.
     pub const CHORE: &str = "$chore";
-    /// The end of a run, for its parent.
+    /// The end of a run, for its parent or its schedule.
     pub const DELIVERY: &str = "$delivery";
+    /// The next occurrence of a schedule.
+    pub const FIRING: &str = "$firing";
     /// All of them: every worker serves these.
-    pub const ALL: [&str; 5] = [CHORE, DEADLINE, DELIVERY, ENDING, WAIT];
+    pub const ALL: [&str; 6] = [CHORE, DEADLINE, DELIVERY, ENDING, FIRING, WAIT];
 }
 
 /// What an attempt needs to know beyond its row, so that claiming never reads a run. What two steps of one run are likely
@@ -263,6 +273,8 @@ pub struct Brief {
     pub definition: DefinitionKey,
     /// W3C trace context of the run's starter.
     pub trace: Option<String>,
+    /// The occurrence of a schedule that the run is of.
+    pub occurrence: Option<Box<Occurrence>>,
 }
 
 /// What an engine item needs to know beyond its sources.
@@ -309,6 +321,16 @@ pub enum Work {
         from: u32,
         /// All of them.
         runs: Vec<RunId>,
+    },
+    /// The trigger by which a schedule starts its next run; the workflow is in the brief's definition.
+    Fire {
+        /// The trigger.
+        trigger: Name,
+    },
+    /// The schedule that waits for the end of the run.
+    Release {
+        /// Which.
+        schedule: ScheduleId,
     },
 }
 
@@ -363,6 +385,7 @@ pub(crate) mod sample {
                 timeout: None,
                 sources: Vec::new(),
                 trace: None,
+                occurrence: None,
                 work: Work::Plain,
             },
         }

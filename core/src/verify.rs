@@ -5,6 +5,7 @@
 use crate::definition::Definition;
 use crate::operation::RunRow;
 use crate::run::{FoldError, Run, Seq};
+use crate::schedule::{Schedule, ScheduleId};
 use crate::task::{Lane, TASK_FORMAT, TaskKind, TaskRow};
 use crate::time::Timestamp;
 use crate::transition::{DecodeError, Transition};
@@ -86,6 +87,7 @@ pub fn run<'a>(
             "source",
             row.source == folded.origin().copy.as_ref().map(|copy| copy.run),
         ),
+        ("schedule", row.schedule == started_by(&folded)),
     ];
     found.extend(
         columns
@@ -95,6 +97,25 @@ pub fn run<'a>(
     );
     found.extend(agenda(&folded, definition, tasks));
     found
+}
+
+/// The schedule that started a run. A copy of such a run knows of the occurrence, and was started by somebody else.
+fn started_by(run: &Run) -> Option<ScheduleId> {
+    let origin = run.origin();
+    let occurrence = origin.occurrence.as_ref();
+    let occurrence = occurrence.filter(|_| origin.copy.is_none());
+    occurrence.map(|occurrence| occurrence.schedule)
+}
+
+/// Compares the task of a schedule with the one that its row implies.
+pub fn schedule(schedule: &Schedule, task: Option<&TaskRow>) -> Vec<Discrepancy> {
+    let lane = schedule.id.task().lane;
+    match (schedule.task(), task) {
+        (None, None) => Vec::new(),
+        (None, Some(_)) => vec![Discrepancy::TaskDangling { lane }],
+        (Some(_), None) => vec![Discrepancy::TaskMissing { lane }],
+        (Some(implied), Some(task)) => task_columns(&implied, task),
+    }
 }
 
 /// Compares the tasks of a run (all of them, in lane order) with those its fold implies.

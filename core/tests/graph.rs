@@ -129,6 +129,7 @@ impl Case {
                 state: self.run.encode(),
                 parent: None,
                 source: None,
+                schedule: None,
                 labels: BTreeMap::new(),
                 created: NOW,
                 updated: NOW,

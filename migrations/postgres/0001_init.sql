@@ -43,6 +43,7 @@ create table runs (
     id uuid not null,
     parent uuid,
     source uuid,
+    schedule uuid,
     shard smallint not null,
     workflow text collate "C" not null,
     labels jsonb,
@@ -56,9 +57,11 @@ create table runs (
 create index runs_by_start on runs (created_at, id) where version >= 0;
 create index runs_by_parent on runs (shard, parent, created_at, id) where parent is not null;
 create index runs_by_source on runs (shard, source, created_at, id) where source is not null;
+create index runs_by_schedule on runs (shard, schedule, created_at, id) where schedule is not null;
 
 comment on column runs.parent is 'The run whose step started it, of the same shard.';
 comment on column runs.source is 'The run it is a copy of, of the same shard.';
+comment on column runs.schedule is 'The schedule that started it, of the same shard.';
 comment on column runs.labels is 'Null where there are none.';
 
 create table journal (
@@ -147,3 +150,37 @@ create table operator_log (
 );
 
 comment on column operator_log.id is 'The command: one that is repeated is answered as its row says.';
+
+-- Schedules: what was declared of each, and what became of it so far. The next firing of one is a row of tasks under its own
+-- id. A firing changes what is behind input, and none of that is indexed; as in runs, what stays the same is in front.
+create table schedules (
+    life bigint not null,
+    version bigint not null,
+    created_at bigint not null,
+    id uuid not null,
+    shard smallint not null,
+    workflow text collate "C" not null,
+    key text collate "C" not null,
+    "trigger" text collate "C" not null,
+    plan text not null,
+    input bytea not null,
+    updated_at bigint not null,
+    seq integer not null,
+    standing smallint not null,
+    state bytea not null,
+    primary key (shard, id)
+) with (
+    fillfactor = 50,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+-- As payloads in the journal.
+alter table schedules alter column input set storage external;
+
+create index schedules_by_key on schedules (key) where version >= 0;
+create index schedules_by_workflow on schedules (workflow, key) where version >= 0;
+
+comment on column schedules.key is 'What people call it; id is a hash of it.';
+comment on column schedules.version is 'Of the definition that declared it; 0 of one that was created at run time.';

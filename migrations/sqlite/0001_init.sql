@@ -24,6 +24,7 @@ CREATE TABLE squid_mesh_runs (
     state    BLOB    NOT NULL,
     parent   BLOB,
     source   BLOB,
+    schedule BLOB,
     labels   TEXT    NOT NULL,
     created  INTEGER NOT NULL,
     updated  INTEGER NOT NULL,
@@ -35,6 +36,7 @@ CREATE INDEX squid_mesh_runs_by_start ON squid_mesh_runs (created, run_id);
 CREATE INDEX squid_mesh_runs_by_workflow ON squid_mesh_runs (workflow, created, run_id);
 CREATE INDEX squid_mesh_runs_by_parent ON squid_mesh_runs (shard, parent, created, run_id) WHERE parent IS NOT NULL;
 CREATE INDEX squid_mesh_runs_by_source ON squid_mesh_runs (shard, source, created, run_id) WHERE source IS NOT NULL;
+CREATE INDEX squid_mesh_runs_by_schedule ON squid_mesh_runs (shard, schedule, created, run_id) WHERE schedule IS NOT NULL;
 
 -- What happened, append only. Kept in the order of writing, not of its key: the rows of one transaction share pages.
 CREATE TABLE squid_mesh_journal (
@@ -105,3 +107,26 @@ CREATE TABLE squid_mesh_operator_log (
     changed INTEGER NOT NULL,
     at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Schedules: what was declared of each, and what became of it so far. Its next firing is a row of tasks under its own id.
+CREATE TABLE squid_mesh_schedules (
+    shard       INTEGER NOT NULL DEFAULT 0 CHECK (shard = 0),
+    schedule_id BLOB    NOT NULL,
+    life        INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    key         TEXT    NOT NULL,
+    version     INTEGER NOT NULL,
+    workflow    TEXT    NOT NULL,
+    "trigger"   TEXT    NOT NULL,
+    "plan"      TEXT    NOT NULL,
+    input       BLOB    NOT NULL,
+    standing    INTEGER NOT NULL,
+    state       BLOB    NOT NULL,
+    created     INTEGER NOT NULL,
+    updated     INTEGER NOT NULL,
+    PRIMARY KEY (shard, schedule_id)
+) STRICT;
+
+-- Listings, by what people call them; no column that changes with a firing is indexed.
+CREATE INDEX squid_mesh_schedules_by_key ON squid_mesh_schedules (key);
+CREATE INDEX squid_mesh_schedules_by_workflow ON squid_mesh_schedules (workflow, key);

@@ -12,8 +12,10 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
@@ -255,6 +257,19 @@ impl Inspect for Buggy {
             return Ok(Vec::new());
         }
         self.inner.queues().await
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        self.inner.schedule(id).await
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.inner.schedules(filter, after, limit).await
     }
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZo
 use chrono_tz::{GapInfo, Tz, TzOffset};
 
 use super::zone::Zone;
+use crate::time::Timestamp;
 
 /// How often a wall-clock time comes.
 pub(super) enum Reading {
@@ -51,6 +52,14 @@ impl Repeat {
 }
 
 impl Zone {
+    /// The day that it is at an instant, like `2027-03-28`; `None` for an instant beyond all calendars.
+    pub fn day(self, at: Timestamp) -> Option<String> {
+        let utc = DateTime::from_timestamp_micros(at.as_micros())?;
+        let offset = self.offset(utc);
+        let local = utc.naive_utc().checked_add_signed(offset)?;
+        Some(local.format("%Y-%m-%d").to_string())
+    }
+
     /// What its clock shows.
     pub(super) fn wall(self, at: DateTime<Utc>) -> NaiveDateTime {
         at.naive_utc() + self.offset(at)

@@ -8,11 +8,12 @@
 use super::canonical::canonical_json;
 use super::draft::{
     Draft, DraftBinding, DraftCondition, DraftGuard, DraftKind, DraftOrigin, DraftRetry,
-    DraftSource, DraftStep, DraftTrigger, DraftUndo,
+    DraftSchedule, DraftSource, DraftStep, DraftTrigger, DraftUndo,
 };
 use super::problem::Problems;
 use super::step::{Condition, Guard, Undo, Way, label};
 use super::{Binding, Definition, OnLost, Origin, Source, Step, StepIndex, StepKind};
+use crate::schedule::PlanDraft;
 
 impl Definition {
     /// What a store keeps: the canonical JSON, labels and descriptions included. It is a draft too.
@@ -41,6 +42,10 @@ impl Definition {
                 .map(|trigger| DraftTrigger {
                     name: trigger.name.to_string(),
                     input: trigger.contract.clone(),
+                    schedule: trigger.schedule.as_ref().map(|schedule| DraftSchedule {
+                        plan: PlanDraft::from(&schedule.plan),
+                        payload: Some(schedule.payload.clone()),
+                    }),
                 })
                 .collect(),
             steps: self
@@ -283,10 +288,8 @@ mod tests {
             {"name": "refund", "handler": "refund", "input": "failure(ship).code", "mark": "compensation"},
         ]});
         let mut draft = Draft::new("order", 1);
-        draft.triggers = vec![DraftTrigger {
-            name: "import".to_owned(),
-            input: Contract::parse(&json!("string")).unwrap(),
-        }];
+        let contract = Contract::parse(&json!("string")).unwrap();
+        draft.triggers = vec![DraftTrigger::manual("import", contract)];
         let condition = DraftCondition {
             label: "big".to_owned(),
             path: ".lines[0].amount".parse().unwrap(),

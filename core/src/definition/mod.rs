@@ -27,6 +27,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use canonical::canonical_json;
 pub use contract::{
@@ -35,7 +36,7 @@ pub use contract::{
 pub use digest::{DefinitionDigest, InvalidDigest};
 pub use draft::{
     Draft, DraftBackoff, DraftBinding, DraftCondition, DraftGuard, DraftKind, DraftOrigin,
-    DraftRetry, DraftSource, DraftStep, DraftTrigger, DraftUndo,
+    DraftRetry, DraftSchedule, DraftSource, DraftStep, DraftTrigger, DraftUndo,
 };
 pub use path::{InvalidPath, Path, Segment};
 pub use preview::{Preview, PreviewEdge, PreviewEdgeKind, PreviewNode};
@@ -50,6 +51,7 @@ pub use step::{
 };
 
 use crate::name::Name;
+use crate::schedule::Plan;
 
 /// Position of a step in its definition, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -213,4 +215,15 @@ pub struct Trigger {
     pub name: Name,
     /// What an input must look like.
     pub contract: Contract,
+    /// When it starts runs by itself, if it does.
+    pub schedule: Option<TriggerSchedule>,
+}
+
+/// When a trigger starts runs by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerSchedule {
+    /// When, and what if it is late or the run before goes on.
+    pub plan: Plan,
+    /// The input of those runs, without defaults: it fits the trigger's contract.
+    pub payload: Value,
 }

@@ -130,6 +130,14 @@ codes! {
     InvalidRetry = "invalid_retry",
     /// A wait that is negative or longer than ten years.
     InvalidWait = "invalid_wait",
+    /// A schedule's expression that cannot be read; the message says at which position.
+    MalformedCron = "malformed_cron",
+    /// A time zone that the database of time zones does not have.
+    UnknownZone = "unknown_zone",
+    /// A part of a schedule that is beyond its bounds, or no instant.
+    InvalidSchedule = "invalid_schedule",
+    /// A schedule's payload that does not fit the contract of its trigger.
+    InvalidPayload = "invalid_payload",
     /// A timeout that is not positive or longer than ten years.
     InvalidTimeout = "invalid_timeout",
     /// A deadline that is not positive or longer than ten years.

@@ -6,13 +6,16 @@ use std::collections::BTreeSet;
 
 use super::scan::{self, Kind};
 use super::writer;
+use crate::cron::Zone;
 use crate::definition::Stamp;
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
 /// Puts the fields that an object lacks behind those it has. A field that is `null` is there. What is no object, or no
 /// JSON, stays as it is: its contract has more to say about it.
-pub fn stamped(input: &Payload, fields: &[(&str, Stamp)], now: Timestamp) -> Payload {
+///
+/// A day is that of the zone; an instant is the same everywhere.
+pub fn stamped(input: &Payload, fields: &[(&str, Stamp)], now: Timestamp, zone: Zone) -> Payload {
     if fields.is_empty() {
         return input.clone();
     }
@@ -31,7 +34,7 @@ pub fn stamped(input: &Payload, fields: &[(&str, Stamp)], now: Timestamp) -> Pay
         }
         bytes.extend(writer::text(name));
         bytes.push(b':');
-        bytes.extend(writer::text(&shown(*stamp, now)));
+        bytes.extend(writer::text(&shown(*stamp, now, zone)));
     }
     bytes.extend_from_slice(&input.bytes()[text.len() - 1..]);
     Payload::new(bytes)
@@ -41,7 +44,8 @@ pub fn stamped(input: &Payload, fields: &[(&str, Stamp)], now: Timestamp) -> Pay
 /// many characters. So whoever asks for a start can hold the limit of what will be stored, though only the database knows
 /// when that is.
 pub fn stamped_bytes(input: &Payload, fields: &[(&str, Stamp)]) -> usize {
-    stamped(input, fields, Timestamp::default()).bytes().len()
+    let stamped = stamped(input, fields, Timestamp::default(), Zone::UTC);
+    stamped.bytes().len()
 }
 
 /// The names of an object's fields.
@@ -61,14 +65,10 @@ fn names(input: &Payload) -> Option<BTreeSet<String>> {
     (kind == Ok(Kind::Object)).then_some(names)
 }
 
-fn shown(stamp: Stamp, now: Timestamp) -> String {
-    let instant = now.to_string();
+fn shown(stamp: Stamp, now: Timestamp, zone: Zone) -> String {
     match stamp {
-        Stamp::Now => instant,
-        Stamp::Today => match instant.split_once('T') {
-            Some((date, _)) => date.to_owned(),
-            None => instant,
-        },
+        Stamp::Now => now.to_string(),
+        Stamp::Today => zone.day(now).unwrap_or_else(|| now.to_string()),
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         ];
         let now = Timestamp::from_micros(1_774_749_600_000_001);
         let input = Payload::new(input.as_bytes());
-        let stamped = stamped(&input, &fields, now);
+        let stamped = stamped(&input, &fields, now, Zone::UTC);
         assert_eq!(stamped_bytes(&input, &fields), stamped.bytes().len());
         String::from_utf8(stamped.bytes().to_vec()).unwrap()
     }
@@ -107,6 +107,25 @@ mod tests {
             (r#"{"at":1,"d\"y":2}"#, r#"{"at":1,"d\"y":2}"#),
         ] {
             assert_eq!(stamp(input), output);
+        }
+    }
+
+    #[test]
+    fn a3_4_today_is_the_day_that_it_is_in_the_zone() {
+        let fields = [("now", Stamp::Now), ("day", Stamp::Today)];
+        // 22:30 on the 28th in UTC, when it is past midnight in Berlin and before 17:00 in New York.
+        let now = Timestamp::from_micros(1_774_737_000_000_000);
+        for (zone, day) in [
+            ("UTC", "2026-03-28"),
+            ("Europe/Berlin", "2026-03-28"),
+            ("Asia/Kolkata", "2026-03-29"),
+            ("America/New_York", "2026-03-28"),
+        ] {
+            let zone = Zone::parse(zone).unwrap();
+            let stamped = stamped(&Payload::new(*b"{}"), &fields, now, zone);
+            let text = String::from_utf8(stamped.bytes().to_vec()).unwrap();
+            let expected = format!(r#"{{"now":"2026-03-28T22:30:00.000000Z","day":"{day}"}}"#);
+            assert_eq!(text, expected, "{zone}");
         }
     }
 

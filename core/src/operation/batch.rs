@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hand_over::{HandOver, kept};
+pub(super) use super::schedules::ScheduleLookup;
+use super::schedules::Schedules;
 use super::{Found, JournalRow, Offer, RunRow, RunUpdate, TaskUpdate, View, Writes};
 use crate::change::Change;
 use crate::definition::Definition;
@@ -14,6 +16,7 @@ use crate::mutant::Mutant;
 use crate::operation::Ended;
 use crate::payload::Payload;
 use crate::run::{Decided, Run, Seq};
+use crate::schedule::{Schedule, ScheduleId};
 use crate::task::{Item, Lane, TaskKey, TaskKind, TaskRow};
 use crate::transition::{DecodeError, Transition};
 
@@ -25,6 +28,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub(super) struct Batch<'v> {
     pub(super) view: &'v View,
+    schedules: Schedules<'v>,
     runs: BTreeMap<RunId, Work>,
     tasks: BTreeMap<TaskKey, Option<TaskRow>>,
     journal: Vec<JournalRow>,
@@ -42,6 +46,8 @@ struct Work {
     definition: Arc<Definition>,
     inserted: bool,
     changed: bool,
+    /// Its steps may be handed over in this operation.
+    offered: bool,
 }
 
 /// A run as a slot finds it.
@@ -56,6 +62,7 @@ impl<'v> Batch<'v> {
     pub(super) fn new(view: &'v View, offer: Option<&'v Offer>) -> Batch<'v> {
         Batch {
             view,
+            schedules: Schedules::new(view),
             runs: BTreeMap::new(),
             tasks: BTreeMap::new(),
             journal: Vec::new(),
@@ -104,6 +111,7 @@ impl<'v> Batch<'v> {
                         definition,
                         inserted: false,
                         changed: false,
+                        offered: !self.first_steps,
                     },
                 );
                 Lookup::Here
@@ -115,6 +123,11 @@ impl<'v> Batch<'v> {
                 Lookup::Unreadable(error)
             }
         }
+    }
+
+    /// Whether a run was looked for, so that [`Batch::find`] can tell of it.
+    pub(super) fn knows(&self, id: RunId) -> bool {
+        self.runs.contains_key(&id) || self.view.runs.contains_key(&id)
     }
 
     /// A run that [`Batch::find`] found.
@@ -201,6 +214,7 @@ impl<'v> Batch<'v> {
         definition: Arc<Definition>,
         decided: Decided,
         payload: Payload,
+        offered: bool,
     ) {
         let id = row.id;
         self.runs.insert(
@@ -211,6 +225,7 @@ impl<'v> Batch<'v> {
                 definition,
                 inserted: true,
                 changed: true,
+                offered,
             },
         );
         self.record(id, decided.transition, Some(payload));
@@ -283,7 +298,7 @@ impl<'v> Batch<'v> {
             self.tasks.insert(key, None);
             return;
         };
-        let may_go = work.inserted || !self.first_steps;
+        let may_go = work.offered;
         let before = self.kept_task(key);
         if let Some(before) = before.as_deref()
             && before.fence.seq == row.fence.seq
@@ -345,6 +360,41 @@ impl<'v> Batch<'v> {
         self.ended.clone()
     }
 
+    /// Looks a schedule up, reading it on first sight.
+    pub(super) fn find_schedule(&mut self, id: ScheduleId) -> ScheduleLookup {
+        self.schedules.find(id)
+    }
+
+    /// A schedule that [`Batch::find_schedule`] found.
+    pub(super) fn schedule(&self, id: ScheduleId) -> &Schedule {
+        self.schedules.get(id)
+    }
+
+    /// Adds a schedule that does not exist.
+    pub(super) fn insert_schedule(&mut self, schedule: Schedule) {
+        self.arm(&schedule);
+        self.schedules.put(schedule, true);
+    }
+
+    /// Replaces a schedule that was found. `declared` says that its plan, target or input may differ. Its task stays as it is,
+    /// with whatever lease there is on it, unless it is armed anew.
+    pub(super) fn put_schedule(&mut self, schedule: Schedule, declared: bool) {
+        if schedule.state.armed != self.schedules.get(schedule.id).state.armed {
+            self.arm(&schedule);
+        }
+        self.schedules.put(schedule, declared);
+    }
+
+    /// Deletes a schedule that was found, and its task.
+    pub(super) fn remove_schedule(&mut self, id: ScheduleId) {
+        self.remove(id.task());
+        self.schedules.remove(id);
+    }
+
+    fn arm(&mut self, schedule: &Schedule) {
+        self.tasks.insert(schedule.id.task(), schedule.task());
+    }
+
     /// Everything to write, each list in key order.
     pub(super) fn finish(mut self) -> Writes {
         let mut writes = Writes::default();
@@ -389,6 +439,7 @@ impl<'v> Batch<'v> {
                 writes.runs_updated.push(RunUpdate { row, was });
             }
         }
+        self.schedules.finish(&mut writes);
         writes.journal = self.journal;
         writes.journal.sort_by_key(|row| (row.run, row.seq));
         writes
@@ -419,6 +470,7 @@ fn without_state(row: &RunRow) -> RunRow {
         state: Vec::new(),
         parent: row.parent,
         source: row.source,
+        schedule: row.schedule,
         labels: row.labels.clone(),
         created: row.created,
         updated: row.updated,

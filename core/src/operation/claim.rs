@@ -154,9 +154,12 @@ impl Claim {
             }
             let free = match row.item() {
                 Item::Attempt => slots.get_mut(&before.queue),
-                Item::Loss | Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery => {
-                    Some(&mut engine)
-                }
+                Item::Loss
+                | Item::Wait
+                | Item::Deadline
+                | Item::Chore(_)
+                | Item::Delivery
+                | Item::Firing => Some(&mut engine),
             };
             match free.filter(|free| **free > 0) {
                 Some(free) => {

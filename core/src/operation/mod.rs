@@ -8,6 +8,8 @@ mod batch;
 mod claim;
 mod hand_over;
 mod lease;
+mod occurrence;
+mod operator;
 mod outcome;
 mod poison;
 mod queue;
@@ -15,6 +17,8 @@ mod read;
 mod register;
 mod rejection;
 mod reply;
+mod schedule;
+mod schedules;
 mod settle;
 mod submit;
 mod write;
@@ -25,9 +29,10 @@ use std::time::Duration;
 
 pub use claim::Claim;
 pub use lease::{Held, Leases};
+pub use operator::{OperatorAction, OperatorEntry};
 pub(crate) use outcome::failure_digest;
 pub use outcome::{Finding, Outcome, Report, Spawn};
-pub use queue::{OperatorEntry, QueueAction, QueueCommand, QueueReply, QueueRow, QueueWrite};
+pub use queue::{QueueAction, QueueCommand, QueueReply, QueueRow, QueueWrite};
 pub use read::{DefinitionRow, Found, QueueScan, ReadSet, RunRow, Scan, View, WorkerRow};
 pub use register::{Register, Registration};
 pub use rejection::{Rejection, Waiting, Wants};
@@ -35,11 +40,12 @@ pub use reply::{
     CancelReply, Claimed, CommandReply, DefinitionConflict, Ended, EntryReply, GroupReply,
     HeldReply, Reply, SlotReply, StartReply,
 };
+pub use schedule::{Declaration, ScheduleAction, ScheduleCommand, ScheduleReply};
 pub use settle::Settle;
 pub use submit::{
     Call, Cancel, Copy, Entry, Group, Resolve, Ruling, Signal, Start, StartDelay, Submit,
 };
-pub use write::{JournalRow, RunUpdate, TaskUpdate, Writes};
+pub use write::{JournalRow, RunUpdate, ScheduleUpdate, TaskUpdate, Writes};
 
 use crate::id::{Incarnation, Shard};
 use crate::name::Name;
@@ -59,6 +65,8 @@ pub enum Operation {
     Settle(Settle),
     /// Pauses or resumes a queue.
     Queue(QueueCommand),
+    /// Creates, changes, pauses, resumes, deletes or fires a schedule.
+    Schedule(Box<ScheduleCommand>),
 }
 
 /// What a decision answers.
@@ -90,6 +98,7 @@ impl Operation {
             Operation::Lease(leases) => leases.shard,
             Operation::Settle(settle) => settle.shard,
             Operation::Queue(command) => command.shard(),
+            Operation::Schedule(command) => command.shard,
         }
     }
 
@@ -102,6 +111,7 @@ impl Operation {
             Operation::Lease(leases) => leases.reads(),
             Operation::Settle(settle) => settle.reads(),
             Operation::Queue(command) => command.reads(),
+            Operation::Schedule(command) => command.reads(),
         }
     }
 
@@ -117,6 +127,7 @@ impl Operation {
             Operation::Lease(leases) => leases.decide(view),
             Operation::Settle(settle) => settle.decide(view),
             Operation::Queue(command) => command.decide(view),
+            Operation::Schedule(command) => command.decide(view),
         }
     }
 }

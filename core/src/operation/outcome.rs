@@ -10,6 +10,7 @@ use crate::definition::{DefinitionKey, LabelIndex, StepIndex};
 use crate::event::{ChildEnd, Failure, Parent};
 use crate::id::RunId;
 use crate::payload::{Payload, PayloadDigest};
+use crate::schedule::ScheduleId;
 use crate::task::{Item, TaskKey, Token};
 use crate::time::Timestamp;
 
@@ -74,6 +75,16 @@ pub enum Outcome {
         /// Its result, or its failure as the parent's step fails with it.
         payload: Payload,
     },
+    /// The run has ended: its schedule is to hear of it.
+    Released {
+        /// The schedule.
+        schedule: ScheduleId,
+    },
+    /// The schedule whose task it is is due.
+    Fired {
+        /// What it starts; `None` if no definition of its workflow is known.
+        definition: Option<DefinitionKey>,
+    },
 }
 
 /// What came of looking at a step of the engine's own.
@@ -110,11 +121,12 @@ pub struct Spawn {
 }
 
 impl Report {
-    /// The run that the report is about: of an end that a parent is to hear of, the parent. Reports with one home are
+    /// The run that the report is about: of an end that a parent or a schedule is to hear of, that one. Reports with one home are
     /// settled one after the other, so that they do not wait for each other's locks.
     pub fn home(&self) -> RunId {
         match &self.outcome {
             Outcome::ChildEnded { parent, .. } => parent.run,
+            Outcome::Released { schedule } => schedule.task().run,
             Outcome::Succeeded { .. }
             | Outcome::Failed { .. }
             | Outcome::Conflicted
@@ -122,8 +134,32 @@ impl Report {
             | Outcome::Found(_)
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
-            | Outcome::Recall { .. } => self.key.run,
+            | Outcome::Recall { .. }
+            | Outcome::Fired { .. } => self.key.run,
         }
+    }
+
+    /// The schedule that the report concerns, if one.
+    pub(super) fn schedule(&self) -> Option<ScheduleId> {
+        match &self.outcome {
+            Outcome::Fired { .. } => Some(ScheduleId::of_task(self.key)),
+            Outcome::Released { schedule } => Some(*schedule),
+            Outcome::Succeeded { .. }
+            | Outcome::Failed { .. }
+            | Outcome::Conflicted
+            | Outcome::Engine(_)
+            | Outcome::Found(_)
+            | Outcome::Spawn(_)
+            | Outcome::Collected { .. }
+            | Outcome::Recall { .. }
+            | Outcome::ChildEnded { .. } => None,
+        }
+    }
+
+    /// The run whose task it is, unless that is a schedule's.
+    pub(super) fn own(&self) -> Option<RunId> {
+        let fires = matches!(self.outcome, Outcome::Fired { .. });
+        (!fires).then_some(self.key.run)
     }
 
     /// Runs beside that of its task that the report concerns.
@@ -146,7 +182,9 @@ impl Report {
             | Outcome::Conflicted
             | Outcome::Engine(_)
             | Outcome::Found(_)
-            | Outcome::Collected { .. } => BTreeSet::new(),
+            | Outcome::Collected { .. }
+            | Outcome::Released { .. }
+            | Outcome::Fired { .. } => BTreeSet::new(),
         }
     }
 }
@@ -163,7 +201,9 @@ impl Outcome {
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
             | Outcome::Recall { .. }
-            | Outcome::ChildEnded { .. } => PayloadDigest([0; 8]),
+            | Outcome::ChildEnded { .. }
+            | Outcome::Released { .. }
+            | Outcome::Fired { .. } => PayloadDigest([0; 8]),
         }
     }
 
@@ -176,7 +216,9 @@ impl Outcome {
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
             | Outcome::Recall { .. }
-            | Outcome::ChildEnded { .. } => true,
+            | Outcome::ChildEnded { .. }
+            | Outcome::Released { .. }
+            | Outcome::Fired { .. } => true,
         }
     }
 
@@ -199,7 +241,9 @@ impl Outcome {
             Outcome::Conflicted
             | Outcome::Engine(_)
             | Outcome::Found(_)
-            | Outcome::Recall { .. } => 0,
+            | Outcome::Recall { .. }
+            | Outcome::Released { .. }
+            | Outcome::Fired { .. } => 0,
         }
     }
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Offer, ReadSet, Rejection, Reply, View, Writes};
+use super::{
+    Decision, Offer, OperatorAction, OperatorEntry, ReadSet, Rejection, Reply, View, Writes,
+};
 use crate::id::{CommandId, Shard};
 use crate::name::Name;
 use crate::time::Timestamp;
@@ -44,19 +46,17 @@ impl QueueAction {
     /// Every action.
     pub const ALL: [QueueAction; 2] = [QueueAction::Pause, QueueAction::Resume];
 
-    /// Its name in the operator log.
-    pub const fn as_str(self) -> &'static str {
+    /// What the operator log calls it.
+    pub const fn logged(self) -> OperatorAction {
         match self {
-            QueueAction::Pause => "pause_queue",
-            QueueAction::Resume => "resume_queue",
+            QueueAction::Pause => OperatorAction::PauseQueue,
+            QueueAction::Resume => OperatorAction::ResumeQueue,
         }
     }
 
-    /// The action of this name.
-    pub fn named(name: &str) -> Option<QueueAction> {
-        QueueAction::ALL
-            .into_iter()
-            .find(|action| action.as_str() == name)
+    /// Its name in the operator log.
+    pub const fn as_str(self) -> &'static str {
+        self.logged().as_str()
     }
 
     /// Whether a queue is paused after it.
@@ -74,25 +74,6 @@ pub struct QueueRow {
     pub paused: bool,
     /// The row of the operator log that made it so.
     pub by: CommandId,
-}
-
-/// One row of the operator log: what an operator did to something that is no run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OperatorEntry {
-    /// The command.
-    pub id: CommandId,
-    /// Who asked.
-    pub actor: Option<String>,
-    /// What was done.
-    pub action: QueueAction,
-    /// To which queue.
-    pub target: Name,
-    /// Why.
-    pub comment: Option<String>,
-    /// Whether it changed anything: pausing a paused queue does not.
-    pub changed: bool,
-    /// When, by the database's clock.
-    pub at: Timestamp,
 }
 
 /// A queue's row to write.
@@ -136,7 +117,7 @@ impl QueueCommand {
             return answered(Err(Rejection::ReservedQueue { queue }));
         }
         match &view.entry {
-            Some(entry) => answered(Ok(reply(entry))),
+            Some(entry) => answered(Ok(self.reply(entry))),
             None => self.perform(view),
         }
     }
@@ -148,8 +129,8 @@ impl QueueCommand {
         let entry = OperatorEntry {
             id: self.command,
             actor: self.actor.clone(),
-            action: self.action,
-            target: self.queue.clone(),
+            action: self.action.logged(),
+            target: self.queue.to_string(),
             comment: self.comment.clone(),
             changed,
             at: view.now,
@@ -159,7 +140,7 @@ impl QueueCommand {
             paused,
             by: self.command,
         };
-        let reply = reply(&entry);
+        let reply = self.reply(&entry);
         let writes = Writes {
             queue: changed.then(|| QueueWrite {
                 row: row(),
@@ -178,21 +159,21 @@ impl QueueCommand {
             reply: Reply::Queue(Ok(reply)),
         }
     }
+
+    fn reply(&self, entry: &OperatorEntry) -> QueueReply {
+        QueueReply {
+            queue: Name::stored(&entry.target),
+            paused: entry.action == OperatorAction::PauseQueue,
+            changed: entry.changed,
+            at: entry.at,
+        }
+    }
 }
 
 fn answered(reply: Result<QueueReply, Rejection>) -> Decision {
     Decision::Done {
         writes: Writes::default(),
         reply: Reply::Queue(reply),
-    }
-}
-
-fn reply(entry: &OperatorEntry) -> QueueReply {
-    QueueReply {
-        queue: entry.target.clone(),
-        paused: entry.action.pauses(),
-        changed: entry.changed,
-        at: entry.at,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an operation reads, and what a store found.
 //!
-//! Invariant: a store locks in the order queue, worker, runs, tasks, each sorted by key, one statement per table, and reads
+//! Invariant: a store locks in the order queue, worker, schedules, runs, tasks, each sorted by key, one statement per table, and reads
 //! its clock, and which queues are paused, after the last lock.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,7 @@ use crate::id::{CommandId, Incarnation, Life, RunId, Shard};
 use crate::mutant::Mutation;
 use crate::name::Name;
 use crate::run::{Seq, Status};
+use crate::schedule::{ScheduleId, ScheduleRow};
 use crate::task::{TaskKey, TaskRow};
 use crate::time::Timestamp;
 
@@ -24,12 +25,14 @@ pub struct ReadSet {
     pub worker: Option<Incarnation>,
     /// Definitions needed (immutable: cached, not locked). Those of the runs read below come with them.
     pub definitions: BTreeSet<DefinitionKey>,
+    /// Schedules to lock, in id order, before any run. Absent ones are [`Found::Absent`].
+    pub schedules: BTreeSet<ScheduleId>,
     /// Runs to lock, in id order. Absent ones are [`Found::Absent`].
     pub runs: BTreeSet<RunId>,
-    /// Whether to wait for a run that is locked elsewhere (with a lock timeout); otherwise it is [`Found::Busy`].
+    /// Whether to wait for a run or schedule that is locked elsewhere (with a lock timeout); otherwise it is [`Found::Busy`].
     pub wait: bool,
-    /// Tasks to lock, in key order. Where this set reads runs, a task lock is waited for, and a task of a run that is
-    /// busy is neither read nor locked; where it reads none, a locked task is skipped and [`Found::Busy`].
+    /// Tasks to lock, in key order. Where this set reads runs or schedules, a task lock is waited for, and a task of one that
+    /// is busy is neither read nor locked; where it reads none, a locked task is skipped and [`Found::Busy`].
     pub tasks: BTreeSet<TaskKey>,
     /// Runs of which every task is to be locked; all are in `runs`, of this set or of the one before a `Need`.
     pub tasks_of: BTreeSet<RunId>,
@@ -74,6 +77,8 @@ pub struct View {
     pub worker: Option<WorkerRow>,
     /// Definitions by key, those that exist.
     pub definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+    /// Every schedule that was asked for.
+    pub schedules: BTreeMap<ScheduleId, Found<ScheduleRow>>,
     /// Every run that was asked for.
     pub runs: BTreeMap<RunId, Found<RunRow>>,
     /// Every task that was asked for by key, and those of `tasks_of` that exist.
@@ -92,13 +97,6 @@ pub struct View {
     pub entry: Option<OperatorEntry>,
     /// The seeded bug to decide with, in a simulation that measures itself.
     pub mutation: Mutation,
-}
-
-impl View {
-    /// Whether the one further read that an operation may ask for has been made.
-    pub(super) fn is_complete(&self) -> bool {
-        !self.tasks_of.is_empty()
-    }
 }
 
 /// One thing that was looked for.
@@ -131,6 +129,8 @@ pub struct RunRow {
     pub parent: Option<RunId>,
     /// The run it is a copy of.
     pub source: Option<RunId>,
+    /// The schedule that started it.
+    pub schedule: Option<ScheduleId>,
     /// Labels, for listing.
     pub labels: BTreeMap<String, String>,
     /// When it was started.

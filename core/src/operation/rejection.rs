@@ -131,6 +131,58 @@ pub enum Rejection {
         /// The step.
         step: Name,
     },
+    /// There is no schedule that is called so.
+    #[error("there is no schedule {schedule:?}")]
+    UnknownSchedule {
+        /// What was asked for.
+        schedule: String,
+    },
+    /// There is a schedule that is called so, with another content.
+    #[error("there is a schedule {schedule:?} already, with another plan, target or input")]
+    ScheduleExists {
+        /// What it is called.
+        schedule: String,
+    },
+    /// The schedule is declared by its workflow: another version of that changes or retires it.
+    #[error("schedule {schedule:?} is declared by its workflow; change it there, or pause it")]
+    DeclaredSchedule {
+        /// What it is called.
+        schedule: String,
+    },
+    /// The schedule cannot start a run as it is.
+    #[error("schedule {schedule:?} cannot start a run: {problem}")]
+    UnfitSchedule {
+        /// What it is called.
+        schedule: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The schedule's row cannot be read: corrupt, or written by a newer engine.
+    #[error("schedule {schedule:?} cannot be read: {detail}")]
+    UnreadableSchedule {
+        /// What it is called.
+        schedule: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The instant is not an occurrence of the schedule.
+    #[error("{at} is no occurrence of schedule {schedule:?}")]
+    NoOccurrence {
+        /// What it is called.
+        schedule: String,
+        /// The instant.
+        at: Timestamp,
+    },
+    /// The occurrence has not come yet, by the database's clock.
+    #[error("occurrence {occurrence} of schedule {schedule:?} is not due at {now}")]
+    OccurrenceNotDue {
+        /// What it is called.
+        schedule: String,
+        /// The occurrence.
+        occurrence: Timestamp,
+        /// The database's clock.
+        now: Timestamp,
+    },
     /// A decision lacks something, or has something malformed.
     #[error("{what} is {problem}")]
     InvalidCommand {
@@ -220,6 +272,13 @@ impl Rejection {
             Rejection::InvalidCopy { .. } => "invalid_copy",
             Rejection::ReservedQueue { .. } => "reserved_queue",
             Rejection::CrossShardBatch { .. } => "cross_shard_batch",
+            Rejection::UnknownSchedule { .. } => "unknown_schedule",
+            Rejection::ScheduleExists { .. } => "schedule_exists",
+            Rejection::DeclaredSchedule { .. } => "declared_schedule",
+            Rejection::UnfitSchedule { .. } => "unfit_schedule",
+            Rejection::UnreadableSchedule { .. } => "unreadable_schedule",
+            Rejection::NoOccurrence { .. } => "no_occurrence",
+            Rejection::OccurrenceNotDue { .. } => "occurrence_not_due",
         }
     }
 }

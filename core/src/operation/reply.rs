@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{QueueReply, Rejection};
+use super::{QueueReply, Rejection, ScheduleReply};
 use crate::definition::DefinitionKey;
 use crate::id::{CommandId, RunId};
 use crate::name::Name;
@@ -47,6 +47,8 @@ pub enum Reply {
     },
     /// To `Queue`.
     Queue(Result<QueueReply, Rejection>),
+    /// To `Schedule`.
+    Schedule(Result<ScheduleReply, Rejection>),
 }
 
 impl Reply {
@@ -63,6 +65,7 @@ impl Reply {
                 .all(|held| matches!(held, HeldReply::Held { .. } | HeldReply::HandedBack)),
             Reply::Settled { slots, .. } => slots.iter().all(|slot| *slot == SlotReply::Accepted),
             Reply::Queue(reply) => reply.is_ok(),
+            Reply::Schedule(reply) => reply.is_ok(),
         }
     }
 }

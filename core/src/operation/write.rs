@@ -7,6 +7,7 @@ use crate::name::Name;
 use crate::operation::{DefinitionRow, OperatorEntry, QueueWrite, RunRow, WorkerRow};
 use crate::payload::Payload;
 use crate::run::Seq;
+use crate::schedule::{ScheduleId, ScheduleRow};
 use crate::task::{Fence, TaskKey, TaskRow};
 use crate::time::Timestamp;
 use crate::transition::Transition;
@@ -30,6 +31,12 @@ pub struct Writes {
     pub tasks_updated: Vec<TaskUpdate>,
     /// Tasks to delete, each guarded by its fence.
     pub tasks_deleted: Vec<(TaskKey, Fence)>,
+    /// Schedules to insert.
+    pub schedules_inserted: Vec<ScheduleRow>,
+    /// Schedules to update.
+    pub schedules_updated: Vec<ScheduleUpdate>,
+    /// Schedules to delete, each guarded by its `seq`.
+    pub schedules_deleted: Vec<(ScheduleId, Seq)>,
     /// The worker row to insert or update.
     pub worker: Option<WorkerRow>,
     /// The queue's row to insert or update.
@@ -57,6 +64,18 @@ pub struct RunUpdate {
     pub row: RunRow,
     /// The guard: its `seq` as it was read.
     pub was: Seq,
+}
+
+/// A schedule's row to update. Of the row, everything but `id`, `life`, `key` and `created` may change; what was declared does
+/// only if `declared` says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleUpdate {
+    /// The row as it is to be.
+    pub row: ScheduleRow,
+    /// The guard: its `seq` as it was read.
+    pub was: Seq,
+    /// Whether `version`, `workflow`, `trigger`, `plan` or `input` may differ from what was read. A firing changes none of them.
+    pub declared: bool,
 }
 
 /// A task row to update.

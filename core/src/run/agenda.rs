@@ -171,6 +171,7 @@ impl Run {
                 handler: handler.clone(),
                 timeout,
                 trace: self.origin.trace.clone(),
+                occurrence: self.origin.occurrence.clone(),
                 ..row.brief
             },
             ..row
@@ -190,10 +191,13 @@ impl Run {
         self.engine_task(TaskKind::Deadline, StepIndex(0), armed, engine::DEADLINE)
     }
 
-    /// The report to the parent carries the result, or the failure.
+    /// The report to the parent carries the result, or the failure; a schedule need only know that the run has ended.
     fn delivery_task(&self, definition: &Definition, armed: Armed) -> Option<TaskRow> {
-        let parent = self.origin.parent.clone()?;
         let mut row = self.engine_task(TaskKind::Delivery, StepIndex(0), armed, engine::DELIVERY);
+        let Some(parent) = self.origin.parent.clone() else {
+            let schedule = self.origin.occurrence.as_ref()?.schedule;
+            return Some(with_work(row, Work::Release { schedule }));
+        };
         let end = match self.phase {
             Phase::Ended(Heading::Completed) => ChildEnd::Completed,
             Phase::Ended(Heading::Cancelled) => ChildEnd::Cancelled,
@@ -245,6 +249,7 @@ impl Run {
                 timeout: None,
                 sources: Vec::new(),
                 trace: None,
+                occurrence: None,
                 work: Work::Plain,
             },
         }

@@ -41,6 +41,7 @@ impl Run {
                 trigger: started.trigger.clone(),
                 parent: started.parent.clone(),
                 copy: started.copy.clone(),
+                occurrence: None,
             },
             phase: Phase::Open,
             cancel: None,
@@ -215,7 +216,8 @@ impl Run {
             | Change::Obey { .. }
             | Change::Wind { .. }
             | Change::Finish
-            | Change::Deliver { .. } => self.alter(change),
+            | Change::Deliver { .. }
+            | Change::Belong { .. } => self.alter(change),
         }
     }
 
@@ -247,6 +249,7 @@ impl Run {
                 self.phase = Phase::Ended(Heading::clone(heading));
             }
             Change::Deliver { lane, due } => self.delivery = Some(self.armed(*lane, *due)),
+            Change::Belong { occurrence } => self.origin.occurrence = Some(occurrence.clone()),
             other => return Err(misfit(self.seq, format!("{other:?} concerns a step"))),
         }
         Ok(())

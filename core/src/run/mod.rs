@@ -32,6 +32,7 @@ use crate::event::{Copied, Parent};
 use crate::id::{CommandId, Life, RunId};
 use crate::name::Name;
 use crate::payload::{OutputRef, PayloadDigest};
+use crate::schedule::Occurrence;
 use crate::time::Timestamp;
 
 /// Position in one run's journal, from 1.
@@ -98,12 +99,22 @@ pub struct Origin {
     pub parent: Option<Parent>,
     /// The run it is a copy of.
     pub copy: Option<Copied>,
+    /// The occurrence of a schedule that it is of.
+    pub occurrence: Option<Box<Occurrence>>,
 }
 
 impl Origin {
     /// How many runs are above it.
     pub fn depth(&self) -> u16 {
         self.parent.as_ref().map_or(0, |parent| parent.depth)
+    }
+
+    /// Whether a parent or a schedule is to hear of the run's end.
+    pub fn is_awaited(&self) -> bool {
+        let parent = self.parent.as_ref();
+        let occurrence = self.occurrence.as_ref();
+        parent.is_some_and(|parent| !parent.detached)
+            || occurrence.is_some_and(|occurrence| occurrence.reports)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::mutant::Mutant;
 use crate::operation::{Finding, Outcome, Report};
 use crate::payload::Payload;
 use crate::run::Seq;
-use crate::task::{Fence, Item, Lane, TaskKey, TaskRow, Token, Work};
+use crate::task::{Fence, Item, Lane, TaskKey, TaskKind, TaskRow, Token, Work};
 use crate::time::{Moment, Timestamp};
 
 #[cfg(test)]
@@ -168,7 +168,9 @@ impl Worker {
                 | Work::Spawn { .. }
                 | Work::Collect { .. }
                 | Work::Recall { .. }
-                | Work::RecallCalled { .. } => None,
+                | Work::RecallCalled { .. }
+                | Work::Fire { .. }
+                | Work::Release { .. } => None,
             },
             definition: None,
             stage: Stage::Received,
@@ -182,26 +184,48 @@ impl Worker {
         let begins =
             self.phase.is_working() && now < ends && self.attempts.memory.trusts(from.ticket);
         let renewal = from.since.plus(lasts.saturating_sub(lease - lease / 3));
+        if let Some(outcome) = self.known_outcome(&task) {
+            self.watch_lease(id, renewal);
+            return self.report(id, outcome);
+        }
         match task.item() {
-            Item::Chore(Chore::Recall) => {
-                self.watch_lease(id, renewal);
-                self.report(id, recall(&task));
-            }
-            Item::Attempt | Item::Chore(_) | Item::Delivery if begins => {
+            Item::Attempt | Item::Chore(_) | Item::Delivery | Item::Firing if begins => {
                 self.watch_lease(id, renewal);
                 self.timers.set(Timer::LeaseEnd(id), ends);
                 self.gather(id, task, now);
             }
-            Item::Attempt | Item::Chore(_) | Item::Delivery => self.hand_back(id),
-            item @ (Item::Loss | Item::Wait | Item::Deadline) => {
-                self.watch_lease(id, renewal);
-                self.report(id, Outcome::Engine(item));
+            Item::Attempt | Item::Chore(_) | Item::Delivery | Item::Firing => self.hand_back(id),
+            Item::Loss | Item::Wait | Item::Deadline => {
+                unreachable!("what is to be reported of these is known")
             }
+        }
+    }
+
+    /// What is to be reported of an engine item, where nothing needs to be read for it.
+    fn known_outcome(&self, task: &TaskRow) -> Option<Outcome> {
+        match (task.item(), &task.brief.work) {
+            (Item::Chore(Chore::Recall), _) => Some(recall(task)),
+            (item @ (Item::Loss | Item::Wait | Item::Deadline), _) => Some(Outcome::Engine(item)),
+            (Item::Delivery, Work::Release { schedule }) => Some(Outcome::Released {
+                schedule: *schedule,
+            }),
+            (Item::Firing, Work::Fire { trigger }) => {
+                let declared = self.config.workflows.get(&task.brief.definition.name);
+                let declared = declared.filter(|own| own.trigger(trigger.as_str()).is_some());
+                declared.map(|own| Outcome::Fired {
+                    definition: Some(own.key().clone()),
+                })
+            }
+            _ => None,
         }
     }
 
     /// Begins with a task whose parts are there.
     pub(super) fn begin(&mut self, id: AttemptId, gathering: Gathering, now: Moment) {
+        if gathering.task.kind == TaskKind::Firing {
+            let definition = gathering.child.flatten().map(|found| found.key().clone());
+            return self.report(id, Outcome::Fired { definition });
+        }
         let known = gathering.definition.clone();
         let at = gathering.task.step.at();
         let Some(definition) = known.filter(|definition| at < definition.steps().len()) else {
@@ -279,6 +303,7 @@ impl Worker {
         let outcome = match (task.item, task.parent.take()) {
             (Item::Attempt, _) => Outcome::Failed { failure, details },
             (Item::Delivery, Some(parent)) => chores::undelivered(id.key.run, parent, &failure),
+            (Item::Firing, _) => Outcome::Fired { definition: None },
             (Item::Delivery | Item::Chore(_) | Item::Loss | Item::Wait | Item::Deadline, _) => {
                 Outcome::Found(Finding::Failure { failure, details })
             }
@@ -408,8 +433,11 @@ fn recall(task: &TaskRow) -> Outcome {
             upto: from.saturating_add(u32::try_from(runs.len()).unwrap_or(u32::MAX)),
             called: runs.clone(),
         },
-        Work::Plain | Work::Spawn { .. } | Work::Collect { .. } | Work::Deliver { .. } => {
-            Outcome::Engine(task.item())
-        }
+        Work::Plain
+        | Work::Spawn { .. }
+        | Work::Collect { .. }
+        | Work::Deliver { .. }
+        | Work::Fire { .. }
+        | Work::Release { .. } => Outcome::Engine(task.item()),
     }
 }

@@ -144,7 +144,8 @@ impl Chaos {
                 Operation::Register(_)
                 | Operation::Claim(_)
                 | Operation::Lease(_)
-                | Operation::Queue(_) => BTreeSet::new(),
+                | Operation::Queue(_)
+                | Operation::Schedule(_) => BTreeSet::new(),
             };
             offered += offer(operation).map_or(0, slots);
             claims += u32::from(matches!(operation, Operation::Claim(_)));
@@ -295,8 +296,10 @@ impl Chaos {
                     next_due: None,
                 }
             }
-            Operation::Register(_) | Operation::Queue(_) => {
-                unreachable!("a worker neither registers nor pauses queues")
+            Operation::Register(_) | Operation::Queue(_) | Operation::Schedule(_) => {
+                unreachable!(
+                    "a worker neither registers nor concerns itself with queues and schedules"
+                )
             }
         }
     }
@@ -394,7 +397,10 @@ fn offer(operation: &Operation) -> Option<&Offer> {
         Operation::Claim(claim) => Some(&claim.offer),
         Operation::Settle(settle) => Some(&settle.offer),
         Operation::Submit(submit) => submit.offer.as_ref(),
-        Operation::Register(_) | Operation::Lease(_) | Operation::Queue(_) => None,
+        Operation::Register(_)
+        | Operation::Lease(_)
+        | Operation::Queue(_)
+        | Operation::Schedule(_) => None,
     }
 }
 

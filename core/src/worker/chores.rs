@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use super::inputs::Gathering;
 use super::{Action, AttemptId, LogLine, Worker, returned};
-use crate::definition::{
-    Contract, Definition, LabelIndex, Step, StepIndex, StepKind, canonical_json,
-};
+use crate::definition::{Contract, Definition, LabelIndex, Step, StepIndex, StepKind};
 use crate::eval::{self, Names};
 use crate::event::{ChildEnd, Failure, Parent, code};
 use crate::id::RunId;
@@ -41,7 +39,8 @@ impl Worker {
             | TaskKind::Stopping
             | TaskKind::Wait
             | TaskKind::Deadline
-            | TaskKind::Recall => unreachable!("{:?} is no chore with parts", gathering.task.kind),
+            | TaskKind::Recall
+            | TaskKind::Firing => unreachable!("{:?} is no chore with parts", gathering.task.kind),
         };
         self.report(id, done.unwrap_or_else(found_failure));
     }
@@ -148,15 +147,10 @@ fn child_input(
     part: &Payload,
     limit: usize,
 ) -> Result<(Payload, PayloadDigest), Failure> {
-    let invalid = |message: &str| Failure::new(code::INVALID_INPUT, message, false);
-    let value: serde_json::Value = serde_json::from_slice(part.bytes())
-        .map_err(|_| invalid("the child's input is no JSON"))?;
-    let raw = Payload::new(canonical_json(&value).as_bytes()).digest();
-    let filled = contract.check(&value).map_err(|violations| {
-        invalid(&format!("the child does not take its input: {violations}"))
+    let (payload, raw) = contract.fill(part).map_err(|problem| {
+        let message = format!("the child does not take its input: {problem}");
+        Failure::new(code::INVALID_INPUT, &message, false)
     })?;
-    let bytes = serde_json::to_vec(&filled).map_err(|_| invalid("the child's input is no JSON"))?;
-    let payload = Payload::new(bytes);
     returned::check_size(eval::stamped_bytes(&payload, &contract.stamps()), limit)?;
     returned::check(&payload, limit)?;
     Ok((payload, raw))

@@ -209,6 +209,7 @@ impl Worker {
             }
             Operation::Register(_)
             | Operation::Queue(_)
+            | Operation::Schedule(_)
             | Operation::Submit(_)
             | Operation::Claim(_)
             | Operation::Settle(_) => {

@@ -62,6 +62,9 @@ pub(super) struct Inputs {
 
 impl Gathering {
     fn is_complete(&self) -> bool {
+        if self.task.kind == TaskKind::Firing {
+            return self.child.is_some();
+        }
         let sources = self.task.brief.sources.iter().zip(&self.parts);
         self.definition.is_some()
             && (self.child.is_some() || self.task.kind != TaskKind::Spawn)
@@ -69,6 +72,23 @@ impl Gathering {
             && sources
                 .into_iter()
                 .all(|(source, part)| source.is_none() || part.is_some())
+    }
+
+    /// The workflow that the task starts, once that is known.
+    fn starts(&self) -> Option<&Name> {
+        match self.task.kind {
+            TaskKind::Firing => Some(&self.task.brief.definition.name),
+            TaskKind::Spawn => {
+                let steps = self.definition.as_ref()?.steps();
+                match &steps.get(self.task.step.at())?.kind {
+                    StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. } => {
+                        Some(workflow)
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     /// Takes what has arrived for it.
@@ -143,8 +163,9 @@ impl Inputs {
 impl Worker {
     /// Begins an attempt at once if everything is cached, else notes what to fetch.
     pub(super) fn gather(&mut self, id: AttemptId, task: TaskRow, now: Moment) {
+        let fires = task.kind == TaskKind::Firing;
         let definition = self.cache.definition(&task.brief.definition);
-        if definition.is_none() {
+        if definition.is_none() && !fires {
             self.inputs
                 .definitions
                 .entry(task.brief.definition.clone())
@@ -200,17 +221,15 @@ impl Worker {
 
     /// What a child runs is known once the step's own definition is: what this process declared, else what is stored.
     fn look_for_child(&mut self, id: AttemptId, gathering: &mut Gathering) {
-        if gathering.task.kind != TaskKind::Spawn || gathering.child.is_some() {
+        if gathering.child.is_some() {
             return;
         }
-        let step = gathering.definition.as_ref();
-        let step = step.and_then(|definition| definition.steps().get(gathering.task.step.at()));
-        let Some(StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. }) =
-            step.map(|step| &step.kind)
-        else {
+        let Some(workflow) = gathering.starts() else {
             return;
         };
-        match self.config.workflows.get(workflow) {
+        // A schedule whose trigger this process had declared would not have been looked for.
+        let declared = self.config.workflows.get(workflow);
+        match declared.filter(|_| gathering.task.kind != TaskKind::Firing) {
             Some(known) => gathering.child = Some(Some(Arc::clone(known))),
             None => {
                 let waiting = self.inputs.newest.entry(workflow.clone()).or_default();
@@ -315,7 +334,11 @@ impl Worker {
             );
             return self.report_unreadable(id, &what);
         }
-        if gathering.definition.is_none() && wanted.definitions.contains(&brief.definition) {
+        let fires = gathering.task.kind == TaskKind::Firing;
+        if gathering.definition.is_none()
+            && wanted.definitions.contains(&brief.definition)
+            && !fires
+        {
             let what = format!("definition {} does not exist", brief.definition);
             return self.report_unreadable(id, &what);
         }
@@ -333,16 +356,12 @@ impl Worker {
         arrived: &Arrived,
         gathering: &mut Gathering,
     ) -> Result<(), String> {
-        let definition = gathering.definition.clone();
-        let step = definition.as_ref();
-        let step = step.and_then(|definition| definition.steps().get(gathering.task.step.at()));
-        if let Some(StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. }) =
-            step.map(|step| &step.kind)
+        if let Some(workflow) = gathering.starts()
             && wanted.newest.contains(workflow)
-            && gathering.task.kind == TaskKind::Spawn
         {
             let found = arrived.newest.iter().find(|found| found.name() == workflow);
-            gathering.child.get_or_insert(found.cloned());
+            let found = found.cloned();
+            gathering.child.get_or_insert(found);
         }
         let Some(part) = gathering
             .results

@@ -129,7 +129,9 @@ mod tests {
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
             | Outcome::Recall { .. }
-            | Outcome::ChildEnded { .. } => None,
+            | Outcome::ChildEnded { .. }
+            | Outcome::Released { .. }
+            | Outcome::Fired { .. } => None,
         }
     }
 

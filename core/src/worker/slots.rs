@@ -76,9 +76,12 @@ impl Slots {
     pub(super) fn place(&self, task: &TaskRow) -> Place {
         match task.item() {
             Item::Attempt => self.queue(&task.queue).unwrap_or(Place::Engine),
-            Item::Loss | Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery => {
-                Place::Engine
-            }
+            Item::Loss
+            | Item::Wait
+            | Item::Deadline
+            | Item::Chore(_)
+            | Item::Delivery
+            | Item::Firing => Place::Engine,
         }
     }
 

@@ -10,11 +10,12 @@ use squid_mesh_core::mutant::Mutation;
 use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{
     Cancel, CancelReply, CommandReply, Decision, Entry, EntryReply, Found, Group, GroupReply,
-    JournalRow, Offer, Operation, Outcome, ReadSet, Rejection, Reply, Report, Resolve, Ruling,
-    RunRow, Settle, Signal, SlotReply, Start, StartReply, Submit, View, Writes,
+    JournalRow, Offer, Operation, OperatorEntry, Outcome, ReadSet, Rejection, Reply, Report,
+    Resolve, Ruling, RunRow, Settle, Signal, SlotReply, Start, StartReply, Submit, View, Writes,
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Run;
+use squid_mesh_core::schedule::{Schedule, ScheduleId, ScheduleRow};
 use squid_mesh_core::task::{Lane, TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::verify;
@@ -27,6 +28,8 @@ pub(crate) struct Desk {
     runs: BTreeMap<RunId, RunRow>,
     tasks: BTreeMap<TaskKey, TaskRow>,
     journal: Vec<JournalRow>,
+    schedules: BTreeMap<ScheduleId, ScheduleRow>,
+    pub(crate) log: BTreeMap<CommandId, OperatorEntry>,
 }
 
 pub(crate) fn run_id(number: u128) -> RunId {
@@ -42,6 +45,8 @@ impl Desk {
             runs: BTreeMap::new(),
             tasks: BTreeMap::new(),
             journal: Vec::new(),
+            schedules: BTreeMap::new(),
+            log: BTreeMap::new(),
         }
     }
 
@@ -71,6 +76,14 @@ impl Desk {
             let found = self.definitions.get(key);
             view.definitions
                 .extend(found.map(|found| (key.clone(), Arc::clone(found))));
+        }
+        for id in set.schedules {
+            let found = self.schedules.get(&id).cloned();
+            view.schedules
+                .insert(id, found.map_or(Found::Absent, Found::Row));
+        }
+        if let Some(entry) = set.entry {
+            view.entry = self.log.get(&entry).cloned();
         }
         for run in set.runs {
             let found = self.runs.get(&run).cloned();
@@ -105,11 +118,63 @@ impl Desk {
             self.tasks.insert(row.key, row);
         }
         self.journal.extend(writes.journal);
+        for (id, seq) in writes.schedules_deleted {
+            let gone = self.schedules.remove(&id).expect("it was there");
+            assert_eq!(gone.seq, seq);
+        }
+        for update in writes.schedules_updated {
+            let before = self.schedules.insert(update.row.id, update.row.clone());
+            let before = before.expect("a schedule that is updated was there");
+            assert_eq!((before.seq, before.life), (update.was, update.row.life));
+            assert_eq!(update.row.seq, update.was.next());
+            let declared = |row: &ScheduleRow| (row.version, row.plan.clone(), row.input.clone());
+            assert!(update.declared || declared(&before) == declared(&update.row));
+        }
+        for row in writes.schedules_inserted {
+            assert!(self.schedules.insert(row.id, row).is_none(), "it is new");
+        }
+        if let Some(entry) = writes.entry {
+            assert!(self.log.insert(entry.id, entry).is_none(), "it is new");
+        }
+        self.check_schedules();
         for row in touched {
             let id = row.id;
             self.runs.insert(id, row);
             self.check(id);
         }
+    }
+
+    /// The task of a schedule follows from its row, leases aside.
+    fn check_schedules(&self) {
+        for row in self.schedules.values() {
+            let schedule = row.read().expect("a schedule reads back");
+            let task = self.tasks.get(&schedule.id.task());
+            let plain = task.map(|task| (task.fence.seq, task.life, task.brief.clone()));
+            let implied = schedule.task();
+            assert_eq!(
+                plain,
+                implied.map(|task| (task.fence.seq, task.life, task.brief))
+            );
+        }
+    }
+
+    pub(crate) fn schedule(&self, id: ScheduleId) -> Option<Schedule> {
+        let row = self.schedules.get(&id)?;
+        Some(row.read().expect("a schedule reads back"))
+    }
+
+    /// Every run that a schedule has started, in the order of their occurrences.
+    pub(crate) fn runs_of(&self, id: ScheduleId) -> Vec<(Timestamp, RunId)> {
+        let of = |row: &&RunRow| row.schedule == Some(id);
+        let occurrence = |row: &RunRow| self.run(row.id).origin().occurrence.clone();
+        let mut runs: Vec<(Timestamp, RunId)> = self
+            .runs
+            .values()
+            .filter(of)
+            .map(|row| (occurrence(row).expect("it has one").at, row.id))
+            .collect();
+        runs.sort_unstable();
+        runs
     }
 
     fn check(&self, id: RunId) {
@@ -141,6 +206,12 @@ impl Desk {
 
     pub(crate) fn run(&self, id: RunId) -> Run {
         Run::decode(&self.runs[&id].state).expect("a snapshot reads back")
+    }
+
+    /// Loses a run, as retention does once it has ended.
+    pub(crate) fn forget(&mut self, id: RunId) {
+        self.runs.remove(&id);
+        self.tasks.retain(|key, _| key.run != id);
     }
 
     pub(crate) fn row(&self, id: RunId) -> Option<&RunRow> {

@@ -9,6 +9,7 @@ use squid_mesh_core::payload::OutputRef;
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::task::Lane;
 
+use crate::rows::occurrence;
 use crate::{AT, DIGEST, FENCE, PLACE, STEP};
 
 const LANE: Lane = Lane(300);
@@ -201,5 +202,11 @@ fn of_the_run() -> Vec<(&'static str, Change)> {
         ("wind-no-result", failed(Cause::NoResult)),
         ("wind-cancelled", wind(Heading::Cancelled)),
         ("finish", Change::Finish),
+        (
+            "belong",
+            Change::Belong {
+                occurrence: Box::new(occurrence()),
+            },
+        ),
     ]
 }

@@ -18,6 +18,7 @@ use squid_mesh_core::event::Event;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::payload::{OutputRef, PayloadDigest};
 use squid_mesh_core::run::{Run, Seq};
+use squid_mesh_core::schedule::State;
 use squid_mesh_core::task::{Brief, Fence};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::transition::{DecodeError, Transition};
@@ -145,6 +146,16 @@ fn every_brief_of_format_1_decodes_to_what_it_meant() {
         rows::briefs(),
         Brief::encode,
         Brief::decode,
+    );
+}
+
+#[test]
+fn every_state_of_a_schedule_of_format_1_decodes_to_what_it_meant() {
+    check(
+        include_str!("schedules-1.txt"),
+        rows::schedules(),
+        State::encode,
+        State::decode,
     );
 }
 

@@ -10,11 +10,13 @@ use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::payload::OutputRef;
 use squid_mesh_core::run::{Run, Seq};
+use squid_mesh_core::schedule::{Fired, Missed, Occasion, Occurrence, ScheduleId, State, Trouble};
 use squid_mesh_core::task::{Brief, Work};
+use squid_mesh_core::time::Timestamp;
 
 use crate::common::*;
 use crate::events::parent;
-use crate::{DIGEST, PLACE, key};
+use crate::{AT, DIGEST, PLACE, key};
 
 pub(crate) fn snapshots() -> Vec<(&'static str, Run)> {
     let mut all = vec![
@@ -23,9 +25,18 @@ pub(crate) fn snapshots() -> Vec<(&'static str, Run)> {
         ("routed", routed()),
         ("undo", undoing()),
         ("copy-of-child", copy_of_child()),
+        ("scheduled", scheduled()),
     ];
     all.extend(children());
     all
+}
+
+/// Of an occurrence of a schedule.
+fn scheduled() -> Run {
+    let occurrence = Box::new(occurrence());
+    let belong = vec![Change::Belong { occurrence }];
+    let started = Fold::started(&join());
+    Fold::start_as(join(), started, belong).run().clone()
 }
 
 fn stopping() -> Run {
@@ -139,6 +150,45 @@ fn children() -> Vec<(&'static str, Run)> {
     ]
 }
 
+pub(crate) fn occurrence() -> Occurrence {
+    Occurrence {
+        schedule: ScheduleId::from_u128(11),
+        name: "nightly".into(),
+        at: AT,
+        window_start: Timestamp::from_micros(7),
+        received_at: Timestamp::from_micros(8),
+        occasion: Occasion::Fired,
+        reports: true,
+    }
+}
+
+pub(crate) fn schedules() -> Vec<(&'static str, State)> {
+    let fresh = State::from(AT);
+    let at = Timestamp::from_micros;
+    let rich = State {
+        armed: Some((at(9), Seq(300))),
+        previous: Some(RunId::from_u128(7)),
+        waiting: Some(at(10)),
+        fired: Some(Fired {
+            occurrence: at(11),
+            at: at(12),
+        }),
+        missed: Some(Missed {
+            first: at(13),
+            last: at(14),
+            at: at(15),
+        }),
+        skipped: Some(at(16)),
+        trouble: Some(Trouble {
+            code: "unknown_workflow".into(),
+            message: "it is gone".into(),
+            since: at(17),
+        }),
+        ..fresh.clone()
+    };
+    vec![("fresh", fresh), ("rich", rich)]
+}
+
 pub(crate) fn briefs() -> Vec<(&'static str, Brief)> {
     let brief = |work| Brief {
         definition: key(),
@@ -146,6 +196,7 @@ pub(crate) fn briefs() -> Vec<(&'static str, Brief)> {
         timeout: None,
         sources: Vec::new(),
         trace: None,
+        occurrence: None,
         work,
     };
     let elsewhere = OutputRef {
@@ -156,6 +207,7 @@ pub(crate) fn briefs() -> Vec<(&'static str, Brief)> {
         timeout: Some(Duration::from_secs(30)),
         sources: vec![Some(OutputRef::here(Seq(1), DIGEST)), None, Some(elsewhere)],
         trace: Some("00-1-2-01".into()),
+        occurrence: Some(Box::new(occurrence())),
         ..brief(Work::Plain)
     };
     let deliver = |end, code: Option<&str>| Work::Deliver {
@@ -203,6 +255,18 @@ pub(crate) fn briefs() -> Vec<(&'static str, Brief)> {
         (
             "deliver-cancelled",
             brief(deliver(ChildEnd::Cancelled, None)),
+        ),
+        (
+            "fire",
+            brief(Work::Fire {
+                trigger: Name::stored("nightly"),
+            }),
+        ),
+        (
+            "release",
+            brief(Work::Release {
+                schedule: ScheduleId::from_u128(11),
+            }),
         ),
     ]
 }

@@ -12,8 +12,10 @@ use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, JournalPart, QueueRecord, RunFilter, RunRecord, StoreError, StoredRow,
+    Fetch, Fetched, JournalPart, QueueRecord, RunFilter, RunRecord, ScheduleFilter, ScheduleRecord,
+    StoreError, StoredRow,
 };
 use squid_mesh_core::task::{Lane, TaskKey};
 use squid_mesh_core::time::Timestamp;
@@ -189,7 +191,7 @@ pub(crate) async fn run(
 }
 
 /// The column of [`sql::RUN`] at which what it says of a task begins.
-const LANE: usize = 12;
+const LANE: usize = 13;
 
 /// Journal rows of a run.
 pub(crate) async fn journal(
@@ -247,10 +249,11 @@ pub(crate) async fn list(
         return Ok(Vec::new());
     }
     let uuid = |id: Option<RunId>| id.map(|id| Uuid::from_u128(id.as_u128()));
-    let (statement, of) = match (filter.parent, filter.source) {
-        (Some(parent), _) => (sql::LIST_OF_PARENT, Some(parent)),
-        (None, Some(source)) => (sql::LIST_OF_SOURCE, Some(source)),
-        (None, None) => (sql::LIST, None),
+    let (statement, shard) = match (filter.parent, filter.source, filter.schedule) {
+        (Some(parent), ..) => (sql::LIST_OF_PARENT, Some(parent.shard(shards))),
+        (None, Some(source), _) => (sql::LIST_OF_SOURCE, Some(source.shard(shards))),
+        (None, None, Some(schedule)) => (sql::LIST_OF_SCHEDULE, Some(schedule.shard(shards))),
+        (None, None, None) => (sql::LIST, None),
     };
     let mut query = sqlx::query(statement)
         .bind(at.as_micros())
@@ -267,9 +270,10 @@ pub(crate) async fn list(
         .bind(Some(Json(labels)).filter(|labels| !labels.0.is_empty()))
         .bind(uuid(filter.parent))
         .bind(uuid(filter.source))
+        .bind(filter.schedule.map(|id| Uuid::from_u128(id.as_u128())))
         .bind(i64::from(limit));
-    if let Some(of) = of {
-        query = query.bind(number(of.shard(shards)));
+    if let Some(shard) = shard {
+        query = query.bind(number(shard));
     }
     let stored = query.fetch_all(connection).await?;
     let mut names = Names::default();
@@ -317,5 +321,64 @@ pub(crate) async fn queues(connection: &mut PgConnection) -> Looked<Vec<QueueRec
         .await?
         .iter()
         .map(rows::queue_record)
+        .collect()
+}
+
+/// A schedule's row and task, of one snapshot.
+pub(crate) async fn schedule(
+    connection: &mut PgConnection,
+    shards: Shards,
+    id: ScheduleId,
+) -> Looked<Option<ScheduleRecord>> {
+    let query = sqlx::query(sql::SCHEDULE)
+        .bind(number(id.shard(shards)))
+        .bind(Uuid::from_u128(id.as_u128()));
+    let Some(found) = query.fetch_optional(connection).await? else {
+        return Ok(None);
+    };
+    let mut names = Names::default();
+    let mut task = None;
+    if !rows::is_missing(&found, TASK)? {
+        match rows::task(&found, TASK, id.task(), &mut names)? {
+            Ok(row) => task = Some(row),
+            Err(detail) => tracing::error!(detail, "a task cannot be read"),
+        }
+    }
+    Ok(Some(ScheduleRecord {
+        now: rows::clock(&found, 0)?,
+        row: rows::schedule(&found, 1, id, &mut names)?,
+        task,
+    }))
+}
+
+/// The column of [`sql::SCHEDULE`] at which what it says of the task begins.
+const TASK: usize = 13;
+
+/// Schedules that match a filter.
+pub(crate) async fn schedules(
+    connection: &mut PgConnection,
+    filter: &ScheduleFilter,
+    after: Option<&str>,
+    limit: u32,
+) -> Looked<Vec<ScheduleRow>> {
+    let standings = filter.standings.iter().map(|standing| standing.as_i16());
+    let standings: Vec<i16> = standings.collect();
+    let statement = match filter.workflow {
+        Some(_) => sql::LIST_SCHEDULES_OF_WORKFLOW,
+        None => sql::LIST_SCHEDULES,
+    };
+    // No key is empty.
+    let mut query = sqlx::query(statement)
+        .bind(after.unwrap_or_default())
+        .bind(Some(standings).filter(|standings| !standings.is_empty()))
+        .bind(i64::from(limit));
+    if let Some(workflow) = &filter.workflow {
+        query = query.bind(workflow.as_str());
+    }
+    let stored = query.fetch_all(connection).await?;
+    let mut names = Names::default();
+    stored
+        .iter()
+        .map(|row| rows::schedule(row, 1, rows::schedule_id(row, 0)?, &mut names))
         .collect()
 }

@@ -53,9 +53,10 @@ pub use sqlx;
 use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, Store,
-    StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 use tokio::time::timeout;
@@ -326,6 +327,29 @@ impl Inspect for PostgresStore {
     async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
         let look =
             async |lent: &mut Lent<'_>, _| inspect::queues(lent).await.map_err(|e| store_error(&e));
+        self.shared.look(look).await
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        let look = async |lent: &mut Lent<'_>, shards| {
+            inspect::schedule(lent, shards, id)
+                .await
+                .map_err(|e| store_error(&e))
+        };
+        self.shared.look(look).await
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        let look = async |lent: &mut Lent<'_>, _| {
+            inspect::schedules(lent, filter, after, limit)
+                .await
+                .map_err(|e| store_error(&e))
+        };
         self.shared.look(look).await
     }
 }

@@ -14,8 +14,9 @@ use crate::{ledger, sql};
 const FILL: &str = "
     insert into runs (shard, id, life, workflow, version, seq, status, state, created_at, updated_at)
         select 0, md5(n::text)::uuid, n, 'order', 1, 3, 8, '\\x01', n, n from generate_series(1, 100000) n;
-    insert into runs (shard, id, life, workflow, version, seq, status, state, created_at, updated_at, parent, source)
+    insert into runs (shard, id, life, workflow, version, seq, status, state, created_at, updated_at, schedule, parent, source)
         select 0, md5('of ' || n)::uuid, n, 'order', 1, 3, 8, '\\x01', n, n,
+            case when n % 3 = 0 then md5((n % 100)::text)::uuid end,
             case when n % 2 = 0 then md5((n % 100)::text)::uuid end, case when n % 2 = 1 then md5((n % 100)::text)::uuid end
         from generate_series(1, 20000) n;
     insert into journal (shard, run_id, seq, at, transition)
@@ -29,16 +30,44 @@ const FILL: &str = "
         select 'order', n, '\\x00', '{}' from generate_series(1, 100) n;
     insert into workers (incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed)
         select md5(n::text)::uuid, 'w', '{}', '{}', n, n, 0, 0, '' from generate_series(1, 100) n;
+    insert into schedules (shard, id, life, seq, key, version, workflow, \"trigger\", plan, input, standing, state,
+            created_at, updated_at)
+        select 0, md5(n::text)::uuid, n, 1, 'tenant ' || n, 0, 'order_' || n % 100, 'nightly', '{}', '\\x01', n % 3, '\\x01', n, n
+        from generate_series(1, 20000) n;
     insert into queues (name, paused, entry)
         select 'queue_' || n, true, md5(n::text)::uuid from generate_series(1, 100) n;
     vacuum analyze;
 ";
 
 /// Statements that find rows, the indexes they find them by, and the conditions that reach the index.
-const PLANS: [(&str, &[&str], &[&str]); 21] = [
+const PLANS: [(&str, &[&str], &[&str]); 30] = [
     (sql::CLOCK, &["queues_pkey"], &["(name = ANY ("]),
     (sql::LOCK_QUEUE, &["queues_pkey"], &["(name = $1)"]),
     (sql::LOCK_WORKER, &["workers_pkey"], &["incarnation = "]),
+    (
+        sql::LOCK_SCHEDULES,
+        &["schedules_pkey"],
+        &["(shard = $1) AND (id = "],
+    ),
+    (
+        sql::LOCK_SCHEDULES_WAITING,
+        &["schedules_pkey"],
+        &["(shard = $1) AND (id = "],
+    ),
+    (sql::UPDATE_SCHEDULES, &["schedules_pkey"], &["AND (id = "]),
+    (sql::CHANGE_SCHEDULES, &["schedules_pkey"], &["AND (id = "]),
+    (sql::DELETE_SCHEDULES, &["schedules_pkey"], &["AND (id = "]),
+    (
+        sql::SCHEDULE,
+        &["schedules_pkey", "tasks_pkey"],
+        &["(shard = $1) AND (id = $2)", "AND (lane = 0)"],
+    ),
+    (sql::LIST_SCHEDULES, &["schedules_by_key"], &["(key > $1)"]),
+    (
+        sql::LIST_SCHEDULES_OF_WORKFLOW,
+        &["schedules_by_workflow"],
+        &["(workflow = $4) AND (key > $1)"],
+    ),
     (sql::LOCK_RUNS, &["runs_pkey"], &["(shard = $1) AND (id = "]),
     (
         sql::LOCK_RUNS_WAITING,
@@ -99,7 +128,7 @@ const PLANS: [(&str, &[&str], &[&str]); 21] = [
         sql::LIST_OF_PARENT,
         &["runs_by_parent"],
         &[
-            "(shard = $11) AND (parent = $8) AND (ROW(created_at, id) < ROW($1, $2))",
+            "(shard = $12) AND (parent = $8) AND (ROW(created_at, id) < ROW($1, $2))",
             "(created_at >= $3)",
         ],
     ),
@@ -107,7 +136,15 @@ const PLANS: [(&str, &[&str], &[&str]); 21] = [
         sql::LIST_OF_SOURCE,
         &["runs_by_source"],
         &[
-            "(shard = $11) AND (source = $9) AND (ROW(created_at, id) < ROW($1, $2))",
+            "(shard = $12) AND (source = $9) AND (ROW(created_at, id) < ROW($1, $2))",
+            "(created_at >= $3)",
+        ],
+    ),
+    (
+        sql::LIST_OF_SCHEDULE,
+        &["runs_by_schedule"],
+        &[
+            "(shard = $12) AND (schedule = $10) AND (ROW(created_at, id) < ROW($1, $2))",
             "(created_at >= $3)",
         ],
     ),
@@ -182,7 +219,7 @@ async fn every_hot_statement_finds_its_rows_by_its_index() {
         ),
         (
             "vacuumed when all was gone",
-            "truncate tasks, runs, journal, definitions, workers, queues; vacuum analyze",
+            "truncate tasks, runs, journal, definitions, workers, queues, schedules; vacuum analyze",
         ),
     ];
     for (round, change) in states {

@@ -1,7 +1,7 @@
 //! Reading what an operation asks for, under locks.
 //!
-//! Invariant: locks are taken in the order queue, worker, runs, tasks, one statement for each, and the clock is read after
-//! the last of them, as is which queues are paused.
+//! Invariant: locks are taken in the order queue, worker, schedules, runs, tasks, one statement for each, and the clock is
+//! read after the last of them, as is which queues are paused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::{RunId, Shard};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Found, ReadSet, Scan, View};
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::TaskKey;
 use squid_mesh_core::time::Timestamp;
 use uuid::Uuid;
@@ -63,6 +64,7 @@ impl<'a> Reader<'a> {
         (self.clock, self.waited) = (None, false);
         self.lock_queue(connection, set).await?;
         self.lock_worker(connection, set).await?;
+        self.lock_schedules(connection, set).await?;
         self.lock_runs(connection, set).await?;
         self.read_definitions(connection, set).await?;
         self.lock_tasks(connection, set).await?;
@@ -115,6 +117,44 @@ impl<'a> Reader<'a> {
             .map(rows::worker)
             .transpose()?;
         Ok(())
+    }
+
+    async fn lock_schedules(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
+        if set.schedules.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = set
+            .schedules
+            .iter()
+            .map(|id| Uuid::from_u128(id.as_u128()))
+            .collect();
+        let statement = if set.wait {
+            sql::LOCK_SCHEDULES_WAITING
+        } else {
+            sql::LOCK_SCHEDULES
+        };
+        let stored = sqlx::query(statement)
+            .bind(number(set.shard))
+            .bind(ids)
+            .bind(names(&set.queues))
+            .fetch_all(connection)
+            .await?;
+        for row in &stored {
+            let id = rows::schedule_id(row, 1)?;
+            let found = if !rows::is_missing(row, 3)? {
+                Found::Row(rows::schedule(row, 3, id, &mut self.names)?)
+            } else if !set.wait && !rows::is_missing(row, 2)? {
+                Found::Busy
+            } else {
+                Found::Absent
+            };
+            self.view.schedules.insert(id, found);
+        }
+        self.see_clock(&stored)
     }
 
     async fn lock_runs(
@@ -202,15 +242,17 @@ impl<'a> Reader<'a> {
         connection: &mut PgConnection,
         set: &ReadSet,
     ) -> Result<(), sqlx::Error> {
-        // Only who holds runs may wait for tasks: who holds tasks alone never waits, so nobody waits in a circle.
-        let waits = !self.view.runs.is_empty();
+        // Only who holds runs or schedules may wait for tasks: who holds tasks alone never waits, so nobody waits in a circle.
+        let waits = !self.view.runs.is_empty() || !self.view.schedules.is_empty();
         let (mut ids, mut lanes) = (
             Vec::with_capacity(set.tasks.len()),
             Vec::with_capacity(set.tasks.len()),
         );
         for key in &set.tasks {
-            // A task of a busy run may change as soon as it is read; an absent run has none.
+            // A task of a busy run or schedule may change as soon as it is read; an absent run has none.
+            let schedule = self.view.schedules.get(&ScheduleId::of_task(*key));
             let found = match self.view.runs.get(&key.run) {
+                _ if schedule == Some(&Found::Busy) => Found::Busy,
                 Some(Found::Busy) => Found::Busy,
                 Some(Found::Absent) => Found::Absent,
                 Some(Found::Row(_)) | None => {
@@ -332,14 +374,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A locked task. Of one that cannot be read, the run is made unreadable: decisions refuse that run, and no other.
+    /// A locked task. Of one that cannot be read, the run or schedule is made unreadable: decisions refuse that one, and no
+    /// other.
     fn see_task(&mut self, row: &PgRow, at: usize, key: TaskKey) -> Result<(), sqlx::Error> {
         let found = match rows::task(row, at, key, &mut self.names)? {
             Ok(task) => Found::Row(task),
             Err(detail) => {
-                tracing::error!(detail, "a task cannot be read: its run is halted");
+                tracing::error!(
+                    detail,
+                    "a task cannot be read: its run or schedule is halted"
+                );
                 if let Some(Found::Row(run)) = self.view.runs.get_mut(&key.run) {
                     run.state.clear();
+                }
+                let schedule = ScheduleId::of_task(key);
+                if let Some(Found::Row(schedule)) = self.view.schedules.get_mut(&schedule) {
+                    schedule.state.clear();
                 }
                 Found::Absent
             }

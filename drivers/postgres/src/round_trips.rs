@@ -12,10 +12,12 @@ use squid_mesh_core::definition::{DefinitionKey, StepIndex};
 use squid_mesh_core::id::{Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    Found, QueueScan, ReadSet, RunRow, RunUpdate, Scan, TaskUpdate, WorkerRow, Writes,
+    Found, QueueScan, ReadSet, RunRow, RunUpdate, Scan, ScheduleUpdate, TaskUpdate, WorkerRow,
+    Writes,
 };
-use squid_mesh_core::payload::{OutputRef, PayloadDigest};
+use squid_mesh_core::payload::{OutputRef, Payload, PayloadDigest};
 use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow, Standing};
 use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow, Work};
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_test_support::TestDatabase;
@@ -50,6 +52,7 @@ fn run() -> RunRow {
         state: vec![0, 255],
         parent: Some(RunId::from_u128(u128::MAX)),
         source: Some(RunId::from_u128(u128::MAX - 1)),
+        schedule: Some(ScheduleId::from_u128(u128::MAX - 2)),
         labels: BTreeMap::from([("a \"key\"".to_owned(), "ü\n".to_owned())]),
         created: Timestamp::MIN,
         updated: Timestamp::MAX,
@@ -92,12 +95,32 @@ fn task() -> TaskRow {
             timeout: Some(Duration::from_micros(u64::MAX)),
             sources: vec![None, Some(output)],
             trace: Some("trace".to_owned()),
+            occurrence: None,
             work: Work::Collect {
                 count: u32::MAX,
                 after: Seq(0),
                 upto: Seq(u32::MAX),
             },
         },
+    }
+}
+
+/// A schedule with the largest numbers there are.
+fn schedule() -> ScheduleRow {
+    ScheduleRow {
+        id: ScheduleId::from_u128(id().as_u128()),
+        life: Life(u64::MAX),
+        seq: Seq(u32::MAX),
+        key: "tenant 42: \"nightly\" ü".to_owned(),
+        version: u32::MAX,
+        workflow: key().name,
+        trigger: Name::new("nightly").unwrap(),
+        plan: "{ \"cron\" : \"0 0 * * *\" }".to_owned(),
+        input: Payload::new(&b"\x00\xff"[..]),
+        standing: Standing::Retired,
+        state: vec![0, 255],
+        created: Timestamp::MIN,
+        updated: Timestamp::MAX,
     }
 }
 
@@ -132,6 +155,7 @@ async fn the_largest_and_smallest_values_come_back() {
         runs_inserted: vec![run()],
         tasks_inserted: vec![task()],
         worker: Some(worker()),
+        schedules_inserted: vec![schedule()],
         ..Writes::default()
     };
     write(&mut connection, SHARD, &writes).await.unwrap();
@@ -151,6 +175,7 @@ async fn the_largest_and_smallest_values_come_back() {
     let set = ReadSet {
         shard: SHARD,
         worker: Some(worker().incarnation),
+        schedules: BTreeSet::from([schedule().id]),
         runs: BTreeSet::from([id()]),
         tasks: BTreeSet::from([task().key]),
         tasks_of: BTreeSet::from([id()]),
@@ -165,6 +190,7 @@ async fn the_largest_and_smallest_values_come_back() {
     reader.read(&mut connection, &set).await.unwrap();
     let view = reader.view();
     assert_eq!(view.worker, Some(worker()));
+    assert_eq!(view.schedules[&schedule().id], Found::Row(schedule()));
     assert_eq!(view.runs[&id()], Found::Row(run()));
     assert_eq!(view.tasks[&task().key], Found::Row(task()));
     assert_eq!(view.due, [task()]);
@@ -178,6 +204,7 @@ async fn a_row_that_is_not_as_it_was_read_is_not_written() {
     let there = Writes {
         runs_inserted: vec![run()],
         tasks_inserted: vec![task()],
+        schedules_inserted: vec![schedule()],
         ..Writes::default()
     };
     write(&mut connection, SHARD, &there).await.unwrap();
@@ -196,7 +223,24 @@ async fn a_row_that_is_not_as_it_was_read_is_not_written() {
     };
     let moved = |was| RunUpdate { row: run(), was };
     let none = Writes::default;
+    let put = |was, declared| ScheduleUpdate {
+        row: schedule(),
+        was,
+        declared,
+    };
     for guarded in [
+        Writes {
+            schedules_updated: vec![put(Seq(1), false)],
+            ..none()
+        },
+        Writes {
+            schedules_updated: vec![put(Seq(1), true)],
+            ..none()
+        },
+        Writes {
+            schedules_deleted: vec![(schedule().id, Seq(1))],
+            ..none()
+        },
         Writes {
             runs_updated: vec![moved(Seq(1))],
             ..none()
@@ -231,7 +275,53 @@ async fn a_row_that_is_not_as_it_was_read_is_not_written() {
     let held = Writes {
         runs_updated: vec![moved(run().seq)],
         tasks_deleted: vec![(task().key, was)],
+        schedules_deleted: vec![(schedule().id, schedule().seq)],
         ..none()
     };
     write(&mut connection, SHARD, &held).await.unwrap();
+}
+
+/// What a firing writes, and what a declaration does; the rest stays as it was.
+#[tokio::test]
+async fn of_a_schedule_that_fires_nothing_is_written_that_was_declared() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    let there = Writes {
+        schedules_inserted: vec![schedule()],
+        ..Writes::default()
+    };
+    write(&mut connection, SHARD, &there).await.unwrap();
+    let next = ScheduleRow {
+        seq: Seq(7),
+        version: 7,
+        workflow: Name::new("other").unwrap(),
+        trigger: Name::new("weekly").unwrap(),
+        plan: "{}".to_owned(),
+        input: Payload::new(&b"1"[..]),
+        standing: Standing::Active,
+        state: vec![7],
+        updated: Timestamp::MIN,
+        ..schedule()
+    };
+    let fired = ScheduleRow {
+        seq: next.seq,
+        standing: next.standing,
+        state: next.state.clone(),
+        updated: next.updated,
+        ..schedule()
+    };
+    for (declared, was, expected) in [
+        (false, schedule().seq, fired),
+        (true, next.seq, next.clone()),
+    ] {
+        let row = next.clone();
+        let writes = Writes {
+            schedules_updated: vec![ScheduleUpdate { row, was, declared }],
+            ..Writes::default()
+        };
+        write(&mut connection, SHARD, &writes).await.unwrap();
+        let shards = Shards::new(1_024).unwrap();
+        let seen = inspect::schedule(&mut connection, shards, schedule().id).await;
+        assert_eq!(seen.unwrap().unwrap().row, expected);
+    }
 }

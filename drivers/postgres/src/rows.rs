@@ -16,9 +16,11 @@ use squid_mesh_core::definition::{DefinitionDigest, DefinitionKey, StepIndex};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    DefinitionRow, OperatorEntry, QueueAction, QueueRow, RunRow, WorkerRow,
+    DefinitionRow, OperatorAction, OperatorEntry, QueueRow, RunRow, WorkerRow,
 };
+use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow, Standing};
 use squid_mesh_core::store::QueueRecord;
 use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
@@ -74,6 +76,12 @@ pub(crate) fn run_id(row: &PgRow, at: usize) -> Decoded<RunId> {
     ))
 }
 
+/// The id of a schedule in column `at`.
+pub(crate) fn schedule_id(row: &PgRow, at: usize) -> Decoded<ScheduleId> {
+    let id: Uuid = row.try_get_unchecked(at)?;
+    Ok(ScheduleId::from_u128(id.as_u128()))
+}
+
 fn run_id_or_null(row: &PgRow, at: usize) -> Decoded<Option<RunId>> {
     let id: Option<Uuid> = row.try_get_unchecked(at)?;
     Ok(id.map(|id| RunId::from_u128(id.as_u128())))
@@ -108,6 +116,39 @@ pub(crate) fn run(row: &PgRow, at: usize, id: RunId, names: &mut Names) -> Decod
         updated: instant(row, at + 8)?,
         parent: run_id_or_null(row, at + 9)?,
         source: run_id_or_null(row, at + 10)?,
+        schedule: {
+            let id: Option<Uuid> = row.try_get_unchecked(at + 11)?;
+            id.map(|id| ScheduleId::from_u128(id.as_u128()))
+        },
+    })
+}
+
+/// The row of schedule `id`, in the columns of [`schedule_columns`](crate::sql) from `at` on.
+pub(crate) fn schedule(
+    row: &PgRow,
+    at: usize,
+    id: ScheduleId,
+    names: &mut Names,
+) -> Decoded<ScheduleRow> {
+    let (standing, state) = match Standing::from_i16(row.try_get_unchecked(at + 8)?) {
+        Some(standing) => (standing, row.try_get_unchecked(at + 9)?),
+        // As with a status that no engine wrote: without its state nobody can read the schedule.
+        None => (Standing::Paused, Vec::new()),
+    };
+    Ok(ScheduleRow {
+        id,
+        life: life(row, at)?,
+        seq: seq(row, at + 1)?,
+        key: row.try_get_unchecked(at + 2)?,
+        version: version(row, at + 3)?,
+        workflow: names.name(row.try_get_unchecked(at + 4)?),
+        trigger: names.name(row.try_get_unchecked(at + 5)?),
+        plan: row.try_get_unchecked(at + 6)?,
+        input: Payload::new(row.try_get_unchecked::<&[u8], _>(at + 7)?),
+        standing,
+        state,
+        created: instant(row, at + 10)?,
+        updated: instant(row, at + 11)?,
     })
 }
 
@@ -201,12 +242,12 @@ pub(crate) fn queue(row: &PgRow) -> Decoded<QueueRow> {
 
 /// A row of `operator_log`, in the columns from `at` on.
 pub(crate) fn entry(row: &PgRow, at: usize) -> Decoded<OperatorEntry> {
-    let action = QueueAction::named(row.try_get(at + 2)?);
+    let action = OperatorAction::named(row.try_get(at + 2)?);
     Ok(OperatorEntry {
         id: command(row, at)?,
         actor: row.try_get(at + 1)?,
         action: action.ok_or_else(|| corrupt("an operator's action has an unknown name"))?,
-        target: Name::stored(row.try_get(at + 3)?),
+        target: row.try_get(at + 3)?,
         comment: row.try_get(at + 4)?,
         changed: row.try_get(at + 5)?,
         at: instant(row, at + 6)?,
@@ -228,11 +269,15 @@ fn command(row: &PgRow, at: usize) -> Decoded<CommandId> {
 
 /// Name and version in two columns from `at` on.
 fn definition_key(row: &PgRow, at: usize, names: &mut Names) -> Decoded<DefinitionKey> {
-    let version: i64 = row.try_get_unchecked(at + 1)?;
     Ok(DefinitionKey {
         name: names.name(row.try_get_unchecked(at)?),
-        version: u32::try_from(version).map_err(|_| corrupt("a version is not a u32"))?,
+        version: version(row, at + 1)?,
     })
+}
+
+fn version(row: &PgRow, at: usize) -> Decoded<u32> {
+    let version: i64 = row.try_get_unchecked(at)?;
+    u32::try_from(version).map_err(|_| corrupt("a version is not a u32"))
 }
 
 /// The instant in column `at`.

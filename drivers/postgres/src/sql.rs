@@ -18,7 +18,7 @@
 /// Columns of [`crate::rows::run`].
 macro_rules! run_columns {
     () => {
-        "life, workflow, version, seq, status, state, labels, created_at, updated_at, parent, source"
+        "life, workflow, version, seq, status, state, labels, created_at, updated_at, parent, source, schedule"
     };
 }
 
@@ -131,7 +131,7 @@ macro_rules! update_tasks {
 
 /// A page of the runs in a range of an index; everything that does not bound the range is a filter.
 ///
-/// Parameters: the cursor; from; until; workflow; statuses; labels; parent; source; limit.
+/// Parameters: the cursor; from; until; workflow; statuses; labels; parent; source; schedule; limit.
 macro_rules! list {
     ($range:literal) => {
         concat!(
@@ -142,7 +142,8 @@ macro_rules! list {
             " and (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
              and ($5::text is null or workflow = $5) and ($6::smallint[] is null or status = any($6)) \
              and ($7::jsonb is null or labels @> $7) and ($8::uuid is null or parent = $8) \
-             and ($9::uuid is null or source = $9) order by created_at desc, id desc limit $10"
+             and ($9::uuid is null or source = $9) and ($10::uuid is null or schedule = $10) \
+             order by created_at desc, id desc limit $11"
         )
     };
 }
@@ -160,6 +161,13 @@ macro_rules! put_worker {
     };
     (@list $first:literal $(, $rest:literal)*) => { concat!($first $(, ", ", $rest)*) };
 }
+
+mod schedules;
+
+pub(crate) use schedules::{
+    CHANGE_SCHEDULES, DELETE_SCHEDULES, INSERT_SCHEDULES, LIST_SCHEDULES,
+    LIST_SCHEDULES_OF_WORKFLOW, LOCK_SCHEDULES, LOCK_SCHEDULES_WAITING, SCHEDULE, UPDATE_SCHEDULES,
+};
 
 // ---------------------------------------------------------------------------------------------------- transactions
 
@@ -316,9 +324,10 @@ pub(crate) const START_RUNS: &str = concat!(
     "), journalled as (",
     insert_journal!("$21", "$22", "$23", "$24", "$25"),
     ") insert into runs (shard, id, life, workflow, version, seq, status, state, labels, created_at, updated_at, \
-     parent, source) select $1::smallint, unnest($26::uuid[]), unnest($27::bigint[]), unnest($28::text[]), unnest($29::bigint[]), \
+     parent, source, schedule) select $1::smallint, unnest($26::uuid[]), unnest($27::bigint[]), unnest($28::text[]), unnest($29::bigint[]), \
      unnest($30::integer[]), unnest($31::smallint[]), unnest($32::bytea[]), unnest($33::jsonb[]), \
-     unnest($34::bigint[]), unnest($35::bigint[]), unnest($36::uuid[]), unnest($37::uuid[])"
+     unnest($34::bigint[]), unnest($35::bigint[]), unnest($36::uuid[]), unnest($37::uuid[]), \
+     unnest($38::uuid[])"
 );
 
 /// Runs that move on, with their journal rows and the tasks they had: how many rows of each the guards let through.
@@ -378,7 +387,7 @@ pub(crate) const RUN: &str = concat!(
     run_columns!(),
     ", null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null \
      from runs where shard = $1 and id = $2 \
-     union all select null, null, null, null, null, null, null, null, null, null, null, null, task.* from (select lane, \
+     union all select null, null, null, null, null, null, null, null, null, null, null, null, null, task.* from (select lane, \
      (select paused from queues where queues.name = tasks.queue), ",
     task_columns!(),
     " from tasks where shard = $1 and run_id = $2 order by lane) task"
@@ -391,9 +400,11 @@ pub(crate) const JOURNAL: &str = "select seq, at, transition, payload from journ
 /// Index: `runs_by_start`, backwards from the cursor or from the end of the time span.
 pub(crate) const LIST: &str = list!("version >= 0");
 /// Index: `runs_by_parent`, likewise. One more parameter: the shard.
-pub(crate) const LIST_OF_PARENT: &str = list!("shard = $11 and parent = $8");
+pub(crate) const LIST_OF_PARENT: &str = list!("shard = $12 and parent = $8");
 /// Index: `runs_by_source`, likewise. One more parameter: the shard.
-pub(crate) const LIST_OF_SOURCE: &str = list!("shard = $11 and source = $9");
+pub(crate) const LIST_OF_SOURCE: &str = list!("shard = $12 and source = $9");
+/// Index: `runs_by_schedule`, likewise. One more parameter: the shard.
+pub(crate) const LIST_OF_SCHEDULE: &str = list!("shard = $12 and schedule = $10");
 
 /// A small table.
 pub(crate) const WORKERS: &str = "select incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed \
@@ -433,12 +444,14 @@ pub(crate) const INSERT_APPLIED: &str = "insert into migrations (number, name) v
 
 /// Every statement that is prepared before it is executed.
 #[cfg(test)]
-pub(crate) const PREPARED: [&str; 42] = [
+pub(crate) const PREPARED: [&str; 52] = [
     CLOCK,
     MARK,
     ENTER,
     LEAVE,
     LOCK_WORKER,
+    LOCK_SCHEDULES,
+    LOCK_SCHEDULES_WAITING,
     LOCK_RUNS,
     LOCK_RUNS_WAITING,
     LOCK_TASKS,
@@ -461,6 +474,10 @@ pub(crate) const PREPARED: [&str; 42] = [
     UPDATE_TASKS,
     DELETE_TASKS,
     TAKE_TASKS,
+    INSERT_SCHEDULES,
+    UPDATE_SCHEDULES,
+    CHANGE_SCHEDULES,
+    DELETE_SCHEDULES,
     PAYLOADS,
     NOTIFY,
     RUN,
@@ -468,6 +485,10 @@ pub(crate) const PREPARED: [&str; 42] = [
     LIST,
     LIST_OF_PARENT,
     LIST_OF_SOURCE,
+    LIST_OF_SCHEDULE,
+    SCHEDULE,
+    LIST_SCHEDULES,
+    LIST_SCHEDULES_OF_WORKFLOW,
     WORKERS,
     ALL_DEFINITIONS,
     IS_MIGRATED,

@@ -8,9 +8,11 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Row as _};
 use squid_mesh_core::id::Shard;
 use squid_mesh_core::operation::{
-    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, TaskUpdate, WorkerRow,
-    Writes,
+    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, ScheduleUpdate,
+    TaskUpdate, WorkerRow, Writes,
 };
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::task::{Fence, TaskKey, TaskRow};
 use uuid::Uuid;
 
@@ -113,10 +115,41 @@ pub(crate) async fn write(
     if let Some(entry) = &writes.entry {
         insert_entry(entry).execute(&mut *connection).await?;
     }
+    write_schedules(connection, shard, writes).await?;
     assert!(
         rest.journal.is_empty(),
         "every journal row is of a run that is written with it"
     );
+    Ok(())
+}
+
+async fn write_schedules(
+    connection: &mut PgConnection,
+    shard: Shard,
+    writes: &Writes,
+) -> Result<(), NotWritten> {
+    if !writes.schedules_deleted.is_empty() {
+        let query = delete_schedules(shard, &writes.schedules_deleted);
+        let gone = query.execute(&mut *connection).await?.rows_affected();
+        expect(gone, writes.schedules_deleted.len())?;
+    }
+    if !writes.schedules_updated.is_empty() {
+        let updates = writes.schedules_updated.iter();
+        let (declared, moved): (Vec<_>, Vec<_>) = updates.partition(|update| update.declared);
+        for (declared, updates) in [(true, declared), (false, moved)] {
+            if updates.is_empty() {
+                continue;
+            }
+            let query = update_schedules(shard, &updates, declared);
+            let updated = query.execute(&mut *connection).await?.rows_affected();
+            expect(updated, updates.len())?;
+        }
+    }
+    if !writes.schedules_inserted.is_empty() {
+        insert_schedules(shard, &writes.schedules_inserted)
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 
@@ -183,6 +216,9 @@ fn start_runs(shard: Shard, runs: &[RunRow], journal: &[JournalRow], tasks: &[Ta
         .bind(column(runs, |row| row.updated.as_micros()))
         .bind(column(runs, |row| row.parent.map(|id| uuid(id.as_u128()))))
         .bind(column(runs, |row| row.source.map(|id| uuid(id.as_u128()))))
+        .bind(column(runs, |row| {
+            row.schedule.map(|id| uuid(id.as_u128()))
+        }))
 }
 
 fn advance_runs(
@@ -289,6 +325,56 @@ fn insert_entry(entry: &OperatorEntry) -> Bound {
         .bind(entry.comment.clone())
         .bind(entry.changed)
         .bind(entry.at.as_micros())
+}
+
+fn insert_schedules(shard: Shard, rows: &[ScheduleRow]) -> Bound {
+    sqlx::query(sql::INSERT_SCHEDULES)
+        .bind(number(shard))
+        .bind(column(rows, |row| uuid(row.id.as_u128())))
+        .bind(column(rows, |row| row.life.0.cast_signed()))
+        .bind(column(rows, |row| row.seq.0.cast_signed()))
+        .bind(column(rows, |row| row.key.as_str()))
+        .bind(column(rows, |row| i64::from(row.version)))
+        .bind(column(rows, |row| row.workflow.as_str()))
+        .bind(column(rows, |row| row.trigger.as_str()))
+        .bind(column(rows, |row| row.plan.as_str()))
+        .bind(column(rows, |row| row.input.bytes()))
+        .bind(column(rows, |row| row.standing.as_i16()))
+        .bind(column(rows, |row| row.state.as_slice()))
+        .bind(column(rows, |row| row.created.as_micros()))
+        .bind(column(rows, |row| row.updated.as_micros()))
+}
+
+fn update_schedules(shard: Shard, updates: &[&ScheduleUpdate], declared: bool) -> Bound {
+    let statement = if declared {
+        sql::CHANGE_SCHEDULES
+    } else {
+        sql::UPDATE_SCHEDULES
+    };
+    let query = sqlx::query(statement)
+        .bind(number(shard))
+        .bind(column(updates, |update| uuid(update.row.id.as_u128())))
+        .bind(column(updates, |update| update.was.0.cast_signed()))
+        .bind(column(updates, |update| update.row.seq.0.cast_signed()))
+        .bind(column(updates, |update| update.row.standing.as_i16()))
+        .bind(column(updates, |update| update.row.state.as_slice()))
+        .bind(column(updates, |update| update.row.updated.as_micros()));
+    if !declared {
+        return query;
+    }
+    query
+        .bind(column(updates, |update| i64::from(update.row.version)))
+        .bind(column(updates, |update| update.row.workflow.as_str()))
+        .bind(column(updates, |update| update.row.trigger.as_str()))
+        .bind(column(updates, |update| update.row.plan.as_str()))
+        .bind(column(updates, |update| update.row.input.bytes()))
+}
+
+fn delete_schedules(shard: Shard, deleted: &[(ScheduleId, Seq)]) -> Bound {
+    sqlx::query(sql::DELETE_SCHEDULES)
+        .bind(number(shard))
+        .bind(column(deleted, |(id, _)| uuid(id.as_u128())))
+        .bind(column(deleted, |(_, was)| was.0.cast_signed()))
 }
 
 /// One column of many rows.

@@ -12,8 +12,10 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, JournalRow, RunRow, WorkerRow};
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, StoreError, StoredRow,
+    Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, ScheduleFilter, ScheduleRecord,
+    StoreError, StoredRow,
 };
 use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
@@ -103,6 +105,49 @@ impl Inspect for SqliteStore {
         let found = self.query(Script::of(sql::QUEUES)).await?;
         found.iter().map(rows::queue_record).collect()
     }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        let failed = |error: sqlx::Error| store_error(&error);
+        let mut connection = self.reader().await?;
+        let mut tx = connection.begin().await.map_err(failed)?;
+        let found = Script::of(sql::SCHEDULES).with(rows::schedule_keys([&id]));
+        let found = found.rows(&mut tx).await.map_err(failed)?;
+        let key = id.task();
+        let key = rows::numbered_keys([(key.run, u32::from(key.lane.0))]);
+        let task = Script::of(sql::TASKS).with(key).rows(&mut tx).await;
+        let task = task.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        let Some(row) = found.first() else {
+            return Ok(None);
+        };
+        Ok(Some(ScheduleRecord {
+            now: self.now(),
+            row: rows::schedule(row)?,
+            task: task.first().map(rows::task).transpose()?,
+        }))
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        let standings = filter.standings.iter().map(|standing| standing.as_i16());
+        let standings = Value::from(standings.collect::<Vec<i16>>()).to_string();
+        let script = match &filter.workflow {
+            Some(name) => Script::of(sql::LIST_SCHEDULES_OF_WORKFLOW).with(name.as_str()),
+            None => Script::of(sql::LIST_SCHEDULES),
+        };
+        // No key is empty.
+        let script = script
+            .with(after.unwrap_or_default())
+            .with(standings.as_str())
+            .with(standings.as_str())
+            .with(limit);
+        let found = self.query(script).await?;
+        found.iter().map(rows::schedule).collect()
+    }
 }
 
 impl SqliteStore {
@@ -150,11 +195,14 @@ fn page(filter: &RunFilter, after: Option<(Timestamp, RunId)>, limit: u32) -> Sc
     let labels = Value::Array(labels.collect()).to_string();
     let workflow = filter.workflow.as_ref().map(|name| name.as_str());
     let bytes = |run: RunId| run.to_bytes().to_vec();
-    let script = match (filter.parent, filter.source, workflow) {
-        (Some(parent), _, _) => Script::of(sql::LIST_OF_PARENT).with(bytes(parent)),
-        (None, Some(source), _) => Script::of(sql::LIST_OF_SOURCE).with(bytes(source)),
-        (None, None, Some(workflow)) => Script::of(sql::LIST_OF_WORKFLOW).with(workflow),
-        (None, None, None) => Script::of(sql::LIST),
+    let script = match (filter.parent, filter.source, filter.schedule, workflow) {
+        (Some(parent), ..) => Script::of(sql::LIST_OF_PARENT).with(bytes(parent)),
+        (None, Some(source), ..) => Script::of(sql::LIST_OF_SOURCE).with(bytes(source)),
+        (None, None, Some(schedule), _) => {
+            Script::of(sql::LIST_OF_SCHEDULE).with(rows::schedule_bytes(schedule))
+        }
+        (None, None, None, Some(workflow)) => Script::of(sql::LIST_OF_WORKFLOW).with(workflow),
+        (None, None, None, None) => Script::of(sql::LIST),
     };
     script
         .with(filter.from.unwrap_or(Timestamp::MIN).as_micros())
@@ -166,5 +214,6 @@ fn page(filter: &RunFilter, after: Option<(Timestamp, RunId)>, limit: u32) -> Sc
         .with(labels)
         .with(workflow)
         .with(filter.source.map(bytes))
+        .with(filter.schedule.map(rows::schedule_bytes))
         .with(limit)
 }

@@ -67,6 +67,11 @@ fn ask(script: &mut Script, set: &ReadSet, unknown: &BTreeSet<DefinitionKey>) {
             .statement(sql::ENTRY)
             .bind(entry.to_bytes().as_slice());
     }
+    if !set.schedules.is_empty() {
+        script
+            .statement(sql::SCHEDULES)
+            .bind(rows::schedule_keys(&set.schedules));
+    }
     if !set.runs.is_empty() {
         script.statement(sql::RUNS).bind(rows::run_keys(&set.runs));
     }
@@ -122,6 +127,14 @@ fn take<'s>(
     }
     if set.entry.is_some() {
         view.entry = next().first().map(rows::entry).transpose()?;
+    }
+    if !set.schedules.is_empty() {
+        view.schedules
+            .extend(set.schedules.iter().map(|id| (*id, Found::Absent)));
+        for row in next() {
+            let schedule = rows::schedule(&row)?;
+            view.schedules.insert(schedule.id, Found::Row(schedule));
+        }
     }
     if !set.runs.is_empty() {
         view.runs

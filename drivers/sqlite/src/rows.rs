@@ -12,9 +12,11 @@ use squid_mesh_core::definition::{DefinitionDigest, DefinitionKey, StepIndex};
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    DefinitionRow, OperatorEntry, QueueAction, QueueRow, RunRow, WorkerRow,
+    DefinitionRow, OperatorAction, OperatorEntry, QueueRow, RunRow, WorkerRow,
 };
+use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Seq, Status};
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow, Standing};
 use squid_mesh_core::store::{QueueRecord, StoreError};
 use squid_mesh_core::task::{Brief, Fence, Lane, TaskKey, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
@@ -104,6 +106,14 @@ impl<'r> Columns<'r> {
         self.bytes().map(RunId::from_bytes)
     }
 
+    fn schedule(&mut self) -> Result<ScheduleId, StoreError> {
+        self.bytes().map(schedule_id)
+    }
+
+    fn schedule_or_null(&mut self) -> Result<Option<ScheduleId>, StoreError> {
+        Ok(self.id_or_null()?.map(schedule_id))
+    }
+
     fn life(&mut self) -> Result<Life, StoreError> {
         let stored: i64 = self.number()?;
         Ok(Life(stored.cast_unsigned()))
@@ -135,10 +145,10 @@ impl<'r> Columns<'r> {
             actor: self.text_or_null()?,
             action: {
                 let text = self.text()?;
-                QueueAction::named(text)
+                OperatorAction::named(text)
                     .ok_or_else(|| self.last_bad(&"no action of an operator has this name"))?
             },
-            target: self.name()?,
+            target: self.text()?.to_owned(),
             comment: self.text_or_null()?,
             changed: self.flag()?,
             at: self.instant()?,
@@ -156,6 +166,15 @@ impl<'r> Columns<'r> {
             version: self.number()?,
         })
     }
+}
+
+fn schedule_id(bytes: [u8; 16]) -> ScheduleId {
+    ScheduleId::from_u128(u128::from_be_bytes(bytes))
+}
+
+/// The bytes by which a schedule is known.
+pub(crate) fn schedule_bytes(id: ScheduleId) -> Vec<u8> {
+    id.as_u128().to_be_bytes().to_vec()
 }
 
 pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
@@ -176,6 +195,30 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
         updated: columns.instant()?,
         parent: columns.id_or_null()?.map(RunId::from_bytes),
         source: columns.id_or_null()?.map(RunId::from_bytes),
+        schedule: columns.schedule_or_null()?,
+    })
+}
+
+pub(crate) fn schedule(row: &SqliteRow) -> Result<ScheduleRow, StoreError> {
+    let mut columns = Columns::of("schedules", row);
+    Ok(ScheduleRow {
+        id: columns.schedule()?,
+        life: columns.life()?,
+        seq: columns.seq()?,
+        key: columns.text()?.to_owned(),
+        version: columns.number()?,
+        workflow: columns.name()?,
+        trigger: columns.name()?,
+        plan: columns.text()?.to_owned(),
+        input: Payload::new(columns.blob()?),
+        standing: {
+            let number = columns.number()?;
+            Standing::from_i16(number)
+                .ok_or_else(|| columns.last_bad(&"no standing has this number"))?
+        },
+        state: columns.blob()?.to_vec(),
+        created: columns.instant()?,
+        updated: columns.instant()?,
     })
 }
 
@@ -311,6 +354,13 @@ fn decode_claimed(bytes: &[u8]) -> Option<Vec<(TaskKey, Fence)>> {
 /// The JSON array by which rows are asked for by run.
 pub(crate) fn run_keys<'k>(runs: impl IntoIterator<Item = &'k RunId>) -> String {
     array(runs, |text, run| write!(text, "\"{:032x}\"", run.as_u128()))
+}
+
+/// The JSON array by which schedules are asked for.
+pub(crate) fn schedule_keys<'k>(schedules: impl IntoIterator<Item = &'k ScheduleId>) -> String {
+    array(schedules, |text, id| {
+        write!(text, "\"{:032x}\"", id.as_u128())
+    })
 }
 
 /// The JSON array by which rows are asked for by run and a number.

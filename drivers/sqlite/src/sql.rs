@@ -5,10 +5,17 @@
 //!
 //! Invariant: a statement is constant text. Each names the index it uses, and a test holds it to that.
 
+mod schedules;
+
+pub(crate) use schedules::{
+    CHANGE_SCHEDULE, DELETE_SCHEDULE, INSERT_SCHEDULE, LIST_SCHEDULES, LIST_SCHEDULES_OF_WORKFLOW,
+    SCHEDULES, UPDATE_SCHEDULE,
+};
+
 macro_rules! run_columns {
     () => {
         "run.run_id, run.life, run.workflow, run.version, run.seq, run.status, run.state, run.labels, \
-         run.created, run.updated, run.parent, run.source"
+         run.created, run.updated, run.parent, run.source, run.schedule"
     };
 }
 
@@ -166,8 +173,8 @@ pub(crate) const INSERT_DEFINITION: &str =
 
 /// Adds a run.
 pub(crate) const INSERT_RUN: &str = "INSERT INTO squid_mesh_runs \
-     (run_id, life, workflow, version, seq, status, state, labels, created, updated, parent, source) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     (run_id, life, workflow, version, seq, status, state, labels, created, updated, parent, source, schedule) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Moves a run on, unless somebody else has: its primary key.
 pub(crate) const UPDATE_RUN: &str = "UPDATE squid_mesh_runs SET seq = ?, status = ?, state = ?, updated = ? \
@@ -250,6 +257,7 @@ macro_rules! list {
                 SELECT 1 FROM json_each(run.labels) AS label \
                  WHERE label.key = wanted.value ->> 0 AND label.value = wanted.value ->> 1)) \
               AND run.workflow = coalesce(?, run.workflow) AND run.source IS coalesce(?, run.source) \
+              AND run.schedule IS coalesce(?, run.schedule) \
               ORDER BY run.created DESC, run.run_id DESC LIMIT ?"
         )
     };
@@ -263,6 +271,9 @@ pub(crate) const LIST_OF_WORKFLOW: &str = list!("run.workflow = ? AND");
 pub(crate) const LIST_OF_PARENT: &str = list!("run.shard = 0 AND run.parent = ? AND");
 /// A page of the copies of one run: `squid_mesh_runs_by_source`, backwards.
 pub(crate) const LIST_OF_SOURCE: &str = list!("run.shard = 0 AND run.source = ? AND");
+
+/// A page of the runs that one schedule started: `squid_mesh_runs_by_schedule`, backwards.
+pub(crate) const LIST_OF_SCHEDULE: &str = list!("run.shard = 0 AND run.schedule = ? AND");
 
 /// Every worker, oldest first.
 pub(crate) const WORKERS: &str = concat!(
@@ -308,6 +319,7 @@ mod tests {
     }
 
     const BY_KEY: &str = "(shard=? AND run_id=?)";
+    const BY_SCHEDULE: &str = "(shard=? AND schedule_id=?)";
     const BY_LANE: &str = "(shard=? AND run_id=? AND lane=?)";
     const BY_DUE: &str =
         "squid_mesh_tasks_by_due (shard=? AND queue=? AND priority=? AND handler=? AND due_at";
@@ -324,6 +336,7 @@ mod tests {
             (QUEUE, "squid_mesh_queues USING PRIMARY KEY (name=?)"),
             (ENTRY, "entry USING PRIMARY KEY (id=?)"),
             (RUNS, BY_KEY),
+            (SCHEDULES, BY_SCHEDULE),
             (TASKS, BY_LANE),
             (DEFINITIONS, "(name=? AND version=?)"),
             (
@@ -335,6 +348,9 @@ mod tests {
             (NEXT_DUE, BY_DUE),
             (UPDATE_QUEUE, "squid_mesh_queues USING PRIMARY KEY (name=?)"),
             (UPDATE_RUN, BY_KEY),
+            (UPDATE_SCHEDULE, BY_SCHEDULE),
+            (CHANGE_SCHEDULE, BY_SCHEDULE),
+            (DELETE_SCHEDULE, BY_SCHEDULE),
             (DELETE_TASK, BY_LANE),
             (MOVE_TASK, BY_LANE),
             (UPDATE_TASK, BY_LANE),
@@ -352,6 +368,15 @@ mod tests {
             (
                 LIST_OF_SOURCE,
                 "squid_mesh_runs_by_source (shard=? AND source=? AND created>? AND created<?)",
+            ),
+            (
+                LIST_OF_SCHEDULE,
+                "squid_mesh_runs_by_schedule (shard=? AND schedule=? AND created>? AND created<?)",
+            ),
+            (LIST_SCHEDULES, "squid_mesh_schedules_by_key (key>?)"),
+            (
+                LIST_SCHEDULES_OF_WORKFLOW,
+                "squid_mesh_schedules_by_workflow (workflow=? AND key>?)",
             ),
         ];
         for (sql, index) in table {
@@ -427,6 +452,7 @@ mod tests {
             INSERT_ENTRY,
             INSERT_DEFINITION,
             INSERT_RUN,
+            INSERT_SCHEDULE,
             INSERT_JOURNAL,
             INSERT_TASK,
             PUT_WORKER,

@@ -7,9 +7,11 @@
 
 use sqlx::sqlite::SqliteConnection;
 use squid_mesh_core::operation::{
-    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, TaskUpdate, WorkerRow,
-    Writes,
+    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, ScheduleUpdate,
+    TaskUpdate, WorkerRow, Writes,
 };
+use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::{Fence, TaskKey, TaskRow};
 
@@ -50,6 +52,9 @@ enum Row<'w> {
     Worker(&'w WorkerRow),
     Queue(&'w QueueWrite),
     Entry(&'w OperatorEntry),
+    ScheduleDelete(&'w (ScheduleId, Seq)),
+    ScheduleUpdate(&'w ScheduleUpdate),
+    Schedule(&'w ScheduleRow),
 }
 
 /// In an order in which no row stands in the way of another: a lane is freed before it is taken.
@@ -70,6 +75,9 @@ fn rows_of(writes: &Writes) -> Vec<Row<'_>> {
     rows.extend(writes.worker.iter().map(Row::Worker));
     rows.extend(writes.queue.iter().map(Row::Queue));
     rows.extend(writes.entry.iter().map(Row::Entry));
+    rows.extend(writes.schedules_deleted.iter().map(Row::ScheduleDelete));
+    rows.extend(writes.schedules_updated.iter().map(Row::ScheduleUpdate));
+    rows.extend(writes.schedules_inserted.iter().map(Row::Schedule));
     rows
 }
 
@@ -110,6 +118,10 @@ impl Row<'_> {
             Row::Queue(write) if write.is_new => sql::INSERT_QUEUE,
             Row::Queue(_) => sql::UPDATE_QUEUE,
             Row::Entry(_) => sql::INSERT_ENTRY,
+            Row::ScheduleDelete(_) => sql::DELETE_SCHEDULE,
+            Row::ScheduleUpdate(update) if update.declared => sql::CHANGE_SCHEDULE,
+            Row::ScheduleUpdate(_) => sql::UPDATE_SCHEDULE,
+            Row::Schedule(_) => sql::INSERT_SCHEDULE,
         }
     }
 
@@ -136,6 +148,23 @@ impl Row<'_> {
             Row::Worker(row) => put_worker(script, row)?,
             Row::Queue(write) => put_queue(script, write),
             Row::Entry(entry) => put_entry(script, entry),
+            Row::ScheduleDelete((id, was)) => put_schedule_guard(script, *id, *was),
+            Row::ScheduleUpdate(update) => {
+                put_schedule_course(script, &update.row);
+                if update.declared {
+                    put_schedule_content(script, &update.row);
+                }
+                put_schedule_guard(script, update.row.id, update.was);
+            }
+            Row::Schedule(row) => {
+                put_schedule_course(script, row);
+                put_schedule_content(script, row);
+                script
+                    .bind(row.key.as_str())
+                    .bind(row.life.0.cast_signed())
+                    .bind(row.created.as_micros())
+                    .bind(rows::schedule_bytes(row.id));
+            }
         }
         Ok(())
     }
@@ -166,6 +195,7 @@ fn put_run(script: &mut Script, row: &RunRow) -> Result<(), StoreError> {
     for run in [row.parent, row.source] {
         script.bind(run.map(|run| run.to_bytes().to_vec()));
     }
+    script.bind(row.schedule.map(rows::schedule_bytes));
     Ok(())
 }
 
@@ -258,6 +288,29 @@ fn put_entry(script: &mut Script, entry: &OperatorEntry) {
         .bind(entry.at.as_micros());
 }
 
+/// What became of a schedule.
+fn put_schedule_course(script: &mut Script, row: &ScheduleRow) {
+    script
+        .bind(row.seq.0)
+        .bind(row.standing.as_i16())
+        .bind(row.state.as_slice())
+        .bind(row.updated.as_micros());
+}
+
+/// What was declared of it.
+fn put_schedule_content(script: &mut Script, row: &ScheduleRow) {
+    script
+        .bind(row.version)
+        .bind(row.workflow.as_str())
+        .bind(row.trigger.as_str())
+        .bind(row.plan.as_str())
+        .bind(row.input.bytes());
+}
+
+fn put_schedule_guard(script: &mut Script, id: ScheduleId, was: Seq) {
+    script.bind(rows::schedule_bytes(id)).bind(was.0);
+}
+
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|error| corrupt(format!("a list of texts is not serialisable: {error}")))
@@ -276,7 +329,7 @@ mod tests {
             },
             {
                 Fence {
-                    seq: squid_mesh_core::run::Seq::FIRST,
+                    seq: Seq::FIRST,
                     claims: 0,
                 }
             },

@@ -13,9 +13,10 @@ use squid_mesh_core::operation::{
     Decision, DefinitionRow, Operation, Reply, RunRow, View, WorkerRow,
 };
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, Store,
-    StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, JournalPart, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
@@ -169,6 +170,7 @@ impl Inspect for ListStore {
                 && filter.until.is_none_or(|until| row.created < until)
                 && filter.parent.is_none_or(|run| row.parent == Some(run))
                 && filter.source.is_none_or(|run| row.source == Some(run))
+                && filter.schedule.is_none_or(|id| row.schedule == Some(id))
         });
         runs.sort_by_key(|row| Reverse((row.created, row.id)));
         runs.truncate(limit as usize);
@@ -207,6 +209,37 @@ impl Inspect for ListStore {
         }
         queues.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(queues)
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        let rows = self.rows();
+        let row = rows.schedules.iter().find(|row| row.id == id).cloned();
+        let task = rows.tasks.iter().find(|row| row.key == id.task()).cloned();
+        Ok(row.map(|row| ScheduleRecord {
+            now: now(),
+            row,
+            task,
+        }))
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        let mut schedules = self.rows().schedules.clone();
+        schedules.retain(|row| {
+            after.is_none_or(|key| row.key.as_str() > key)
+                && filter
+                    .workflow
+                    .as_ref()
+                    .is_none_or(|name| *name == row.workflow)
+                && (filter.standings.is_empty() || filter.standings.contains(&row.standing))
+        });
+        schedules.sort_by(|a, b| a.key.cmp(&b.key));
+        schedules.truncate(limit as usize);
+        Ok(schedules)
     }
 }
 

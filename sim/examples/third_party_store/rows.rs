@@ -13,6 +13,7 @@ use squid_mesh_core::operation::{
     DefinitionRow, Found, JournalRow, OperatorEntry, QueueRow, ReadSet, RunRow, Scan, View,
     WorkerRow, Writes,
 };
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{JournalPart, StoreError, StoredRow};
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
@@ -27,6 +28,7 @@ pub(crate) struct Rows {
     pub(crate) workers: Vec<WorkerRow>,
     pub(crate) queues: Vec<QueueRow>,
     pub(crate) entries: Vec<OperatorEntry>,
+    pub(crate) schedules: Vec<ScheduleRow>,
 }
 
 impl Rows {
@@ -38,6 +40,14 @@ impl Rows {
                 .iter()
                 .find(|row| row.incarnation == incarnation)
                 .cloned();
+        }
+        for id in &set.schedules {
+            let row = self
+                .schedules
+                .iter()
+                .find(|row| row.id == *id && id.shard(shards) == set.shard);
+            view.schedules
+                .insert(*id, row.cloned().map_or(Found::Absent, Found::Row));
         }
         for id in &set.runs {
             let row = self
@@ -176,6 +186,18 @@ impl Rows {
             .retain(|row| set.as_ref().is_none_or(|set| set.name != row.name));
         self.queues.extend(set);
         self.entries.extend(writes.entry);
+
+        let mut gone: BTreeSet<ScheduleId> =
+            writes.schedules_deleted.into_iter().map(|d| d.0).collect();
+        gone.extend(writes.schedules_updated.iter().map(|u| u.row.id));
+        self.schedules.retain(|row| !gone.contains(&row.id));
+        self.schedules.extend(
+            writes
+                .schedules_updated
+                .into_iter()
+                .map(|update| update.row),
+        );
+        self.schedules.extend(writes.schedules_inserted);
         Ok(())
     }
 
@@ -194,6 +216,10 @@ impl Rows {
             self.journal
                 .iter()
                 .any(|row| (row.run, row.seq) == (run, seq))
+        };
+        let schedule = |id| {
+            let row = self.schedules.iter().find(|row| row.id == id);
+            row.map(|row| row.seq)
         };
         let Writes {
             runs_inserted,
@@ -224,6 +250,18 @@ impl Rows {
                 .entry
                 .iter()
                 .all(|new| self.entries.iter().all(|row| row.id != new.id))
+            && writes
+                .schedules_inserted
+                .iter()
+                .all(|new| schedule(new.id).is_none())
+            && writes
+                .schedules_updated
+                .iter()
+                .all(|update| schedule(update.row.id) == Some(update.was))
+            && writes
+                .schedules_deleted
+                .iter()
+                .all(|(id, was)| schedule(*id) == Some(*was))
     }
 }
 

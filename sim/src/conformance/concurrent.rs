@@ -157,7 +157,8 @@ pub(super) fn claimed(reply: &Reply) -> &[TaskRow] {
         | Reply::Submitted { .. }
         | Reply::Leased(_)
         | Reply::Settled { .. }
-        | Reply::Queue(_) => &[],
+        | Reply::Queue(_)
+        | Reply::Schedule(_) => &[],
     }
 }
 
@@ -168,7 +169,8 @@ pub(super) fn groups(reply: &Reply) -> &[GroupReply] {
         | Reply::Claimed(_)
         | Reply::Leased(_)
         | Reply::Settled { .. }
-        | Reply::Queue(_) => &[],
+        | Reply::Queue(_)
+        | Reply::Schedule(_) => &[],
     }
 }
 

@@ -93,6 +93,7 @@ fn timeless(reply: Reply) -> Reply {
             tasks,
             ..Claimed::default()
         }),
-        reply @ (Reply::Registered(_) | Reply::Leased(_) | Reply::Queue(_)) => reply,
+        reply
+        @ (Reply::Registered(_) | Reply::Leased(_) | Reply::Queue(_) | Reply::Schedule(_)) => reply,
     }
 }

@@ -52,7 +52,11 @@ async fn set(store: &impl Store, number: u128, action: QueueAction) -> Result<Qu
 fn handed(reply: &Reply) -> &[TaskRow] {
     match reply {
         Reply::Submitted { handed, .. } | Reply::Settled { handed, .. } => handed,
-        Reply::Registered(_) | Reply::Claimed(_) | Reply::Leased(_) | Reply::Queue(_) => &[],
+        Reply::Registered(_)
+        | Reply::Claimed(_)
+        | Reply::Leased(_)
+        | Reply::Queue(_)
+        | Reply::Schedule(_) => &[],
     }
 }
 

@@ -33,7 +33,10 @@ fn words(reply: &Reply) -> Vec<String> {
             "paused {}, changed {}",
             reply.paused, reply.changed
         )],
-        Reply::Queue(Err(rejection)) => vec![rejection.code().to_owned()],
+        Reply::Queue(Err(rejection)) | Reply::Schedule(Err(rejection)) => {
+            vec![rejection.code().to_owned()]
+        }
+        Reply::Schedule(Ok(reply)) => vec![format!("schedule: changed {}", reply.changed)],
         Reply::Claimed(claimed) => claimed
             .tasks
             .iter()

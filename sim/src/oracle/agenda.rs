@@ -316,7 +316,8 @@ impl Landing<'_> {
             | TaskKind::Spawn
             | TaskKind::Collect
             | TaskKind::Recall
-            | TaskKind::Delivery => None,
+            | TaskKind::Delivery
+            | TaskKind::Firing => None,
         };
         let clock = self.landed.at;
         // What was due once and was given back stays due, even if the clock has been stepped back since.

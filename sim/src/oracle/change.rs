@@ -121,6 +121,11 @@ impl Landing<'_> {
             Change::Wind { heading } => self.winds(id, heading),
             Change::Finish => self.finished(id),
             Change::Deliver { .. } => self.delivers(id),
+            // No schedule is in the simulated world, so no run is of one.
+            Change::Belong { .. } => broken(
+                Promise::TruthfulReply,
+                format!("run {id} is of an occurrence that nobody fired"),
+            ),
         }
     }
 

@@ -213,6 +213,8 @@ impl Landing<'_> {
             trace: row_trace(row),
             parent: Some(parent.clone()),
             copy: None,
+            occurrence: None,
+            zone: None,
             by: squid_mesh_core::event::By::default(),
         })
     }

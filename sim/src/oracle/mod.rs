@@ -17,6 +17,7 @@ mod lease;
 mod offered;
 mod queue;
 mod reply;
+mod schedule;
 mod settled;
 mod stamped;
 mod submitted;
@@ -128,6 +129,7 @@ impl Landing<'_> {
                 self.delivery_is_done(run)?;
             }
         }
+        self.schedules()?;
         self.answers()?;
         self.count_pauses();
         self.explained()
@@ -228,6 +230,9 @@ pub fn full_check(ghost: &Ghost, tables: &Tables) -> Check {
         }
     }
     queue::queues_match(ghost, tables)?;
+    tables
+        .schedules()
+        .try_for_each(|row| schedule::schedule_matches(tables, row))?;
     effects(ghost)
 }
 
@@ -244,7 +249,11 @@ fn effects(ghost: &Ghost) -> Check {
                 let stands = |grant: &&Grant| match grant.item {
                     Item::Attempt => grant.body.is_some(),
                     Item::Loss => true,
-                    Item::Wait | Item::Deadline | Item::Chore(_) | Item::Delivery => false,
+                    Item::Wait
+                    | Item::Deadline
+                    | Item::Chore(_)
+                    | Item::Delivery
+                    | Item::Firing => false,
                 };
                 let out = ghost
                     .held_of(*id)

@@ -139,6 +139,8 @@ impl Desk {
             trace: None,
             parent: None,
             copy: Some(copy),
+            occurrence: None,
+            zone: None,
             by: by(),
         }))
     }

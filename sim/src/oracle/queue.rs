@@ -127,7 +127,8 @@ impl Landing<'_> {
             Operation::Register(_)
             | Operation::Submit(_)
             | Operation::Lease(_)
-            | Operation::Queue(_) => None,
+            | Operation::Queue(_)
+            | Operation::Schedule(_) => None,
         };
         if let Some(milestone) = milestone {
             self.sometimes.reached(milestone);

@@ -25,7 +25,8 @@ impl Landing<'_> {
             Operation::Register(_)
             | Operation::Submit(_)
             | Operation::Lease(_)
-            | Operation::Queue(_) => Ok(()),
+            | Operation::Queue(_)
+            | Operation::Schedule(_) => Ok(()),
         }
     }
 
@@ -317,7 +318,9 @@ fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> boo
         | Outcome::Spawn(_)
         | Outcome::Collected { .. }
         | Outcome::Recall { .. }
-        | Outcome::ChildEnded { .. } => matches!(item, Item::Chore(_) | Item::Delivery),
+        | Outcome::ChildEnded { .. }
+        | Outcome::Released { .. } => matches!(item, Item::Chore(_) | Item::Delivery),
+        Outcome::Fired { .. } => item == Item::Firing,
     };
     mine.is_some_and(|grant| grant.step == report.step && fits(grant.item))
 }

@@ -8,6 +8,7 @@ use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::{CommandId, Incarnation, RunId};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Found, View, Writes};
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::TaskKey;
 
 /// Names one operation that holds locks.
@@ -18,6 +19,7 @@ pub struct TransactionId(u64);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lock {
     Worker(Incarnation),
+    Schedule(ScheduleId),
     Run(RunId),
     Task(TaskKey),
     Definition(DefinitionKey),
@@ -82,10 +84,15 @@ pub(super) fn rows_of(view: &View) -> Vec<Lock> {
         .iter()
         .filter(|(_, found)| matches!(found, Found::Row(_)))
         .map(|(key, _)| Lock::Task(*key));
+    let schedules = view
+        .schedules
+        .iter()
+        .filter(|(_, found)| matches!(found, Found::Row(_)))
+        .map(|(id, _)| Lock::Schedule(*id));
     let due = view.due.iter().map(|row| Lock::Task(row.key));
     let queue = view.queue.iter().map(|row| Lock::Queue(row.name.clone()));
     let rows = worker.chain(runs).chain(tasks).chain(due);
-    rows.chain(queue).collect()
+    rows.chain(queue).chain(schedules).collect()
 }
 
 /// The keys that these writes make known to everybody. A worker row is locked where it exists already.
@@ -103,8 +110,10 @@ pub(super) fn inserted(writes: &Writes) -> impl Iterator<Item = Lock> {
     let queue = writes.queue.iter().filter(|write| write.is_new);
     let queue = queue.map(|write| Lock::Queue(write.row.name.clone()));
     let entry = writes.entry.iter().map(|entry| Lock::Entry(entry.id));
+    let schedules = writes.schedules_inserted.iter();
+    let schedules = schedules.map(|row| Lock::Schedule(row.id));
     let rows = definitions.chain(runs).chain(tasks).chain(worker);
-    rows.chain(queue).chain(entry)
+    rows.chain(queue).chain(entry).chain(schedules)
 }
 
 /// The existing rows that these writes change.
@@ -120,5 +129,10 @@ pub(super) fn changed(writes: &Writes) -> impl Iterator<Item = Lock> {
     let deleted = writes.tasks_deleted.iter().map(|(key, _)| Lock::Task(*key));
     let queue = writes.queue.iter().filter(|write| !write.is_new);
     let queue = queue.map(|write| Lock::Queue(write.row.name.clone()));
-    runs.chain(updated).chain(deleted).chain(queue)
+    let schedules = writes.schedules_updated.iter();
+    let schedules = schedules.map(|update| Lock::Schedule(update.row.id));
+    let gone = writes.schedules_deleted.iter();
+    let gone = gone.map(|(id, _)| Lock::Schedule(*id));
+    let rows = runs.chain(updated).chain(deleted).chain(queue);
+    rows.chain(schedules).chain(gone)
 }

@@ -10,8 +10,10 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, JournalRow, OperatorEntry, QueueRow, WorkerRow};
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, JournalPart, QueueRecord, RunFilter, RunRecord, StoreError, StoredRow,
+    Fetch, Fetched, JournalPart, QueueRecord, RunFilter, RunRecord, ScheduleFilter, StoreError,
+    StoredRow,
 };
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
@@ -106,6 +108,36 @@ impl Tables {
             paused: row.paused,
             last: self.entries[&row.by].clone(),
         })
+    }
+
+    /// The row of a schedule.
+    pub fn schedule(&self, id: ScheduleId) -> Option<&ScheduleRow> {
+        self.schedules.get(&id)
+    }
+
+    /// Every schedule, in id order.
+    pub fn schedules(&self) -> impl Iterator<Item = &ScheduleRow> {
+        self.schedules.values()
+    }
+
+    /// Schedules that match, by their keys, at most `limit`, after the one called `after`.
+    pub fn list_schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Vec<&ScheduleRow> {
+        let fits = |row: &&ScheduleRow| {
+            let workflow = filter.workflow.as_ref();
+            let standings = &filter.standings;
+            workflow.is_none_or(|name| *name == row.workflow)
+                && (standings.is_empty() || standings.contains(&row.standing))
+                && after.is_none_or(|after| row.key.as_str() > after)
+        };
+        let mut rows: Vec<&ScheduleRow> = self.schedules().filter(fits).collect();
+        rows.sort_by(|one, other| one.key.cmp(&other.key));
+        rows.truncate(limit as usize);
+        rows
     }
 
     /// One definition.
@@ -226,4 +258,5 @@ fn matches(filter: &RunFilter, row: &RunRow) -> bool {
         && filter.until.is_none_or(|until| row.created < until)
         && filter.parent.is_none_or(|run| row.parent == Some(run))
         && filter.source.is_none_or(|run| row.source == Some(run))
+        && filter.schedule.is_none_or(|id| row.schedule == Some(id))
 }

@@ -11,8 +11,10 @@ use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 use tokio::sync::Notify;
@@ -222,6 +224,29 @@ impl Inspect for MemoryStore {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
         self.look(|tables| tables.queues().collect())
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        let now = (self.shared.clock)();
+        self.look(|tables| {
+            Some(ScheduleRecord {
+                now,
+                row: tables.schedule(id)?.clone(),
+                task: tables.task(&id.task()).cloned(),
+            })
+        })
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.look(|tables| {
+            let rows = tables.list_schedules(filter, after, limit);
+            rows.into_iter().cloned().collect()
+        })
     }
 }
 

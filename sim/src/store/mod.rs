@@ -23,6 +23,7 @@ use squid_mesh_core::operation::{
     Writes,
 };
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::time::Timestamp;
 
@@ -47,6 +48,7 @@ pub struct Tables {
     agenda: Agenda,
     workers: BTreeMap<Incarnation, WorkerRow>,
     queues: BTreeMap<Name, QueueRow>,
+    schedules: BTreeMap<ScheduleId, ScheduleRow>,
     entries: BTreeMap<CommandId, OperatorEntry>,
     locks: Locks,
 }
@@ -126,6 +128,7 @@ impl Tables {
             agenda: Agenda::new(shards),
             workers: BTreeMap::new(),
             queues: BTreeMap::new(),
+            schedules: BTreeMap::new(),
             entries: BTreeMap::new(),
             locks: Locks::default(),
         }

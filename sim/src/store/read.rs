@@ -1,6 +1,6 @@
 //! Reading what an operation asks for, under locks.
 //!
-//! Invariant: locks are met in the order worker, runs, tasks, and the clock and pauses are read after the last of them.
+//! Invariant: locks are met in the order worker, schedules, runs, tasks, and the clock and pauses are read after the last of them.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::{RunId, Shard};
 use squid_mesh_core::mutant::Mutant;
 use squid_mesh_core::operation::{Found, ReadSet, Scan, View};
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
@@ -87,6 +88,7 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
     pub(super) fn read(&mut self, set: &ReadSet) -> Result<(), Blocked> {
         self.read_worker(set)
             .and_then(|()| self.read_queue(set))
+            .and_then(|()| self.read_schedules(set))
             .and_then(|()| self.read_runs(set))
             .map_err(|on| self.blocked(on, set))?;
         self.read_definitions(&set.definitions);
@@ -124,6 +126,22 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
         }
         let entry = set.entry.and_then(|id| self.tables.entry(id));
         self.view.entry = entry.cloned();
+        Ok(())
+    }
+
+    fn read_schedules(&mut self, set: &ReadSet) -> Result<(), TransactionId> {
+        for &id in &set.schedules {
+            let here = id.shard(self.tables.shards) == self.shard;
+            let found = match self.tables.schedule(id).filter(|_| here) {
+                None => Found::Absent,
+                Some(row) => match self.free(&Lock::Schedule(id)) {
+                    Ok(()) => Found::Row(row.clone()),
+                    Err(on) if set.wait => return Err(on),
+                    Err(_) => Found::Busy,
+                },
+            };
+            self.view.schedules.insert(id, found);
+        }
         Ok(())
     }
 
@@ -172,8 +190,8 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
     }
 
     fn read_tasks(&mut self, set: &ReadSet) -> Result<(), TransactionId> {
-        // Only who holds runs may wait for tasks: who holds tasks alone never waits, so nobody waits in a circle.
-        let waits = !self.view.runs.is_empty();
+        // Only who holds runs or schedules may wait for tasks: who holds tasks alone never waits, so nobody waits in a circle.
+        let waits = !self.view.runs.is_empty() || !self.view.schedules.is_empty();
         for key in &set.tasks {
             let found = match self.task_here(key) {
                 _ if self.is_busy(key.run) => Found::Busy,
@@ -206,7 +224,9 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
     }
 
     fn is_busy(&self, run: RunId) -> bool {
+        let schedule = ScheduleId::from_u128(run.as_u128());
         matches!(self.view.runs.get(&run), Some(Found::Busy))
+            || matches!(self.view.schedules.get(&schedule), Some(Found::Busy))
     }
 
     fn task_here(&self, key: &TaskKey) -> Option<&'t TaskRow> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use squid_mesh_core::definition::Definition;
 use squid_mesh_core::id::{RunId, Shard};
 use squid_mesh_core::mutant::Mutant;
-use squid_mesh_core::operation::{DefinitionRow, Operation, QueueWrite, Writes};
+use squid_mesh_core::operation::{DefinitionRow, Operation, QueueWrite, ScheduleUpdate, Writes};
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::TaskKey;
 
@@ -29,7 +30,8 @@ impl StoredDefinition {
             | Operation::Claim(_)
             | Operation::Lease(_)
             | Operation::Settle(_)
-            | Operation::Queue(_) => &[],
+            | Operation::Queue(_)
+            | Operation::Schedule(_) => &[],
         };
         let definition = match declared
             .iter()
@@ -56,6 +58,8 @@ pub struct Touched {
     pub runs: Vec<RunId>,
     /// Tasks inserted, updated or deleted.
     pub tasks: Vec<TaskKey>,
+    /// Schedules inserted, updated or deleted.
+    pub schedules: Vec<ScheduleId>,
 }
 
 impl Touched {
@@ -68,15 +72,19 @@ impl Touched {
         let tasks = writes.tasks_inserted.iter().map(|row| row.key);
         let updated = writes.tasks_updated.iter().map(|update| update.row.key);
         let deleted = writes.tasks_deleted.iter().map(|(key, _)| *key);
+        let schedules = writes.schedules_inserted.iter().map(|row| row.id);
+        let written = writes.schedules_updated.iter().map(|update| update.row.id);
+        let gone = writes.schedules_deleted.iter().map(|(id, _)| *id);
         Touched {
             runs,
+            schedules: schedules.chain(written).chain(gone).collect(),
             tasks: tasks.chain(updated).chain(deleted).collect(),
         }
     }
 
-    /// Whether no run and no task was written.
+    /// Whether no run, no task and no schedule was written.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.tasks.is_empty()
+        self.runs.is_empty() && self.tasks.is_empty() && self.schedules.is_empty()
     }
 }
 
@@ -147,6 +155,17 @@ impl Tables {
                 .entry
                 .iter()
                 .all(|entry| self.entry(entry.id).is_none())
+            && self.guards_of_schedules_hold(writes)
+    }
+
+    fn guards_of_schedules_hold(&self, writes: &Writes) -> bool {
+        let is_at = |id, was| self.schedule(id).is_some_and(|row| row.seq == was);
+        let mut inserted = writes.schedules_inserted.iter();
+        let mut updated = writes.schedules_updated.iter();
+        let mut deleted = writes.schedules_deleted.iter();
+        inserted.all(|row| self.schedule(row.id).is_none())
+            && updated.all(|update| is_at(update.row.id, update.was))
+            && deleted.all(|(id, was)| is_at(*id, *was))
     }
 
     /// Writes rows whose guards hold.
@@ -205,6 +224,37 @@ impl Tables {
         if let Some(entry) = writes.entry {
             self.entries.insert(entry.id, entry);
         }
+        for (id, _) in writes.schedules_deleted {
+            self.schedules.remove(&id);
+        }
+        for update in writes.schedules_updated {
+            self.update_schedule(update);
+        }
+        for row in writes.schedules_inserted {
+            self.schedules.insert(row.id, row);
+        }
+    }
+
+    /// What was declared changes only where the update says so: a store need not write it.
+    fn update_schedule(&mut self, update: ScheduleUpdate) {
+        let row = self
+            .schedules
+            .get_mut(&update.row.id)
+            .expect("a guard that holds has found the schedule");
+        let ScheduleUpdate {
+            row: new, declared, ..
+        } = update;
+        if declared {
+            row.version = new.version;
+            row.workflow = new.workflow;
+            row.trigger = new.trigger;
+            row.plan = new.plan;
+            row.input = new.input;
+        }
+        row.seq = new.seq;
+        row.standing = new.standing;
+        row.state = new.state;
+        row.updated = new.updated;
     }
 
     /// The run whose journal row a torn write leaves out.

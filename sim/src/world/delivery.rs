@@ -141,7 +141,7 @@ impl World {
 fn busy(reply: &Reply) -> bool {
     use squid_mesh_core::operation::{HeldReply, SlotReply};
     match reply {
-        Reply::Registered(_) | Reply::Claimed(_) | Reply::Queue(_) => false,
+        Reply::Registered(_) | Reply::Claimed(_) | Reply::Queue(_) | Reply::Schedule(_) => false,
         Reply::Submitted { groups, .. } => {
             groups.iter().any(|group| matches!(group, GroupReply::Busy))
         }

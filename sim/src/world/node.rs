@@ -74,7 +74,7 @@ impl Node {
 pub(super) fn situation(operation: &Operation) -> Situation {
     match operation {
         Operation::Register(_) => Situation::Register,
-        Operation::Submit(_) | Operation::Queue(_) => Situation::Submit,
+        Operation::Submit(_) | Operation::Queue(_) | Operation::Schedule(_) => Situation::Submit,
         Operation::Claim(_) => Situation::Claim,
         Operation::Lease(_) => Situation::Lease,
         Operation::Settle(_) => Situation::Settle,

@@ -7,9 +7,25 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Contract, ContractViolation, Field, FieldDefault, FieldType, InputViolations};
-use crate::definition::reader;
+use crate::definition::{canonical_json, reader};
+use crate::payload::{Payload, PayloadDigest};
 
 impl Contract {
+    /// Takes an input as bytes: with the literal defaults put in, and with the digest of what it was as canonical JSON before.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn fill(&self, input: &Payload) -> Result<(Payload, PayloadDigest), String> {
+        let no_json = || "it is no JSON".to_owned();
+        let value: Value = serde_json::from_slice(input.bytes()).map_err(|_| no_json())?;
+        let raw = Payload::new(canonical_json(&value).as_bytes()).digest();
+        let filled = self
+            .check(&value)
+            .map_err(|violations| violations.to_string())?;
+        let bytes = serde_json::to_vec(&filled).map_err(|_| no_json())?;
+        Ok((Payload::new(bytes), raw))
+    }
+
     /// Takes an input, with the literal defaults put in, or says everything that does not fit: first what is missing, then what is
     /// unknown, then what has the wrong type, then NUL characters, each in the order of the names. [Stamps](Contract::stamps) are put in later, when
     /// the run is started.

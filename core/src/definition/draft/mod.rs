@@ -9,13 +9,17 @@ mod parse;
 mod print;
 mod retry;
 mod route;
+mod schedule;
 mod source;
 mod text;
+
+use serde_json::Value;
 
 use super::contract::Contract;
 use super::path::Path;
 use super::span::DraftSpan;
 use super::step::{LogLevel, OnLost, Operator, RouteMark};
+use crate::schedule::PlanDraft;
 
 pub(super) use kind::KINDS;
 pub use retry::{DraftBackoff, DraftRetry};
@@ -76,6 +80,28 @@ pub struct DraftTrigger {
     pub name: String,
     /// What an input must look like.
     pub input: Contract,
+    /// When it starts runs by itself; never if not given.
+    pub schedule: Option<DraftSchedule>,
+}
+
+impl DraftTrigger {
+    /// One that starts nothing by itself.
+    pub fn manual(name: impl Into<String>, input: Contract) -> DraftTrigger {
+        DraftTrigger {
+            name: name.into(),
+            input,
+            schedule: None,
+        }
+    }
+}
+
+/// When a trigger of a draft starts runs by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DraftSchedule {
+    /// When, and what if it is late or the run before goes on. It has an expression.
+    pub plan: PlanDraft,
+    /// The input of those runs, without defaults; an object without fields if not given.
+    pub payload: Option<Value>,
 }
 
 /// One step of a draft.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::binding::read_binding;
 use super::kind::read_kind;
 use super::retry::read_retry;
+use super::schedule::read_schedule;
 use super::{Draft, DraftGuard, DraftStep, DraftTrigger, DraftUndo};
 use crate::definition::contract::Contract;
 use crate::definition::problem::{Problem, Problems};
@@ -119,10 +120,11 @@ pub(super) fn read_contract(reader: &mut Reader, fields: &Fields<'_>, key: &str)
 fn read_triggers(reader: &mut Reader, fields: &Fields<'_>) -> Vec<DraftTrigger> {
     let mut triggers = Vec::new();
     for (path, item) in items(reader, fields, "triggers") {
-        if let Some(fields) = reader.fields(item, &path, &["name", "input"]) {
+        if let Some(fields) = reader.fields(item, &path, &["name", "input", "schedule"]) {
             triggers.push(DraftTrigger {
                 name: reader.required_text(&fields, "name"),
                 input: read_contract(reader, &fields, "input"),
+                schedule: read_schedule(reader, &fields),
             });
         }
     }

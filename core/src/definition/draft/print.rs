@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::kind::put_kind;
-use super::{Draft, DraftGuard, DraftRetry, DraftStep, DraftTrigger, DraftUndo};
+use super::{Draft, DraftGuard, DraftRetry, DraftSchedule, DraftStep, DraftTrigger, DraftUndo};
 use crate::definition::contract::Contract;
 use crate::definition::step::{OnLost, RouteMark};
 
@@ -62,6 +62,10 @@ impl DraftTrigger {
         let mut object = Object::default();
         object.put("name", Some(&self.name));
         object.put_contract("input", &self.input);
+        object.put(
+            "schedule",
+            self.schedule.as_ref().map(DraftSchedule::to_json),
+        );
         object.into_value()
     }
 }

@@ -9,6 +9,7 @@ use proptest::sample::{Index, select, subsequence};
 use serde_json::Value;
 
 use super::grown::{firm, grow};
+use super::schedule::any_schedule;
 use super::*;
 
 /// Raw material of one step.
@@ -222,10 +223,17 @@ fn any_steps() -> impl Strategy<Value = Vec<DraftStep>> {
 }
 
 fn any_triggers() -> impl Strategy<Value = Vec<DraftTrigger>> {
-    btree_map(pattern("t[a-z0-9_]{0,5}"), any_input(), 0..3).prop_map(|triggers| {
+    let parts = (any_input(), option::of(any_schedule()));
+    btree_map(pattern("t[a-z0-9_]{0,5}"), parts, 0..3).prop_map(|triggers| {
         let triggers = triggers.into_iter();
         triggers
-            .map(|(name, input)| DraftTrigger { name, input })
+            .map(|(name, (input, schedule))| match schedule {
+                None => DraftTrigger::manual(name, input),
+                schedule => DraftTrigger {
+                    schedule,
+                    ..DraftTrigger::manual(name, Contract::Any)
+                },
+            })
             .collect()
     })
 }
@@ -314,6 +322,9 @@ mod tests {
             "transactional",
             "mark",
             "triggers",
+            "schedule",
+            "catch_up",
+            "repeated_hour",
             "payload",
             "deadline",
             "otherwise",

@@ -2,6 +2,7 @@
 
 mod draft;
 mod grown;
+mod schedule;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;

@@ -4,13 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Trigger;
-use super::super::draft::Draft;
+use serde_json::Value;
+
+use super::super::contract::Contract;
+use super::super::draft::{Draft, DraftSchedule};
 use super::super::problem::ProblemCode;
 use super::super::reader;
+use super::super::{Trigger, TriggerSchedule};
 use super::{Checker, shown, too_many};
 use crate::limits;
 use crate::name::{DEFAULT_TRIGGER, Name};
+use crate::schedule::Timing;
 
 impl Checker<'_> {
     /// The default trigger and the others in the order of their names.
@@ -30,15 +34,61 @@ impl Checker<'_> {
             }
             self.contract(&reader::field(&path, "input"), &trigger.input);
             let contract = trigger.input.clone().canonical();
-            triggers.push(name.map(|name| Trigger { name, contract }));
+            let schedule = match &trigger.schedule {
+                Some(schedule) => {
+                    let path = reader::field(&path, "schedule");
+                    self.schedule(&path, schedule, &contract).map(Some)
+                }
+                None => Some(None),
+            };
+            let trigger = name.zip(schedule).map(|(name, schedule)| Trigger {
+                name,
+                contract,
+                schedule,
+            });
+            triggers.push(trigger);
         }
         let mut triggers: Vec<Trigger> = triggers.into_iter().collect::<Option<_>>()?;
         triggers.sort_by(|one, other| one.name.cmp(&other.name));
         let default = Trigger {
             name: Name::stored(DEFAULT_TRIGGER),
             contract: draft.input.clone().canonical(),
+            schedule: None,
         };
         triggers.insert(0, default);
         Some(triggers)
+    }
+
+    fn schedule(
+        &mut self,
+        path: &str,
+        draft: &DraftSchedule,
+        contract: &Contract,
+    ) -> Option<TriggerSchedule> {
+        let at = |key: &str| reader::field(path, key);
+        let plan = draft.plan.check();
+        for problem in plan.as_ref().err().into_iter().flatten() {
+            let code = match problem.field {
+                "cron" => ProblemCode::MalformedCron,
+                "zone" => ProblemCode::UnknownZone,
+                _ => ProblemCode::InvalidSchedule,
+            };
+            self.report(&at(problem.field), code, problem.problem.clone());
+        }
+        let plan = plan.ok()?;
+        if plan.timing == Timing::External {
+            let message = "a trigger's schedule has an expression";
+            self.report(&at("cron"), ProblemCode::MissingField, message);
+        }
+        let payload = draft.payload.clone().unwrap_or_else(|| match contract {
+            Contract::Any | Contract::Value { .. } => Value::Null,
+            Contract::Fields { .. } => Value::Object(serde_json::Map::new()),
+        });
+        self.json(&at("payload"), &payload);
+        if let Err(violations) = contract.check(&payload) {
+            let message = format!("the trigger does not take it: {violations}");
+            self.report(&at("payload"), ProblemCode::InvalidPayload, message);
+        }
+        Some(TriggerSchedule { plan, payload })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Settle, Slot, parked};
+use super::{Settle, Slot, Unread, parked};
 use crate::change::Heading;
 use crate::definition::{Definition, StepKind};
 use crate::event::{By, CancelRequested, ChildEnd, Event, Parent, code};
@@ -68,7 +68,7 @@ impl Settle {
         if slot == SlotReply::Accepted {
             let torn = batch.view.mutation.is(Mutant::ChildForgotten);
             for start in starts.iter().skip(usize::from(torn)) {
-                start.insert(batch, &definition, Vec::new());
+                start.begin_as_is(batch, &definition);
             }
         }
         Ok(slot)
@@ -109,7 +109,7 @@ impl Settle {
         // Deciding on the parent may need its tasks too, and there is one further read.
         if !unread.is_empty() {
             unread.insert(id);
-            return Err(unread);
+            return Err(Unread::tasks_of(unread));
         }
         let event = Event::Recalled {
             step: report.step,
@@ -164,7 +164,7 @@ impl Settle {
     ) -> Slot {
         match batch.decide(id, event, payload) {
             Ok(()) => Ok(SlotReply::Accepted),
-            Err(Undecided::NeedTasksOf(run)) => Err(BTreeSet::from([run])),
+            Err(Undecided::NeedTasksOf(run)) => Err(Unread::tasks_of(BTreeSet::from([run]))),
             Err(Undecided::Refused(rejection)) => Ok(SlotReply::Rejected(rejection)),
         }
     }

@@ -40,10 +40,12 @@ pub(super) fn of(
             };
             Some((event, Some(output.clone())))
         }
-        Outcome::Engine(Item::Attempt | Item::Chore(_) | Item::Delivery)
+        Outcome::Engine(Item::Attempt | Item::Chore(_) | Item::Delivery | Item::Firing)
         | Outcome::Spawn(_)
         | Outcome::Recall { .. }
-        | Outcome::ChildEnded { .. } => None,
+        | Outcome::ChildEnded { .. }
+        | Outcome::Released { .. }
+        | Outcome::Fired { .. } => None,
     }
 }
 

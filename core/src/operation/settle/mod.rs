@@ -4,6 +4,7 @@
 
 mod children;
 mod event;
+mod firing;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use crate::definition::DefinitionKey;
 use crate::id::{RunId, Shard};
 use crate::mutant::Mutant;
 use crate::run::{Run, Seq, held_report};
+use crate::schedule::ScheduleId;
 use crate::task::{Item, TaskRow};
 use crate::time::Timestamp;
 use crate::transition::DecodeError;
@@ -33,28 +35,51 @@ pub struct Settle {
     pub wait: bool,
 }
 
-/// Either the slot's answer, or the runs whose tasks must all be read first.
-type Slot = Result<SlotReply, BTreeSet<RunId>>;
+/// Either the slot's answer, or what must be read first.
+type Slot = Result<SlotReply, Unread>;
+
+/// What must be read before a slot can be decided.
+#[derive(Debug, Default)]
+struct Unread {
+    /// Runs.
+    runs: BTreeSet<RunId>,
+    /// Runs whose tasks must all be.
+    tasks_of: BTreeSet<RunId>,
+}
+
+impl Unread {
+    fn tasks_of(runs: BTreeSet<RunId>) -> Unread {
+        Unread {
+            tasks_of: runs,
+            ..Unread::default()
+        }
+    }
+}
 
 impl Settle {
     pub(super) fn reads(&self) -> ReadSet {
-        let own = self.reports.iter().map(|report| report.key.run);
+        let own = self.reports.iter().filter_map(Report::own);
         let others = self.reports.iter().flat_map(Report::others);
+        let schedules: BTreeSet<ScheduleId> =
+            self.reports.iter().filter_map(Report::schedule).collect();
+        let tasks = self.reports.iter().map(|report| report.key);
         ReadSet {
             shard: self.shard,
             definitions: self.definitions(),
             runs: own.chain(others).collect(),
-            tasks: self.reports.iter().map(|report| report.key).collect(),
+            tasks: tasks.chain(schedules.iter().map(|id| id.task())).collect(),
+            schedules,
             wait: self.wait,
             queues: offered(&self.offer),
             ..ReadSet::default()
         }
     }
 
-    /// What children that are to be started run.
+    /// What children and runs of schedules that are to be started run.
     fn definitions(&self) -> BTreeSet<DefinitionKey> {
         let spawned = |report: &Report| match &report.outcome {
             Outcome::Spawn(spawn) => Some(spawn.definition.clone()),
+            Outcome::Fired { definition } => definition.clone(),
             _ => None,
         };
         self.reports.iter().filter_map(spawned).collect()
@@ -72,21 +97,26 @@ impl Settle {
                 Ok(SlotReply::Rejected(poisoned(run)))
             },
         );
-        let mut wanted: BTreeSet<RunId> = BTreeSet::new();
+        let mut wanted = Unread::default();
         let mut replies = vec![SlotReply::Busy; slots.len()];
         for (index, slot) in order.into_iter().zip(slots) {
             match slot {
                 Ok(reply) => replies[index] = reply,
                 // The clock was read again since, and what was not due then is now: another operation's turn.
-                Err(_) if view.is_complete() => {}
-                Err(runs) => wanted.extend(runs),
+                Err(_) if self.has_read_further(view) => {}
+                Err(unread) => {
+                    wanted.runs.extend(unread.runs);
+                    wanted.tasks_of.extend(unread.tasks_of);
+                }
             }
         }
-        if !wanted.is_empty() {
-            self.widen(&mut wanted);
+        if !wanted.runs.is_empty() || !wanted.tasks_of.is_empty() {
+            self.widen(&mut wanted.tasks_of);
             return Decision::Need(ReadSet {
                 shard: self.shard,
-                tasks_of: wanted,
+                runs: wanted.runs,
+                tasks_of: wanted.tasks_of,
+                wait: self.wait,
                 queues: offered(&self.offer),
                 ..ReadSet::default()
             });
@@ -104,6 +134,12 @@ impl Settle {
         }
     }
 
+    /// Whether the one further read that an operation may ask for has been made.
+    fn has_read_further(&self, view: &View) -> bool {
+        let first = self.reads().runs;
+        !view.tasks_of.is_empty() || view.runs.keys().any(|run| !first.contains(run))
+    }
+
     /// In which order the reports are decided: losses first. A late report of the very attempt whose loss leaves its outcome
     /// unknown says what became of it, now as well as when the operation is performed again.
     fn order(&self) -> Vec<usize> {
@@ -118,7 +154,7 @@ impl Settle {
     fn widen(&self, wanted: &mut BTreeSet<RunId>) {
         let runs = |report: &Report| {
             let mut runs = report.others();
-            runs.insert(report.key.run);
+            runs.extend(report.own());
             runs
         };
         let sets: Vec<BTreeSet<RunId>> = self.reports.iter().map(runs).collect();
@@ -128,6 +164,9 @@ impl Settle {
     }
 
     fn report(&self, batch: &mut Batch<'_>, report: &Report) -> Slot {
+        if let Outcome::Fired { definition } = &report.outcome {
+            return self.fire(batch, report, definition.as_ref());
+        }
         let id = report.key.run;
         match batch.find(id) {
             Lookup::Busy => return Ok(SlotReply::Busy),
@@ -160,6 +199,7 @@ impl Settle {
                     payload,
                 },
             ) => self.deliver(batch, row, parent, *end, payload),
+            (Some(row), Outcome::Released { schedule }) => self.release(batch, row, *schedule),
             (Some(row), _) => self.record(batch, report, Some(row)),
             (None, _) if held_report(batch.run(id).0, report.step, &report.token) => {
                 self.record(batch, report, None)
@@ -178,7 +218,7 @@ impl Settle {
         };
         match batch.decide(id, event, payload) {
             Ok(()) => Ok(SlotReply::Accepted),
-            Err(Undecided::NeedTasksOf(run)) => Err(BTreeSet::from([run])),
+            Err(Undecided::NeedTasksOf(run)) => Err(Unread::tasks_of(BTreeSet::from([run]))),
             Err(Undecided::Refused(rejection)) => {
                 if let (Rejection::NotDue { due, .. }, Some(row)) = (&rejection, row) {
                     batch.put(put_back(row, *due));
@@ -218,7 +258,7 @@ impl Settle {
         if unread.is_empty() {
             Ok(verdict)
         } else {
-            Err(unread)
+            Err(Unread::tasks_of(unread))
         }
     }
 }

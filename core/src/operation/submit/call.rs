@@ -94,7 +94,7 @@ impl Call {
             parent: Some(parent),
             ..self.start.clone()
         };
-        start.insert(batch, &definition, Vec::new());
+        start.begin_as_is(batch, &definition);
         Ok(StartReply {
             run: start.run,
             existing: false,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Copy, Refusal, unreadable};
 use crate::change::Change;
+use crate::cron::Zone;
 use crate::definition::{Definition, DefinitionKey};
 use crate::eval;
 use crate::event::{By, Copied, Parent, Started};
@@ -19,6 +20,7 @@ use crate::operation::batch::{Batch, Lookup};
 use crate::operation::{Rejection, RunRow, StartReply};
 use crate::payload::{Payload, PayloadDigest};
 use crate::run::{Facts, Run, Seq};
+use crate::schedule::Occurrence;
 use crate::time::Timestamp;
 
 /// Start a run.
@@ -57,6 +59,10 @@ pub struct Start {
     pub parent: Option<Parent>,
     /// The run it is to be a copy of.
     pub copy: Option<Copy>,
+    /// The occurrence of a schedule that it is of.
+    pub occurrence: Option<Occurrence>,
+    /// The zone in which its input is stamped, if not that of the trigger's schedule, or UTC.
+    pub zone: Option<Zone>,
     /// Who asks.
     pub by: By,
 }
@@ -96,6 +102,8 @@ impl Start {
             trace: None,
             parent: None,
             copy: None,
+            occurrence: None,
+            zone: None,
             by: By::default(),
         }
     }
@@ -124,20 +132,42 @@ impl Start {
             Some(copy) => copy.inherited(batch, self, &definition)?,
             None => Vec::new(),
         };
-        self.insert(batch, &definition, inherited);
+        self.insert(batch, &definition, inherited, true);
         Ok(StartReply {
             run: self.run,
             existing: false,
         })
     }
 
-    /// Adds the run, which does not exist.
-    pub(in crate::operation) fn insert(
+    /// Adds the run, which does not exist; its first steps may be handed over.
+    pub(in crate::operation) fn begin_as_is(
         &self,
         batch: &mut Batch<'_>,
         definition: &Arc<Definition>,
-        inherited: Vec<Change>,
     ) {
+        self.insert(batch, definition, Vec::new(), true);
+    }
+
+    /// Adds the run, which does not exist; its first steps are claimed like everything else.
+    pub(in crate::operation) fn insert_unoffered(
+        &self,
+        batch: &mut Batch<'_>,
+        definition: &Arc<Definition>,
+    ) {
+        self.insert(batch, definition, Vec::new(), false);
+    }
+
+    fn insert(
+        &self,
+        batch: &mut Batch<'_>,
+        definition: &Arc<Definition>,
+        mut inherited: Vec<Change>,
+        offered: bool,
+    ) {
+        if let Some(occurrence) = self.occurrence_of(batch) {
+            let occurrence = Box::new(occurrence);
+            inherited.insert(0, Change::Belong { occurrence });
+        }
         let now = batch.view.now;
         let facts = Facts {
             now,
@@ -156,11 +186,24 @@ impl Start {
             state: Vec::new(),
             parent: self.parent.as_ref().map(|parent| parent.run),
             source: self.copy.as_ref().map(|copy| copy.source),
+            schedule: self.occurrence.as_ref().map(|of| of.schedule),
             labels: self.labels.clone(),
             created: now,
             updated: now,
         };
-        batch.insert(row, Arc::clone(definition), decided, input);
+        batch.insert(row, Arc::clone(definition), decided, input, offered);
+    }
+
+    /// The occurrence that the run is of: its own, or that of the run it is a copy of, to which nothing is reported.
+    fn occurrence_of(&self, batch: &Batch<'_>) -> Option<Occurrence> {
+        let Some(copy) = &self.copy else {
+            return self.occurrence.clone();
+        };
+        let source = batch.run(copy.source).0.origin().occurrence.as_ref()?;
+        Some(Occurrence {
+            reports: false,
+            ..Occurrence::clone(source)
+        })
     }
 
     /// The input with the trigger's stamps. They are read from the definition, so that no way of starting a run can forget
@@ -175,7 +218,12 @@ impl Start {
         let Some(trigger) = trigger.filter(|_| self.copy.is_none()) else {
             return self.input.clone();
         };
-        eval::stamped(&self.input, &trigger.contract.stamps(), now)
+        let declared = trigger
+            .schedule
+            .as_ref()
+            .and_then(|schedule| schedule.plan.zone());
+        let zone = self.zone.or(declared).unwrap_or(Zone::UTC);
+        eval::stamped(&self.input, &trigger.contract.stamps(), now, zone)
     }
 
     fn started(&self, definition: &Definition, input: &Payload, now: Timestamp) -> Started {

@@ -190,8 +190,7 @@ impl Deciding<'_> {
             return;
         }
         self.push(Change::Finish);
-        let parent = self.run.origin.parent.as_ref();
-        if parent.is_some_and(|parent| !parent.detached) && !self.is(Mutant::DeliveryForgotten) {
+        if self.run.origin.is_awaited() && !self.is(Mutant::DeliveryForgotten) {
             let (lane, due) = (Lane(0), self.base());
             self.push(Change::Deliver { lane, due });
         }

@@ -123,6 +123,7 @@ impl<I> WorkflowBuilder<I> {
         self.draft.triggers.push(DraftTrigger {
             name: name.into(),
             input: self.draft.input.clone(),
+            schedule: None,
         });
         self
     }

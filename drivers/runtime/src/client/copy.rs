@@ -157,6 +157,8 @@ impl<O> CopyRun<O> {
                 from: self.names()?,
                 allow_irreversible: self.allow_irreversible,
             }),
+            occurrence: None,
+            zone: None,
             by: self.word.by()?,
         })
     }

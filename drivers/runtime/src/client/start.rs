@@ -268,6 +268,8 @@ fn start(
         trace: options.trace,
         parent: None,
         copy: None,
+        occurrence: None,
+        zone: None,
         by: By::default(),
     })
 }

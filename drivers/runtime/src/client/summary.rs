@@ -291,7 +291,8 @@ fn began(change: &Change) -> Option<StepIndex> {
         | Change::Wind { .. }
         | Change::Finish
         | Change::Deliver { .. }
-        | Change::Adopt { .. } => None,
+        | Change::Adopt { .. }
+        | Change::Belong { .. } => None,
     }
 }
 

@@ -213,7 +213,8 @@ impl Transactions for OneTransaction {
                 | Operation::Submit(_)
                 | Operation::Claim(_)
                 | Operation::Lease(_)
-                | Operation::Queue(_) => None,
+                | Operation::Queue(_)
+                | Operation::Schedule(_) => None,
             };
             let reply = self.store.settle(tx, operation).await?;
             if self.errand.is_settled(outcome, &reply) {
@@ -250,9 +251,10 @@ impl Store for OneTask {
             Operation::Claim(claim) => self.0.claim(claim).await,
             Operation::Settle(settle) => self.0.settle(settle).await,
             Operation::Lease(leases) => self.0.lease(leases).await,
-            Operation::Submit(_) | Operation::Register(_) | Operation::Queue(_) => {
-                self.0.store.perform(operation).await
-            }
+            Operation::Submit(_)
+            | Operation::Register(_)
+            | Operation::Queue(_)
+            | Operation::Schedule(_) => self.0.store.perform(operation).await,
         }
     }
 

@@ -13,6 +13,7 @@ use squid_mesh_core::event::{Failure, Role, code};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Finding, Outcome, Rejection};
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::task::{Item, TaskRow};
 use squid_mesh_core::worker::{Config, Worker};
@@ -109,10 +110,15 @@ pub enum Performed {
         /// How the step failed, if it did.
         failure: Option<Failure>,
     },
-    /// The end of a run was reported to its parent.
+    /// The end of a run was reported to its parent, or to the schedule that waits for it.
     Delivery {
         /// The run that ended.
         run: RunId,
+    },
+    /// A schedule that was due had its turn.
+    Firing {
+        /// The schedule.
+        schedule: ScheduleId,
     },
 }
 
@@ -218,7 +224,9 @@ impl Stepper {
                 | Outcome::Spawn(_)
                 | Outcome::Collected { .. }
                 | Outcome::Recall { .. }
-                | Outcome::ChildEnded { .. },
+                | Outcome::ChildEnded { .. }
+                | Outcome::Released { .. }
+                | Outcome::Fired { .. },
             )
             | None => None,
         };
@@ -250,6 +258,9 @@ impl Stepper {
                 }
             }
             Item::Delivery => Performed::Delivery { run },
+            Item::Firing => Performed::Firing {
+                schedule: ScheduleId::of_task(task.key),
+            },
         })
     }
 }

@@ -14,8 +14,10 @@
 use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 #[cfg(feature = "postgres")]
@@ -187,5 +189,18 @@ impl Inspect for AnyStore {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
         delegate!(self, store => store.queues().await)
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        delegate!(self, store => store.schedule(id).await)
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        delegate!(self, store => store.schedules(filter, after, limit).await)
     }
 }

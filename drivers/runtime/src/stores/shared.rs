@@ -11,8 +11,10 @@ use std::sync::Arc;
 use squid_mesh_core::id::{RunId, Shards};
 use squid_mesh_core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
-    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow,
 };
 use squid_mesh_core::time::Timestamp;
 use tracing::Instrument as _;
@@ -125,6 +127,23 @@ impl Inspect for SharedStore {
     fn queues(&self) -> impl Future<Output = Result<Vec<QueueRecord>, StoreError>> + Send {
         self.store.queues()
     }
+
+    fn schedule(
+        &self,
+        id: ScheduleId,
+    ) -> impl Future<Output = Result<Option<ScheduleRecord>, StoreError>> + Send {
+        self.store.schedule(id)
+    }
+
+    fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<ScheduleRow>, StoreError>> + Send {
+        self.store
+            .schedules(filter.clone(), after.map(str::to_owned), limit)
+    }
 }
 
 impl fmt::Debug for SharedStore {
@@ -141,6 +160,7 @@ fn kind(operation: &Operation) -> &'static str {
         Operation::Lease(_) => "lease",
         Operation::Settle(_) => "settle",
         Operation::Queue(_) => "queue",
+        Operation::Schedule(_) => "schedule",
     }
 }
 
@@ -161,6 +181,13 @@ trait Erased: Send + Sync {
     fn workers(&self) -> Answered<'_, Vec<WorkerRow>>;
     fn definitions(&self) -> Answered<'_, Vec<DefinitionRow>>;
     fn queues(&self) -> Answered<'_, Vec<QueueRecord>>;
+    fn schedule(&self, id: ScheduleId) -> Answered<'_, Option<ScheduleRecord>>;
+    fn schedules(
+        &self,
+        filter: ScheduleFilter,
+        after: Option<String>,
+        limit: u32,
+    ) -> Answered<'_, Vec<ScheduleRow>>;
 }
 
 impl<S: Store + Inspect> Erased for S {
@@ -207,5 +234,18 @@ impl<S: Store + Inspect> Erased for S {
 
     fn queues(&self) -> Answered<'_, Vec<QueueRecord>> {
         Box::pin(Inspect::queues(self))
+    }
+
+    fn schedule(&self, id: ScheduleId) -> Answered<'_, Option<ScheduleRecord>> {
+        Box::pin(Inspect::schedule(self, id))
+    }
+
+    fn schedules(
+        &self,
+        filter: ScheduleFilter,
+        after: Option<String>,
+        limit: u32,
+    ) -> Answered<'_, Vec<ScheduleRow>> {
+        Box::pin(async move { Inspect::schedules(self, &filter, after.as_deref(), limit).await })
     }
 }

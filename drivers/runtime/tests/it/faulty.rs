@@ -10,9 +10,10 @@ use std::time::Duration;
 use squid_mesh::core::id::{RunId, Shards};
 use squid_mesh::core::operation::{DefinitionRow, Operation, Reply, RunRow, WorkerRow};
 use squid_mesh::core::run::Seq;
+use squid_mesh::core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh::core::store::{
-    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, Store, StoreError, StoredRow,
-    TransactionError,
+    Fetch, Fetched, Hint, Inspect, QueueRecord, RunFilter, RunRecord, ScheduleFilter,
+    ScheduleRecord, Store, StoreError, StoredRow, TransactionError,
 };
 use squid_mesh::core::time::Timestamp;
 use squid_mesh::{HostConnection, SharedStore, Transactions, Tx};
@@ -106,7 +107,8 @@ impl Faulty {
             Operation::Register(_)
             | Operation::Claim(_)
             | Operation::Lease(_)
-            | Operation::Queue(_) => return false,
+            | Operation::Queue(_)
+            | Operation::Schedule(_) => return false,
         };
         takes_one(left)
     }
@@ -191,6 +193,19 @@ impl Inspect for Faulty {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
         self.store.queues().await
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
+        self.store.schedule(id).await
+    }
+
+    async fn schedules(
+        &self,
+        filter: &ScheduleFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.store.schedules(filter, after, limit).await
     }
 }
 

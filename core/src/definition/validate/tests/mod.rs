@@ -4,6 +4,7 @@ mod flow;
 mod guard;
 mod kind;
 mod option;
+mod trigger;
 
 use serde_json::json;
 

@@ -1,0 +1,494 @@
+//! What is done to schedules: created, changed, paused, resumed, deleted, and made to start a run.
+//!
+//! Invariant: a command that is performed again has no further effect and is answered alike, and nothing that is done to a
+//! schedule lets an occurrence before its cursor start a run by itself.
+
+use std::collections::BTreeSet;
+
+use super::batch::{Batch, Lookup, ScheduleLookup};
+use super::occurrence::{Beginning, Fault, begin};
+use super::{Decision, OperatorAction, OperatorEntry, ReadSet, Rejection, Reply, StartReply, View};
+use crate::definition::DefinitionKey;
+use crate::event::By;
+use crate::id::{CommandId, Life, RunId, Shard};
+use crate::name::Name;
+use crate::payload::Payload;
+use crate::run::Seq;
+use crate::schedule::{Occasion, Plan, Schedule, ScheduleKey, Standing, State, Timing};
+use crate::time::Timestamp;
+
+use std::sync::Arc;
+
+/// Something that is done to a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleCommand {
+    /// The schedule's shard.
+    pub shard: Shard,
+    /// The schedule.
+    pub schedule: ScheduleKey,
+    /// What is done.
+    pub action: ScheduleAction,
+    /// Identifies this command, however often it is performed.
+    pub command: CommandId,
+    /// Who asks.
+    pub by: By,
+}
+
+/// What is done to a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScheduleAction {
+    /// It is created. One of the same content may be there already.
+    Create(Box<Declaration>),
+    /// One that is there gets another plan, target or input. Occurrences that are past never fire by a plan that has other
+    /// times; what was pending stays so if the times are the same.
+    Change(Box<Declaration>),
+    /// A binary declares it with a version of its workflow's definition: created, or changed unless a newer version has
+    /// declared it. Not in the operator log.
+    Declare(Box<Declaration>),
+    /// A binary whose version of the workflow's definition does not declare it retires it, unless a newer version has declared
+    /// it. Not in the operator log.
+    Retire {
+        /// The version.
+        version: u32,
+    },
+    /// It fires no more by itself until it is resumed.
+    Pause,
+    /// It fires again; what became of occurrences meanwhile is up to its catch-up policy.
+    Resume,
+    /// It is gone. Its runs go on.
+    Delete,
+    /// It starts a run at once, paused or not, whatever its overlap policy says, and as if it had not.
+    Trigger {
+        /// What to start.
+        definition: DefinitionKey,
+    },
+    /// A scheduler of the host's own says that an occurrence's time has come.
+    Fire {
+        /// The occurrence; of one that has an identity of its own, when it was.
+        occurrence: Timestamp,
+        /// The identity that the host's scheduler gives it, in place of its time.
+        signal: Option<String>,
+        /// What to start.
+        definition: DefinitionKey,
+    },
+}
+
+/// What is declared of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declaration {
+    /// The life of a schedule that is created by this.
+    pub life: Life,
+    /// The version of the definition that declares it; 0 of one that is created at run time.
+    pub version: u32,
+    /// The workflow that it starts.
+    pub workflow: Name,
+    /// The trigger that it starts it by.
+    pub trigger: Name,
+    /// When, and what if it is late or the run before goes on.
+    pub plan: Plan,
+    /// The input of its runs, checked against the trigger's contract, without defaults.
+    pub input: Payload,
+}
+
+/// The answer to a [`ScheduleCommand`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleReply {
+    /// The schedule.
+    pub schedule: ScheduleKey,
+    /// Whether this command changed it, by this operation or by an earlier one.
+    pub changed: bool,
+    /// Whether it fires by itself; `None` if it is gone.
+    pub standing: Option<Standing>,
+    /// When it fires next by itself, if it does.
+    pub next: Option<Timestamp>,
+    /// The run that it started, or that had been started for the same occurrence.
+    pub started: Option<StartReply>,
+    /// When, by the database's clock.
+    pub at: Timestamp,
+}
+
+impl ScheduleAction {
+    /// What the operator log calls it, if it is in there.
+    pub const fn logged(&self) -> Option<OperatorAction> {
+        match self {
+            ScheduleAction::Create(_) => Some(OperatorAction::CreateSchedule),
+            ScheduleAction::Change(_) => Some(OperatorAction::ChangeSchedule),
+            ScheduleAction::Pause => Some(OperatorAction::PauseSchedule),
+            ScheduleAction::Resume => Some(OperatorAction::ResumeSchedule),
+            ScheduleAction::Delete => Some(OperatorAction::DeleteSchedule),
+            ScheduleAction::Trigger { .. } => Some(OperatorAction::TriggerSchedule),
+            ScheduleAction::Declare(_)
+            | ScheduleAction::Retire { .. }
+            | ScheduleAction::Fire { .. } => None,
+        }
+    }
+
+    fn definition(&self) -> Option<&DefinitionKey> {
+        match self {
+            ScheduleAction::Trigger { definition } | ScheduleAction::Fire { definition, .. } => {
+                Some(definition)
+            }
+            ScheduleAction::Create(_)
+            | ScheduleAction::Change(_)
+            | ScheduleAction::Declare(_)
+            | ScheduleAction::Retire { .. }
+            | ScheduleAction::Pause
+            | ScheduleAction::Resume
+            | ScheduleAction::Delete => None,
+        }
+    }
+}
+
+impl ScheduleCommand {
+    /// The run that it starts, if it does.
+    fn run(&self) -> Option<RunId> {
+        let id = self.schedule.id();
+        match &self.action {
+            ScheduleAction::Trigger { .. } => Some(id.triggered(self.command)),
+            ScheduleAction::Fire {
+                signal: Some(signal),
+                ..
+            } => Some(id.signal(signal)),
+            ScheduleAction::Fire { occurrence, .. } => Some(id.occurrence(*occurrence)),
+            ScheduleAction::Create(_)
+            | ScheduleAction::Change(_)
+            | ScheduleAction::Declare(_)
+            | ScheduleAction::Retire { .. }
+            | ScheduleAction::Pause
+            | ScheduleAction::Resume
+            | ScheduleAction::Delete => None,
+        }
+    }
+
+    pub(super) fn reads(&self) -> ReadSet {
+        let id = self.schedule.id();
+        ReadSet {
+            shard: self.shard,
+            definitions: self.action.definition().cloned().into_iter().collect(),
+            schedules: BTreeSet::from([id]),
+            runs: self.run().into_iter().collect(),
+            tasks: BTreeSet::from([id.task()]),
+            wait: true,
+            entry: self.action.logged().map(|_| self.command),
+            ..ReadSet::default()
+        }
+    }
+
+    pub(super) fn decide(&self, view: &View) -> Decision {
+        let mut batch = Batch::new(view, None);
+        let replied = self.obey(&mut batch);
+        let mut writes = match &replied {
+            Ok(_) => batch.finish(),
+            Err(_) => super::Writes::default(),
+        };
+        if let (Ok(reply), None) = (&replied, &view.entry) {
+            writes.entry = self.entry(reply);
+        }
+        Decision::Done {
+            writes,
+            reply: Reply::Schedule(replied),
+        }
+    }
+
+    fn entry(&self, reply: &ScheduleReply) -> Option<OperatorEntry> {
+        Some(OperatorEntry {
+            id: self.command,
+            actor: self.by.actor.clone(),
+            action: self.action.logged()?,
+            target: self.schedule.to_string(),
+            comment: self.by.comment.clone(),
+            changed: reply.changed,
+            at: reply.at,
+        })
+    }
+
+    fn obey(&self, batch: &mut Batch<'_>) -> Result<ScheduleReply, Rejection> {
+        let found = match batch.find_schedule(self.schedule.id()) {
+            ScheduleLookup::Here => Some(batch.schedule(self.schedule.id()).clone()),
+            ScheduleLookup::Absent => None,
+            ScheduleLookup::Busy => unreachable!("a command waits for its schedule"),
+            ScheduleLookup::Unreadable(error) => {
+                return Err(Rejection::UnreadableSchedule {
+                    schedule: self.schedule.to_string(),
+                    detail: error.to_string(),
+                });
+            }
+        };
+        if let Some(entry) = &batch.view.entry {
+            let reply = self.reply(batch, entry.changed, found.as_ref());
+            return Ok(ScheduleReply {
+                at: entry.at,
+                ..reply
+            });
+        }
+        match &self.action {
+            ScheduleAction::Create(declaration) | ScheduleAction::Declare(declaration) => {
+                self.create(batch, found, declaration)
+            }
+            ScheduleAction::Retire { version } => Ok(self.retire(batch, found, *version)),
+            other => self.act(batch, found.ok_or_else(|| self.unknown())?, other),
+        }
+    }
+
+    fn act(
+        &self,
+        batch: &mut Batch<'_>,
+        found: Schedule,
+        action: &ScheduleAction,
+    ) -> Result<ScheduleReply, Rejection> {
+        let declared = matches!(self.schedule, ScheduleKey::Declared { .. });
+        match action {
+            ScheduleAction::Change(_) | ScheduleAction::Delete if declared => {
+                Err(Rejection::DeclaredSchedule {
+                    schedule: self.schedule.to_string(),
+                })
+            }
+            ScheduleAction::Pause | ScheduleAction::Resume
+                if found.standing == Standing::Retired =>
+            {
+                Err(self.unknown())
+            }
+            ScheduleAction::Change(declaration) => Ok(self.change(batch, found, declaration)),
+            ScheduleAction::Pause => Ok(self.stand(batch, found, Standing::Paused)),
+            ScheduleAction::Resume => Ok(self.stand(batch, found, Standing::Active)),
+            ScheduleAction::Delete => {
+                batch.remove_schedule(found.id);
+                Ok(self.reply(batch, true, None))
+            }
+            ScheduleAction::Trigger { definition } => {
+                let now = batch.view.now;
+                self.start(batch, &found, definition, (now, Occasion::Triggered))
+            }
+            ScheduleAction::Fire {
+                occurrence,
+                signal,
+                definition,
+            } => self.fire(batch, found, (*occurrence, signal.is_some()), definition),
+            ScheduleAction::Create(_)
+            | ScheduleAction::Declare(_)
+            | ScheduleAction::Retire { .. } => {
+                unreachable!("what may make a schedule is done before")
+            }
+        }
+    }
+
+    fn create(
+        &self,
+        batch: &mut Batch<'_>,
+        found: Option<Schedule>,
+        declaration: &Declaration,
+    ) -> Result<ScheduleReply, Rejection> {
+        let declares = matches!(self.action, ScheduleAction::Declare(_));
+        let Some(found) = found else {
+            let schedule = declaration.schedule(&self.schedule, batch.view.now);
+            let reply = self.reply(batch, true, Some(&schedule));
+            batch.insert_schedule(schedule);
+            return Ok(reply);
+        };
+        if declares {
+            // What a newer version says stands.
+            let older = declaration.version < found.version;
+            return Ok(if older {
+                self.reply(batch, false, Some(&found))
+            } else {
+                self.change(batch, found, declaration)
+            });
+        }
+        if declaration.is_of(&found) {
+            return Ok(self.reply(batch, false, Some(&found)));
+        }
+        Err(Rejection::ScheduleExists {
+            schedule: self.schedule.to_string(),
+        })
+    }
+
+    /// Gives a schedule another content. Its standing stays, but for one that had been retired.
+    fn change(
+        &self,
+        batch: &mut Batch<'_>,
+        found: Schedule,
+        declaration: &Declaration,
+    ) -> ScheduleReply {
+        let retired = found.standing == Standing::Retired;
+        if declaration.is_of(&found) && declaration.version == found.version && !retired {
+            return self.reply(batch, false, Some(&found));
+        }
+        let now = batch.view.now;
+        let mut changed = found.written(now);
+        changed.version = declaration.version;
+        changed.workflow = declaration.workflow.clone();
+        changed.trigger = declaration.trigger.clone();
+        changed.plan = Arc::new(declaration.plan.clone());
+        changed.input = declaration.input.clone();
+        changed.state.trouble = None;
+        if retired {
+            changed.standing = Standing::Active;
+        }
+        // Never back: what was decided about stays so, even if the clock was set back since.
+        if retired || !declaration.plan.fires_like(&found.plan) {
+            changed.state.cursor = changed.state.cursor.max(now);
+        }
+        // Whoever holds its task, or it itself, was told of another target.
+        changed.state.armed = None;
+        let changed = changed.rearmed(now, found.state.previous.is_some());
+        let reply = self.reply(batch, true, Some(&changed));
+        batch.put_schedule(changed, true);
+        reply
+    }
+
+    fn retire(
+        &self,
+        batch: &mut Batch<'_>,
+        found: Option<Schedule>,
+        version: u32,
+    ) -> ScheduleReply {
+        match found {
+            Some(found) if found.version < version && found.standing != Standing::Retired => {
+                let mut retired = found.written(batch.view.now);
+                retired.version = version;
+                retired.standing = Standing::Retired;
+                retired.state.waiting = None;
+                let retired = retired.rearmed(batch.view.now, true);
+                let reply = self.reply(batch, true, Some(&retired));
+                batch.put_schedule(retired, true);
+                reply
+            }
+            found => self.reply(batch, false, found.as_ref()),
+        }
+    }
+
+    fn stand(&self, batch: &mut Batch<'_>, found: Schedule, standing: Standing) -> ScheduleReply {
+        if found.standing == standing {
+            return self.reply(batch, false, Some(&found));
+        }
+        let now = batch.view.now;
+        let mut set = found.written(now);
+        set.standing = standing;
+        // Whether the run before goes on is found out by the turn: one that waits for it is to have one.
+        let set = set.rearmed(now, false);
+        let reply = self.reply(batch, true, Some(&set));
+        batch.put_schedule(set, false);
+        reply
+    }
+
+    fn fire(
+        &self,
+        batch: &mut Batch<'_>,
+        found: Schedule,
+        (occurrence, named): (Timestamp, bool),
+        definition: &DefinitionKey,
+    ) -> Result<ScheduleReply, Rejection> {
+        let now = batch.view.now;
+        if occurrence > now {
+            return Err(Rejection::OccurrenceNotDue {
+                schedule: self.schedule.to_string(),
+                occurrence,
+                now,
+            });
+        }
+        let external = found.plan.timing == Timing::External;
+        if !found.plan.has(occurrence) && (external || !named) {
+            return Err(Rejection::NoOccurrence {
+                schedule: self.schedule.to_string(),
+                at: occurrence,
+            });
+        }
+        self.start(batch, &found, definition, (occurrence, Occasion::Fired))
+    }
+
+    /// Starts the run, unless it exists.
+    fn start(
+        &self,
+        batch: &mut Batch<'_>,
+        found: &Schedule,
+        definition: &DefinitionKey,
+        (at, occasion): (Timestamp, Occasion),
+    ) -> Result<ScheduleReply, Rejection> {
+        if found.standing == Standing::Retired {
+            return Err(self.unknown());
+        }
+        let run = self.run().expect("only what starts a run gets here");
+        let existing = match batch.find(run) {
+            Lookup::Absent => false,
+            Lookup::Here | Lookup::Unreadable(_) => true,
+            Lookup::Busy => unreachable!("a command waits for its runs"),
+        };
+        if !existing {
+            let mut occurrence = found.occurrence(at, batch.view.now, occasion);
+            // What a schedule waits for is what it started by itself.
+            occurrence.reports = false;
+            let beginning = Beginning {
+                run,
+                command: self.command,
+                definition: definition.clone(),
+                occurrence,
+                by: self.by.clone(),
+            };
+            begin(batch, found, beginning).map_err(|fault| self.faulty(fault))?;
+        }
+        let mut reply = self.reply(batch, !existing, Some(found));
+        reply.started = Some(StartReply { run, existing });
+        Ok(reply)
+    }
+
+    fn faulty(&self, fault: Fault) -> Rejection {
+        match fault {
+            Fault::UnknownWorkflow { definition } => Rejection::UnknownWorkflow { definition },
+            Fault::UnknownTrigger { .. } | Fault::InvalidInput { .. } => Rejection::UnfitSchedule {
+                schedule: self.schedule.to_string(),
+                problem: fault.to_string(),
+            },
+        }
+    }
+
+    fn unknown(&self) -> Rejection {
+        Rejection::UnknownSchedule {
+            schedule: self.schedule.to_string(),
+        }
+    }
+
+    fn reply(&self, batch: &Batch<'_>, changed: bool, now: Option<&Schedule>) -> ScheduleReply {
+        let started = self.run().filter(|_| batch.view.entry.is_some());
+        ScheduleReply {
+            schedule: self.schedule.clone(),
+            changed,
+            standing: now.map(|schedule| schedule.standing),
+            next: now.and_then(Schedule::next_firing),
+            started: started.map(|run| StartReply {
+                run,
+                existing: false,
+            }),
+            at: batch.view.now,
+        }
+    }
+}
+
+impl Declaration {
+    /// A schedule that is made of it.
+    fn schedule(&self, key: &ScheduleKey, now: Timestamp) -> Schedule {
+        let schedule = Schedule {
+            id: key.id(),
+            life: self.life,
+            seq: Seq(1),
+            key: key.clone(),
+            version: self.version,
+            workflow: self.workflow.clone(),
+            trigger: self.trigger.clone(),
+            plan: Arc::new(self.plan.clone()),
+            input: self.input.clone(),
+            standing: Standing::Active,
+            state: State::from(now),
+            created: now,
+            updated: now,
+        };
+        schedule.rearmed(now, false)
+    }
+
+    /// Whether a schedule has this content already.
+    fn is_of(&self, schedule: &Schedule) -> bool {
+        self.workflow == schedule.workflow
+            && self.trigger == schedule.trigger
+            && self.plan == *schedule.plan
+            && self.input == schedule.input
+    }
+}
