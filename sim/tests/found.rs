@@ -300,3 +300,55 @@ fn a_late_report_beside_the_loss_of_its_attempt_is_told_the_same_when_performed_
     };
     assert_eq!(again, *slots);
 }
+
+/// The deadline's task names the first step, for want of a better one; while that is in doubt, a late report on the deadline
+/// was taken for one on the step.
+#[test]
+fn a_late_report_on_a_deadline_says_nothing_about_a_step_in_doubt() {
+    let step = DraftStep {
+        irreversible: Some(true),
+        ..DraftStep::handler("work", "work")
+    };
+    let mut shop = Shop::open(Draft {
+        steps: vec![step],
+        deadline: Some(DraftSpan::from(Duration::from_secs(40))),
+        ..Draft::new("once", 1)
+    });
+    shop.perform(&submit(vec![start("once")], None));
+    let lost = shop.claim(1).tasks.remove(0);
+    shop.perform(&Operation::Lease(Leases {
+        shard: Shard::default(),
+        lease: offer().lease,
+        renew: Vec::new(),
+        begun: vec![Held {
+            key: lost.key,
+            token: lost.token().expect("a claimed task has a token"),
+        }],
+        hand_back: Vec::new(),
+    }));
+    shop.now = shop.now.plus(Duration::from_secs(31));
+    let loss = shop.claim(2).tasks.remove(0);
+    let settle = |row: &TaskRow| {
+        Operation::Settle(Settle {
+            shard: Shard::default(),
+            reports: vec![engine_report(row)],
+            offer: offer(),
+            wait: false,
+        })
+    };
+    shop.perform(&settle(&loss));
+    assert_eq!(shop.status(), Status::Paused);
+    shop.now = shop.now.plus(Duration::from_secs(10));
+    let deadline = shop.claim(3).tasks.remove(0);
+    shop.now = shop.now.plus(Duration::from_secs(31));
+    let again = shop.claim(4).tasks.remove(0);
+    assert!(again.fence > deadline.fence);
+    shop.perform(&settle(&deadline));
+    assert_eq!(
+        shop.status(),
+        Status::Paused,
+        "the old claim writes nothing"
+    );
+    shop.perform(&settle(&again));
+    assert_eq!(shop.status(), Status::Failed);
+}

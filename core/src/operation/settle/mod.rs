@@ -201,7 +201,11 @@ impl Settle {
             ) => self.deliver(batch, row, parent, *end, payload),
             (Some(row), Outcome::Released { schedule }) => self.release(batch, row, *schedule),
             (Some(row), _) => self.record(batch, report, Some(row)),
-            (None, _) if held_report(batch.run(id).0, report.step, &report.token) => {
+            // What the engine does by itself says nothing about an attempt.
+            (None, outcome)
+                if !outcome.is_engine()
+                    && held_report(batch.run(id).0, report.step, &report.token) =>
+            {
                 self.record(batch, report, None)
             }
             (None, _) => self.repeated(batch, report),
