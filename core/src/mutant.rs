@@ -124,6 +124,22 @@ pub enum Mutant {
     ClaimIgnoresPause,
     /// A hand-off gives attempts of a paused queue.
     HandOffIgnoresPause,
+    /// The run of an occurrence is known by what the clocks show, which comes twice when they go back.
+    OccurrenceByWallClock,
+    /// A schedule forgets how far it has come.
+    CursorForgotten,
+    /// A schedule does not look whether the run before goes on.
+    OverlapForgotten,
+    /// A schedule does not look whether what it fires is due.
+    FiresEarly,
+    /// A schedule catches up with the oldest of what it missed.
+    CatchesUpWithOldest,
+    /// What waits for the run before is not woken by its end.
+    WaitingNotWoken,
+    /// A schedule that gets other times fires what they would have been.
+    EditKeepsCursor,
+    /// A schedule that is paused leaves its task where it is.
+    PauseLeavesFiring,
     /// The memory store reads tasks before it has locked their runs.
     TasksReadBeforeRunLock,
     /// The memory store reads its clock before it has its locks.
@@ -134,7 +150,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Mutant; 62] = [
+    pub const ALL: [Mutant; 70] = [
         Mutant::SettleIgnoresFence,
         Mutant::RenewalIgnoresFence,
         Mutant::LossNotCounted,
@@ -194,6 +210,14 @@ impl Mutant {
         Mutant::UndoNotAwaited,
         Mutant::ClaimIgnoresPause,
         Mutant::HandOffIgnoresPause,
+        Mutant::OccurrenceByWallClock,
+        Mutant::CursorForgotten,
+        Mutant::OverlapForgotten,
+        Mutant::FiresEarly,
+        Mutant::CatchesUpWithOldest,
+        Mutant::WaitingNotWoken,
+        Mutant::EditKeepsCursor,
+        Mutant::PauseLeavesFiring,
         Mutant::TasksReadBeforeRunLock,
         Mutant::ClockReadBeforeLocks,
         Mutant::TornWrite,

@@ -759,3 +759,21 @@ fn a_deleted_schedule_is_not_missed_by_its_runs_nor_by_a_firing_in_flight() {
     assert_eq!(desk.settle(&claimed, fired()), SlotReply::Accepted);
     assert_eq!(occurrences(&desk), [at(9 * HOUR)]);
 }
+
+#[test]
+fn what_waits_need_not_once_the_schedule_allows_overlaps() {
+    let (mut desk, first) = overlapping(Overlap::QueueOne);
+    assert_eq!(desk.run(first).status(), Status::Pending);
+    desk.now = at(2 * DAY + 10 * HOUR);
+    act(
+        &mut desk,
+        2,
+        ScheduleAction::Change(Box::new(declaration(&daily()))),
+    );
+    assert_eq!(turns(&mut desk), 1);
+    assert_eq!(occurrences(&desk), [at(9 * HOUR), at(DAY + 9 * HOUR)]);
+    desk.now = at(3 * DAY + 9 * HOUR);
+    turns(&mut desk);
+    assert_eq!(occurrences(&desk).len(), 3);
+    tell(&mut desk, first);
+}

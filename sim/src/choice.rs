@@ -67,6 +67,8 @@ labels! {
     Core,
     /// When somebody looks at runs, and what he does about them.
     Operator,
+    /// Which schedules there are, and what is done to them.
+    Schedule,
 }
 
 const LABELS: usize = Label::ALL.len();

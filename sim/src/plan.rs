@@ -2,6 +2,8 @@
 //!
 //! Invariant: a plan is drawn before the first event; a command keeps its ids however often it is sent.
 
+mod schedules;
+
 use std::time::Duration;
 
 use squid_mesh_core::definition::Definition;
@@ -9,7 +11,7 @@ use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Life, RunId};
 use squid_mesh_core::name::{ENGINE_QUEUE, Name};
 use squid_mesh_core::operation::{
-    Cancel, Entry, Group, QueueAction, QueueCommand, Start, StartDelay,
+    Cancel, Entry, Group, QueueAction, QueueCommand, ScheduleCommand, Start, StartDelay,
 };
 use squid_mesh_core::payload::Payload;
 
@@ -17,6 +19,8 @@ use crate::choice::{Choices, Label};
 use crate::clock::SimTime;
 use crate::library::QUEUES;
 use crate::settings::{Settings, Traffic};
+
+pub(crate) use schedules::wish as schedule_wish;
 
 /// One thing a client asks for.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub enum Wish {
     Group(Group),
     /// A pause or resume, always straight to the store.
     Queue(QueueCommand),
+    /// Something that is done to a schedule, always straight to the store.
+    Schedule(Box<ScheduleCommand>),
 }
 
 /// Draws everything that clients ask for, in the order in which it is first sent.
@@ -64,6 +70,7 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
     merge_some(&mut commands, choices);
     if settings.traffic == Traffic::Mixed {
         pauses(settings, choices, &mut commands);
+        schedules::drawn(settings, &mut commands, choices);
     }
     commands.sort_by_key(|command| command.at);
     commands
@@ -231,7 +238,7 @@ fn merge_some(commands: &mut Vec<Command>, choices: &mut Choices) {
             (Wish::Group(one), Wish::Group(other)) => {
                 one.entries.len() < 3 && apart(one, other) && choices.happens(Label::Command, 60)
             }
-            (Wish::Group(_) | Wish::Queue(_), _) => false,
+            (Wish::Group(_) | Wish::Queue(_) | Wish::Schedule(_), _) => false,
         };
         if !together {
             index += 1;

@@ -79,6 +79,8 @@ pub struct Settings {
     pub workflows: Vec<Arc<Definition>>,
     /// Whether hints are never delivered.
     pub hints_off: bool,
+    /// Whether there are schedules.
+    pub schedules: bool,
     /// What is asked for.
     pub traffic: Traffic,
     /// The seeded bug of the engine or the store.
@@ -128,6 +130,7 @@ impl Settings {
         let nodes = (0..count)
             .map(|index| node(index, &intensities, choices))
             .collect();
+        let schedules = choices.happens(Label::Schedule, 350);
         Settings {
             lease,
             poll: Duration::from_millis(choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000])),
@@ -136,7 +139,8 @@ impl Settings {
             payload_limit: 256,
             settles: choices.pick(Label::Knob, &[1, 2, 4]),
             latency,
-            base: Timestamp::from_micros(choices.pick(Label::Knob, &BASES)),
+            base: base(schedules, choices),
+            schedules,
             grain: Duration::from_micros(choices.pick(Label::Knob, &[1, 1, 1, 1_000])),
             horizon: SimTime(choices.between(Label::Knob, 10_000_000, 60_000_000) * busy),
             runs: usize::try_from(runs).expect("a small number"),
@@ -173,6 +177,23 @@ const BASES: [i64; 4] = [
     1_835_481_540_000_000,
     253_370_764_800_000_000,
 ];
+
+/// Ten seconds before the clocks change in Berlin, both ways, and on Lord Howe Island, by half an hour.
+const CHANGES: [i64; 3] = [
+    1_774_745_990_000_000,
+    1_792_889_990_000_000,
+    1_791_041_390_000_000,
+];
+
+fn base(schedules: bool, choices: &mut Choices) -> Timestamp {
+    let base = choices.pick(Label::Knob, &BASES);
+    let near_a_change = schedules && choices.happens(Label::Schedule, 500);
+    Timestamp::from_micros(if near_a_change {
+        choices.pick(Label::Schedule, &CHANGES)
+    } else {
+        base
+    })
+}
 
 fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
     let all = library::workflows();

@@ -90,6 +90,12 @@ promises! {
     InputIsBound = "an attempt gets the input that its binding says",
     /// P6.
     PoisonIsContained = "one unreadable run spoils no other",
+    /// S14.6.
+    OneRunPerOccurrence = "an occurrence of a schedule starts at most one run, which knows which it is of",
+    /// S9.1.
+    NoneVanishes = "no occurrence is missed beyond its schedule's policy, and none that waits is forgotten",
+    /// S9.1.
+    OverlapPolicy = "an occurrence that comes while the run before goes on is treated as its schedule says",
     /// S11.2.
     PauseHolds = "after a pause was acknowledged nothing of its queue is claimed or handed off",
     /// S14.9.

@@ -26,6 +26,11 @@ pub(super) struct Beginning {
 pub(super) enum Fault {
     #[error("workflow {definition} is not known")]
     UnknownWorkflow { definition: DefinitionKey },
+    #[error("it starts workflow {workflow}, not {definition}")]
+    OtherWorkflow {
+        definition: DefinitionKey,
+        workflow: Name,
+    },
     #[error("workflow {definition} has no trigger {trigger:?}")]
     UnknownTrigger {
         definition: DefinitionKey,
@@ -42,7 +47,7 @@ impl Fault {
     /// A stable code, for programs.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Fault::UnknownWorkflow { .. } => "unknown_workflow",
+            Fault::UnknownWorkflow { .. } | Fault::OtherWorkflow { .. } => "unknown_workflow",
             Fault::UnknownTrigger { .. } => "unknown_trigger",
             Fault::InvalidInput { .. } => "invalid_input",
         }
@@ -56,6 +61,12 @@ pub(super) fn begin(
     beginning: Beginning,
 ) -> Result<(), Fault> {
     let key = beginning.definition;
+    if key.name != schedule.workflow {
+        return Err(Fault::OtherWorkflow {
+            definition: key,
+            workflow: schedule.workflow.clone(),
+        });
+    }
     let Some(definition) = batch.view.definitions.get(&key) else {
         return Err(Fault::UnknownWorkflow { definition: key });
     };

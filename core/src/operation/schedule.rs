@@ -11,6 +11,7 @@ use super::{Decision, OperatorAction, OperatorEntry, ReadSet, Rejection, Reply, 
 use crate::definition::DefinitionKey;
 use crate::event::By;
 use crate::id::{CommandId, Life, RunId, Shard};
+use crate::mutant::Mutant;
 use crate::name::Name;
 use crate::payload::Payload;
 use crate::run::Seq;
@@ -123,7 +124,8 @@ impl ScheduleAction {
         }
     }
 
-    fn definition(&self) -> Option<&DefinitionKey> {
+    /// What it starts, if it does.
+    pub fn definition(&self) -> Option<&DefinitionKey> {
         match self {
             ScheduleAction::Trigger { definition } | ScheduleAction::Fire { definition, .. } => {
                 Some(definition)
@@ -325,7 +327,8 @@ impl ScheduleCommand {
             changed.standing = Standing::Active;
         }
         // Never back: what was decided about stays so, even if the clock was set back since.
-        if retired || !declaration.plan.fires_like(&found.plan) {
+        let keeps = batch.view.mutation.is(Mutant::EditKeepsCursor);
+        if retired || !declaration.plan.fires_like(&found.plan) && !keeps {
             changed.state.cursor = changed.state.cursor.max(now);
         }
         // Whoever holds its task, or it itself, was told of another target.
@@ -365,7 +368,11 @@ impl ScheduleCommand {
         let mut set = found.written(now);
         set.standing = standing;
         // Whether the run before goes on is found out by the turn: one that waits for it is to have one.
-        let set = set.rearmed(now, false);
+        let set = if batch.view.mutation.is(Mutant::PauseLeavesFiring) {
+            set
+        } else {
+            set.rearmed(now, false)
+        };
         let reply = self.reply(batch, true, Some(&set));
         batch.put_schedule(set, false);
         reply
@@ -408,12 +415,14 @@ impl ScheduleCommand {
             return Err(self.unknown());
         }
         let run = self.run().expect("only what starts a run gets here");
-        let existing = match batch.find(run) {
-            Lookup::Absent => false,
-            Lookup::Here | Lookup::Unreadable(_) => true,
+        let (absent, existing) = match batch.find(run) {
+            Lookup::Absent => (true, false),
+            // The same command again is told what it was told first.
+            Lookup::Here => (false, batch.run(run).0.origin().command != self.command),
+            Lookup::Unreadable(_) => (false, true),
             Lookup::Busy => unreachable!("a command waits for its runs"),
         };
-        if !existing {
+        if absent {
             let mut occurrence = found.occurrence(at, batch.view.now, occasion);
             // What a schedule waits for is what it started by itself.
             occurrence.reports = false;
@@ -434,7 +443,9 @@ impl ScheduleCommand {
     fn faulty(&self, fault: Fault) -> Rejection {
         match fault {
             Fault::UnknownWorkflow { definition } => Rejection::UnknownWorkflow { definition },
-            Fault::UnknownTrigger { .. } | Fault::InvalidInput { .. } => Rejection::UnfitSchedule {
+            Fault::OtherWorkflow { .. }
+            | Fault::UnknownTrigger { .. }
+            | Fault::InvalidInput { .. } => Rejection::UnfitSchedule {
                 schedule: self.schedule.to_string(),
                 problem: fault.to_string(),
             },

@@ -179,6 +179,16 @@ impl Plan {
         }
     }
 
+    /// What the clocks of the zone show at an occurrence, taken for an instant. Only a mutant asks for it.
+    pub(super) fn wall_clock(&self, at: Timestamp) -> Timestamp {
+        let firing = match &self.timing {
+            Timing::Cron(calendar) => calendar.last_at_or_before(at),
+            Timing::External => None,
+        };
+        let local = firing.map(|firing| firing.local.and_utc().timestamp_micros());
+        local.map_or(at, Timestamp::from_micros)
+    }
+
     /// When an occurrence is due.
     pub fn due(&self, schedule: ScheduleId, occurrence: Timestamp) -> Timestamp {
         let span = u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX);

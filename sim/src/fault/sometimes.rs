@@ -143,6 +143,22 @@ milestones! {
     CopiedTooEarly = "a run that goes on was not copied",
     /// A copy would have repeated what must not be.
     UnsafeReplay = "an unsafe copy was refused",
+    /// An occurrence of a schedule started a run.
+    ScheduleFired = "an occurrence started a run",
+    /// One was too late, and started none.
+    ScheduleMissed = "an occurrence was missed",
+    /// One was late, and started a run by its policy.
+    ScheduleCaughtUp = "a late occurrence was caught up with",
+    /// One started none because the run before went on.
+    ScheduleSkipped = "an occurrence overlapped and was skipped",
+    /// One waits for the run before.
+    ScheduleWaits = "an occurrence waits for the run before",
+    /// A host fired one.
+    FiredByHost = "a host fired an occurrence",
+    /// A schedule was triggered.
+    ScheduleTriggered = "a schedule was triggered",
+    /// A schedule was changed.
+    ScheduleChanged = "a schedule was changed",
     /// A queue was paused.
     QueuePaused = "a queue was paused",
     /// A queue was resumed.

@@ -10,12 +10,13 @@ mod grant;
 mod process;
 mod queue;
 mod run;
+mod schedule;
 
 use std::collections::BTreeMap;
 
 use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
-use squid_mesh_core::id::{Incarnation, RunId};
+use squid_mesh_core::id::{Incarnation, Life, RunId};
 use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
 
 pub use body::{Body, BodyEnd, BodyId};
@@ -23,6 +24,7 @@ pub use grant::{Grant, GrantEnd, GrantId};
 pub use process::{ClaimRecord, Process, ProcessId};
 pub use queue::GhostQueues;
 pub use run::{GhostChildren, GhostRun, GhostStep, GhostTries, GhostUndo, Progress, Way, Winding};
+pub use schedule::{GhostSchedule, GhostSchedules};
 
 /// What really happened so far.
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ pub struct Ghost {
     pub claims: BTreeMap<(Incarnation, u64), ClaimRecord>,
     /// Queues that were paused and resumed.
     pub queues: GhostQueues,
+    /// Schedules that were created and changed.
+    pub schedules: GhostSchedules,
     /// Operations that have landed.
     pub landings: u64,
 }
@@ -50,8 +54,10 @@ pub struct Ghost {
 pub struct GhostTask {
     /// Who holds it.
     pub grant: Option<GrantId>,
-    /// The greatest fence ever seen on it.
+    /// The greatest fence ever seen on it, in this life.
     pub fence: Option<Fence>,
+    /// The life of what it is of.
+    pub life: Life,
 }
 
 impl Ghost {

@@ -4,6 +4,7 @@
 
 use squid_mesh_core::event::Role;
 use squid_mesh_core::operation::Operation;
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
 
 use super::Landing;
@@ -33,8 +34,7 @@ impl Landing<'_> {
         };
         // What the engine does by itself is no longer to be done once its run has moved on; who forces a run to its end
         // takes its attempts from whoever holds them.
-        let forced = self.ghost.run(row.key.run).forced;
-        let moved_on = row.fence.seq > grant.fence.seq && (forced || !is_attempt(grant.item));
+        let moved_on = self.has_moved_on(row, grant);
         ensure!(
             moved_on || Some(grant.process) == self.process(),
             OldClaimsWriteNothing,
@@ -50,6 +50,12 @@ impl Landing<'_> {
         };
         self.ghost.end_grant(&row.key, end);
         Ok(())
+    }
+
+    /// Whether a task was scheduled anew, so that the claim on it is of no account: that of an attempt, by force only.
+    fn has_moved_on(&self, row: &TaskRow, grant: &Grant) -> bool {
+        let forced = || self.ghost.run(row.key.run).forced;
+        row.fence.seq > grant.fence.seq && (!is_attempt(grant.item) || forced())
     }
 
     fn held(&mut self, row: &TaskRow) -> Check {
@@ -94,7 +100,11 @@ impl Landing<'_> {
             "task {} was given to {owner}, who did not ask",
             row.key
         );
-        let fence = self.ghost.tasks.get(&row.key).and_then(|task| task.fence);
+        let known = self.ghost.tasks.get(&row.key);
+        // What was deleted and made anew has another life, which a token says too.
+        let fence = known
+            .filter(|task| task.life == row.life)
+            .and_then(|task| task.fence);
         ensure!(
             fence.is_none_or(|fence| row.fence > fence),
             FenceGrows,
@@ -135,7 +145,7 @@ impl Landing<'_> {
             tries.expect("what is claimed was scheduled").claimed = Some(row.fence.seq);
         }
         let task = self.ghost.tasks.entry(row.key).or_default();
-        (task.grant, task.fence) = (Some(id), Some(row.fence));
+        (task.grant, task.fence, task.life) = (Some(id), Some(row.fence), row.life);
         Ok(())
     }
 
@@ -145,8 +155,7 @@ impl Landing<'_> {
         let Some(before) = self.ghost.holder(&row.key).cloned() else {
             return Ok(());
         };
-        let forced = self.ghost.run(row.key.run).forced;
-        let moved_on = row.fence.seq > before.fence.seq && (forced || !is_attempt(before.item));
+        let moved_on = self.has_moved_on(row, &before);
         ensure!(
             moved_on || clock >= before.until,
             LeasesDoNotOverlap,
@@ -280,7 +289,33 @@ impl Landing<'_> {
         setup.handlers.contains(handler) && serves
     }
 
+    /// A schedule's task is claimed when it is due.
+    fn firing_may_be_claimed(&self, row: &TaskRow) -> Check {
+        let id = ScheduleId::of_task(row.key);
+        let Some(schedule) = self.ghost.schedules.all.get(&id) else {
+            return broken(
+                Promise::ClaimIsAllowed,
+                format!("task {} is of a schedule that was never created", row.key),
+            );
+        };
+        let held_before = |grant: &Grant| grant.key == row.key && grant.fence.seq == row.fence.seq;
+        let claimed_before = self.ghost.grants.iter().any(held_before);
+        let next = schedule.plan().next_after(schedule.cursor);
+        let due = next.is_some_and(|next| next <= self.landed.at);
+        ensure!(
+            due || schedule.waiting.is_some() || claimed_before,
+            NothingEarly,
+            "schedule {} has nothing due at {}, and was claimed",
+            schedule.key,
+            self.landed.at
+        );
+        Ok(())
+    }
+
     fn item_may_be_claimed(&self, row: &TaskRow) -> Check {
+        if row.kind == TaskKind::Firing {
+            return self.firing_may_be_claimed(row);
+        }
         let Some(run) = self.ghost.runs.get(&row.key.run) else {
             return broken(
                 Promise::ClaimIsAllowed,

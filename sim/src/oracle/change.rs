@@ -59,6 +59,7 @@ impl Landing<'_> {
 
     fn change(&mut self, id: RunId, change: &Change, cause: &Cause<'_>) -> Check {
         match change {
+            Change::Belong { occurrence } => self.belongs(id, occurrence),
             Change::Schedule {
                 step,
                 role: Role::Step,
@@ -121,11 +122,6 @@ impl Landing<'_> {
             Change::Wind { heading } => self.winds(id, heading),
             Change::Finish => self.finished(id),
             Change::Deliver { .. } => self.delivers(id),
-            // No schedule is in the simulated world, so no run is of one.
-            Change::Belong { .. } => broken(
-                Promise::TruthfulReply,
-                format!("run {id} is of an occurrence that nobody fired"),
-            ),
         }
     }
 

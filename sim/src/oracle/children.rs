@@ -229,9 +229,12 @@ impl Landing<'_> {
 
     /// A run with a parent that waits for it has ended, and is to report that.
     pub(super) fn delivers(&self, id: RunId) -> Check {
-        let parent = self.ghost.run(id).start.parent.as_ref();
+        let start = &self.ghost.run(id).start;
+        let parent = start.parent.as_ref();
+        let occurrence = start.occurrence.as_ref();
         ensure!(
-            parent.is_some_and(|parent| !parent.detached),
+            parent.is_some_and(|parent| !parent.detached)
+                || occurrence.is_some_and(|of| of.reports),
             ChildrenExist,
             "run {id} is to report its end to nobody"
         );

@@ -48,6 +48,8 @@ impl Landing<'_> {
         }
         let touched = &self.landed.touched;
         let by_task = touched.tasks.iter().map(|key| key.run);
+        // A task may be a schedule's.
+        let by_task = by_task.filter(|run| self.ghost.runs.contains_key(run));
         let runs: BTreeSet<RunId> = touched.runs.iter().copied().chain(by_task).collect();
         runs.into_iter()
             .try_for_each(|run| one(self.ghost, self.tables, run, self.clock))

@@ -169,6 +169,7 @@ impl Landing<'_> {
             _ => None,
         });
         own.or_else(|| self.child_start(id, row, started))
+            .or_else(|| self.scheduled_start(id, started))
     }
 
     fn child_start(&self, id: RunId, row: &JournalRow, started: &Started) -> Option<Start> {

@@ -112,6 +112,7 @@ impl Landing<'_> {
             self.clock
         );
         self.before()?;
+        self.schedule_commanded();
         for index in 0..self.landed.touched.runs.len() {
             self.history(self.landed.touched.runs[index])?;
         }
@@ -122,11 +123,13 @@ impl Landing<'_> {
             let run = self.landed.touched.runs[index];
             self.caches(run)?;
             self.delivery_is_done(run)?;
+            schedule::release_is_done(self.ghost, self.tables, run)?;
         }
         for index in 0..self.landed.touched.tasks.len() {
             let run = self.landed.touched.tasks[index].run;
             if self.ghost.runs.contains_key(&run) {
                 self.delivery_is_done(run)?;
+                schedule::release_is_done(self.ghost, self.tables, run)?;
             }
         }
         self.schedules()?;
@@ -230,9 +233,7 @@ pub fn full_check(ghost: &Ghost, tables: &Tables) -> Check {
         }
     }
     queue::queues_match(ghost, tables)?;
-    tables
-        .schedules()
-        .try_for_each(|row| schedule::schedule_matches(tables, row))?;
+    schedule::schedules_match(ghost, tables)?;
     effects(ghost)
 }
 

@@ -52,6 +52,9 @@ impl Landing<'_> {
             (Operation::Claim(claim), Reply::Claimed(claimed)) => self.claimed(claim, claimed),
             (Operation::Lease(leases), Reply::Leased(replies)) => self.leased(leases, replies),
             (Operation::Queue(command), Reply::Queue(reply)) => self.queue_set(command, reply),
+            (Operation::Schedule(command), Reply::Schedule(reply)) => {
+                self.schedule_set(command, reply)
+            }
             (Operation::Settle(settle), Reply::Settled { slots, handed, .. }) => {
                 self.hand_outs_are_held(handed)?;
                 if settle.reports.len() > 1 {
@@ -383,6 +386,7 @@ pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool 
     match (operation, first, second) {
         (_, Reply::Registered(a), Reply::Registered(b)) => a == b,
         (_, Reply::Queue(a), Reply::Queue(b)) => a == b,
+        (_, Reply::Schedule(a), Reply::Schedule(b)) => a == b,
         (
             Operation::Submit(submit),
             Reply::Submitted { groups, handed, .. },

@@ -73,6 +73,11 @@ impl World {
                 self.send(Sender::Client { command, sending }, wish);
                 return Ok(());
             }
+            plan::Wish::Schedule(schedule) => {
+                let wish = Wish::Perform(Rc::new(Operation::Schedule(schedule)));
+                self.send(Sender::Client { command, sending }, wish);
+                return Ok(());
+            }
         };
         match (node, process) {
             (Some(node), Some(process)) => {
@@ -102,7 +107,9 @@ impl World {
                     self.command_answered(command, reply);
                 }
             }
-            Answer::Performed(Ok(Reply::Queue(_))) => self.commands[command].answered = true,
+            Answer::Performed(Ok(Reply::Queue(_) | Reply::Schedule(_))) => {
+                self.commands[command].answered = true;
+            }
             Answer::Performed(_) | Answer::Fetched(_) => self.send_again(command, sending),
         }
     }
@@ -166,6 +173,9 @@ fn summary(wish: &plan::Wish) -> Vec<String> {
     let entries = match wish {
         plan::Wish::Group(group) => &group.entries,
         plan::Wish::Queue(queue) => return vec![format!("{:?} {}", queue.action, queue.queue)],
+        plan::Wish::Schedule(command) => {
+            return vec![format!("{:?} {}", command.action, command.schedule)];
+        }
     };
     let one = |entry: &Entry| match entry {
         Entry::Start(start) => format!("start {} of {}", start.run, start.definition),

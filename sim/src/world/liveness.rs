@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use squid_mesh_core::definition::{Retry, Step, StepKind};
+use squid_mesh_core::id::CommandId;
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::QueueAction;
+use squid_mesh_core::operation::{QueueAction, ScheduleAction};
+use squid_mesh_core::schedule::{ScheduleId, ScheduleKey};
 
 use super::client::CommandState;
 use super::{Event, World};
@@ -17,7 +19,7 @@ use crate::choice::Label;
 use crate::clock::{SimTime, micros};
 use crate::fault::Fault;
 use crate::ghost::GhostRun;
-use crate::plan::{Command, set_queue};
+use crate::plan::{Command, Wish, schedule_wish, set_queue};
 use crate::violation::{Check, Promise, broken, ensure};
 
 /// Which part of its life a world is in.
@@ -123,7 +125,9 @@ impl World {
             .filter(|run| run.ended.is_none() && !run.unreadable);
         let work: Duration = open.map(|run| self.work_left(run)).sum();
         let unsent = self.commands.iter().filter(|state| !state.answered).count();
-        let starts = Duration::from_secs(600) * u32::try_from(unsent).expect("commands are few");
+        let schedules = self.ghost.schedules.all.len() * 4;
+        let starts = u32::try_from(unsent + schedules).expect("commands are few");
+        let starts = Duration::from_secs(600) * starts;
         // What is in flight takes up to a minute, after which a pause may have landed that is to be resumed, which may be in
         // flight for as long again; a slow clock doubles everything that a worker waits for.
         (longest
@@ -190,8 +194,10 @@ impl World {
                 let answered = self.commands.iter().all(|state| state.answered);
                 if answered {
                     self.resume_all();
+                    self.end_schedules();
                 }
-                if answered && self.ghost.all_ended() && self.in_doubt.is_empty() {
+                let fires = !self.ghost.schedules.all.is_empty();
+                if answered && !fires && self.ghost.all_ended() && self.in_doubt.is_empty() {
                     self.finished()?;
                 } else if self.now > until {
                     return broken(Promise::EveryRunFinishes, self.standing());
@@ -217,18 +223,43 @@ impl World {
         let paused: Vec<Name> = self.ghost.queues.paused().cloned().collect();
         for queue in paused {
             let wish = set_queue(queue.as_str(), QueueAction::Resume, &mut self.choices);
-            let (at, via) = (self.now, None);
-            let command = self.commands.len();
-            self.commands
-                .push(CommandState::new(Command { at, wish, via }));
-            self.push(
-                at,
-                Event::Send {
-                    command,
-                    sending: 0,
-                },
-            );
+            self.ask_now(wish);
         }
+    }
+
+    /// Deletes what would fire for ever, once it has caught up with everything that was due.
+    fn end_schedules(&mut self) {
+        // Each turn may wait for a poll, and there may be more occurrences than polls: what is due may be as late as that.
+        let patience = self.settings.poll * 3 + self.settings.lease * 2 + SERVED;
+        let late = self.database_now().minus(patience);
+        let caught_up = |id: &ScheduleId| {
+            let row = self.tables.schedule(*id).and_then(|row| row.read().ok());
+            row.is_some_and(|row| {
+                let due = row.state.armed.is_some_and(|(due, _)| due <= late);
+                !due && row.state.trouble.is_none()
+            })
+        };
+        let all = &self.ghost.schedules.all;
+        let done: Vec<ScheduleKey> = all
+            .iter()
+            .filter(|(id, _)| caught_up(id))
+            .map(|(_, schedule)| schedule.key.clone())
+            .collect();
+        for key in done {
+            let id = CommandId::from_u128(self.choices.bits());
+            let wish = schedule_wish(&key, id, ScheduleAction::Delete);
+            self.ask_now(wish);
+        }
+    }
+
+    /// A client asks for something at once.
+    fn ask_now(&mut self, wish: Wish) {
+        let (at, via) = (self.now, None);
+        let command = self.commands.len();
+        let asked = Command { at, wish, via };
+        self.commands.push(CommandState::new(asked));
+        let sending = 0;
+        self.push(at, Event::Send { command, sending });
     }
 
     /// Every run has ended. Some worlds are watched a while longer, doing nothing.
@@ -356,6 +387,11 @@ impl World {
                     row.kind, row.queue, row.due_at
                 );
             }
+        }
+        for (id, schedule) in &self.ghost.schedules.all {
+            let row = self.tables.schedule(*id).and_then(|row| row.read().ok());
+            let state = row.map(|row| row.state);
+            let _ = write!(text, "\n  schedule {}: {state:?}", schedule.key);
         }
         for (number, state) in self
             .commands

@@ -44,7 +44,7 @@ impl Settle {
         }
         let schedule = batch.schedule(id).clone();
         let now = batch.view.now;
-        let wanted = schedule.wants(now);
+        let wanted = schedule.wants(now, batch.view.mutation);
         let unread = [wanted.next, wanted.previous].into_iter().flatten();
         let unread: BTreeSet<RunId> = unread.filter(|run| !batch.knows(*run)).collect();
         let active = match wanted.previous {
@@ -68,9 +68,9 @@ impl Settle {
                 tasks_of: cancels.into_iter().collect(),
             });
         }
-        let mut turn = schedule.turn(now, active);
+        let mut turn = schedule.turn(now, active, batch.view.mutation);
         if let Some(at) = turn.start {
-            let run = id.occurrence(at);
+            let run = schedule.run_of(at, batch.view.mutation);
             match batch.find(run) {
                 Lookup::Absent => {
                     let Some(definition) = definition else {
@@ -113,7 +113,7 @@ impl Settle {
             ScheduleLookup::Here => {
                 let schedule = batch.schedule(id);
                 if schedule.state.previous == Some(row.key.run) {
-                    let released = schedule.released(batch.view.now);
+                    let released = schedule.released(batch.view.now, batch.view.mutation);
                     batch.put_schedule(released, false);
                 }
             }

@@ -176,6 +176,8 @@ impl Start {
         };
         let input = self.stored_input(definition, now, batch.view.mutation);
         let started = self.started(definition, &input, now);
+        // A copy is of its source's occurrence, and started by whoever asked for it.
+        let own = self.occurrence.as_ref().filter(|_| self.copy.is_none());
         let decided = Run::start(self.run, self.life, definition, started, inherited, facts);
         let row = RunRow {
             id: self.run,
@@ -186,7 +188,7 @@ impl Start {
             state: Vec::new(),
             parent: self.parent.as_ref().map(|parent| parent.run),
             source: self.copy.as_ref().map(|copy| copy.source),
-            schedule: self.occurrence.as_ref().map(|of| of.schedule),
+            schedule: own.map(|of| of.schedule),
             labels: self.labels.clone(),
             created: now,
             updated: now,
