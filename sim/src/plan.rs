@@ -194,7 +194,7 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
         priority,
         delay: delay(settings, choices),
         deadline: choices
-            .happens(Label::Command, 80)
+            .happens(Label::Command, 120)
             .then(|| span(choices, 200_000, 40_000_000)),
         ..Start::new(run, life, command, definition, input)
     }

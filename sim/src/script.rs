@@ -62,6 +62,10 @@ pub enum Ending {
     FinalFailure,
     /// It takes its process with it.
     KillsHost,
+    /// Its transaction meets another.
+    Conflict,
+    /// It takes longer than it may, in a transaction.
+    Overtime,
 }
 
 /// What a handler does when it is told to stop.
@@ -180,7 +184,9 @@ impl Script {
             }),
             Ending::Panic => failed(failure(code::PANIC, true)),
             Ending::FinalFailure => failed(failure("refused", false)),
-            Ending::KillsHost => unreachable!("a process that is gone returns nothing"),
+            Ending::KillsHost | Ending::Conflict | Ending::Overtime => {
+                unreachable!("a body that ends as {ending:?} returns nothing")
+            }
         }
     }
 }

@@ -200,7 +200,7 @@ fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
     let kinds = choices.between(Label::Shape, 1, 3);
     let mut picked: Vec<Arc<Definition>> = Vec::new();
     for _ in 0..kinds {
-        let fixed = !choices.happens(Label::Shape, 700);
+        let fixed = !choices.happens(Label::Shape, 550);
         let index = if fixed {
             choices.index(Label::Shape, library::fixed_shapes())
         } else {

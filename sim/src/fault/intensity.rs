@@ -137,6 +137,7 @@ fn base(fault: Fault) -> u32 {
         Fault::HostDrift => 120,
         Fault::MissingHandler => 200,
         Fault::HandlerFails => 180,
+        Fault::HostConflict => 250,
         Fault::HandlerHangs => 25,
         Fault::HandlerIgnoresStop => 120,
         Fault::HandlerOverruns => 40,

@@ -98,6 +98,8 @@ faults! {
     HandlerOverruns = "handler at its timeout",
     /// A handler returns more than a payload may hold.
     Oversized = "oversized output",
+    /// The transaction of a handler meets another.
+    HostConflict = "transaction of a handler in conflict",
     /// A strike was moved to a live deadline, or a microsecond beside it.
     Aimed = "strike at a live deadline",
 }

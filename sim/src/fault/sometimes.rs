@@ -87,6 +87,12 @@ milestones! {
     Aborted = "a handler was aborted",
     /// An attempt exceeded its timeout.
     TimedOut = "an attempt timed out",
+    /// An attempt was settled in the transaction of its host's writes.
+    SettledInPlace = "an attempt was settled in its transaction",
+    /// The transaction of an attempt met another.
+    Conflicted = "a conflict was recorded",
+    /// A step met more conflicts than it survives.
+    ConflictedTooOften = "a step met too many conflicts",
     /// A drain was completed.
     Drained = "a drain was completed",
     /// A join waited for more than one step.
@@ -305,7 +311,8 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             | Fault::HandlerHangs
             | Fault::HandlerIgnoresStop
             | Fault::HandlerOverruns
-            | Fault::Oversized => &[Attempt],
+            | Fault::Oversized
+            | Fault::HostConflict => &[Attempt],
             Fault::PartialScan => &[Claim],
             Fault::HintLost
             | Fault::HintTwice

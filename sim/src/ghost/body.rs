@@ -35,6 +35,8 @@ pub struct Body {
     pub end: Option<BodyEnd>,
     /// When that was.
     pub ended: SimTime,
+    /// Whether it shares its transaction, and that was to be settled.
+    pub settles: bool,
     /// Whether its worker was told what became of its report.
     pub answered: bool,
 }
@@ -48,6 +50,8 @@ pub enum BodyEnd {
     Aborted,
     /// Its process died.
     Died,
+    /// Its transaction met another, and was rolled back.
+    RolledBack,
 }
 
 impl Body {
@@ -65,7 +69,10 @@ impl Body {
     pub fn failure(&self) -> Option<&AttemptFailure> {
         match &self.end {
             Some(BodyEnd::Returned(Err(failure))) => Some(failure),
-            Some(BodyEnd::Returned(Ok(_)) | BodyEnd::Aborted | BodyEnd::Died) | None => None,
+            Some(
+                BodyEnd::Returned(Ok(_)) | BodyEnd::Aborted | BodyEnd::Died | BodyEnd::RolledBack,
+            )
+            | None => None,
         }
     }
 }

@@ -6,13 +6,14 @@
 //! Invariant: ghost state is never read by the engine, and never written from what the engine believes.
 
 mod body;
+mod copy;
 mod grant;
 mod process;
 mod queue;
 mod run;
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
@@ -45,6 +46,8 @@ pub struct Ghost {
     pub queues: GhostQueues,
     /// Schedules that were created and changed.
     pub schedules: GhostSchedules,
+    /// Lines that processes really wrote to their logs, of which steps.
+    pub lines: BTreeSet<(ProcessId, RunId, StepIndex)>,
     /// Operations that have landed.
     pub landings: u64,
 }

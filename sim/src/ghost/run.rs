@@ -104,12 +104,23 @@ pub struct GhostTries {
     pub lost: u32,
     /// Those of them that reported after all.
     pub found: u32,
+    /// Attempts whose transaction met another.
+    pub conflicts: u32,
+    /// How often somebody had it tried again whose outcome was unknown.
+    pub granted: u32,
     /// The last report: under which claim, and what.
     pub reported: Option<(Fence, PayloadDigest)>,
     /// Bodies that began.
     pub begun: u32,
     /// The scheduling of it that was claimed last.
     pub claimed: Option<Seq>,
+}
+
+impl GhostTries {
+    /// Attempts that the journal accounts for.
+    pub fn accounted(&self) -> u32 {
+        self.executed + self.lost + self.conflicts
+    }
 }
 
 /// The children of one step.

@@ -137,6 +137,7 @@ impl Grower<'_> {
             8 => step.compensatable = Some(false),
             _ => {}
         }
+        step.transactional = step.labels.is_empty() && self.choices.happens(Label::Shape, 150);
         self.push(step);
     }
 

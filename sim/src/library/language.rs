@@ -29,6 +29,7 @@ pub(super) fn fixed() -> Vec<Draft> {
         caller(),
         stamped(),
         stamping(),
+        transacted(),
     ]
 }
 
@@ -48,7 +49,7 @@ fn leaf() -> Draft {
 pub(super) fn undo(handler: &str) -> DraftUndo {
     DraftUndo {
         handler: handler.into(),
-        retry: Some(DraftRetry::constant(3, Duration::from_millis(300))),
+        retry: Some(DraftRetry::constant(2, Duration::from_secs(2))),
         timeout: None,
     }
 }
@@ -181,14 +182,16 @@ fn signalled() -> Draft {
     workflow("signalled", steps)
 }
 
-/// Steps that must not be repeated blindly.
+/// Steps that must not be repeated blindly, one of which returns labels.
 fn held() -> Draft {
     let timeout = Some(DraftSpan::from(Duration::from_millis(900)));
     let first = DraftStep {
         irreversible: Some(true),
         timeout,
+        labels: vec!["left".into(), "right".into()],
         ..DraftStep::handler("a", "alpha")
     };
+    let beside = when(DraftStep::handler("beside", "beta"), "a", "left");
     let second = DraftStep {
         on_lost: Some(OnLost::Hold),
         undo: Some(undo("beta")),
@@ -196,7 +199,7 @@ fn held() -> Draft {
         ..fed(DraftStep::handler("b", "gamma"), "a")
     };
     let third = fed(DraftStep::handler("c", "delta"), "b");
-    workflow("held", vec![first, second, third])
+    workflow("held", vec![first, beside, second, third])
 }
 
 pub(super) fn child(name: &str, workflow: &str, detach: bool) -> DraftStep {
@@ -253,7 +256,7 @@ pub(super) const CALLER: &str = "caller";
 /// Steps whose handlers start runs of the leaf: one that is tried again and taken back, one that must not be repeated blindly.
 fn caller() -> Draft {
     let first = DraftStep {
-        retry: Some(DraftRetry::constant(3, Duration::from_millis(400))),
+        retry: Some(DraftRetry::constant(3, Duration::from_secs(3))),
         undo: Some(undo("gamma")),
         ..DraftStep::handler("a", "alpha")
     };
@@ -364,6 +367,33 @@ fn stamped() -> Draft {
         input,
         result: DraftBinding::Whole(output("a")),
         ..workflow("stamped", vec![step, last])
+    }
+}
+
+/// Steps that share their transaction with what their host writes: one that is tried again, one that can be taken back, one
+/// that must not be repeated blindly and takes only so long.
+fn transacted() -> Draft {
+    let transactional = |step: DraftStep| DraftStep {
+        transactional: true,
+        ..step
+    };
+    let first = transactional(DraftStep {
+        retry: Some(DraftRetry::constant(3, Duration::from_millis(300))),
+        ..DraftStep::handler("a", "alpha")
+    });
+    let second = transactional(DraftStep {
+        retry: Some(DraftRetry::attempts(2)),
+        undo: Some(undo("beta")),
+        ..fed(DraftStep::handler("b", "gamma"), "a")
+    });
+    let third = transactional(DraftStep {
+        on_lost: Some(OnLost::Hold),
+        timeout: Some(DraftSpan::from(Duration::from_millis(700))),
+        ..fed(DraftStep::handler("c", "alpha"), "b")
+    });
+    Draft {
+        result: DraftBinding::Whole(output("c")),
+        ..workflow("transacted", vec![first, second, third])
     }
 }
 

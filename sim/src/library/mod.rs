@@ -66,7 +66,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), workflows().len());
-        assert_eq!(fixed_shapes(), 21);
+        assert_eq!(fixed_shapes(), 22);
     }
 
     #[test]

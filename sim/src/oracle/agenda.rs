@@ -3,6 +3,7 @@
 //! Invariant: a claim is new exactly when somebody came to hold a task under a fence that nobody held before.
 
 use squid_mesh_core::event::Role;
+use squid_mesh_core::limits;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
@@ -241,21 +242,22 @@ impl Landing<'_> {
         let role = row.role();
         let tries = state.tries(role).cloned().unwrap_or_default();
         ensure!(
-            row.attempt == tries.executed + tries.lost + 1,
+            row.attempt == tries.accounted() + 1,
             AttemptsAreAccounted,
-            "run {id} step {}: attempt {} was claimed after {} reports and {} losses",
+            "run {id} step {}: attempt {} was claimed after {} reports, {} losses and {} conflicts",
             spec.name,
             row.attempt,
             tries.executed,
-            tries.lost
+            tries.lost,
+            tries.conflicts
         );
         // Whoever decides about a doubt may have it tried again beyond what the policy allows.
         let retry = run.retry(row.step, role);
-        let decided = !run.commands.is_empty();
+        let more = tries.granted;
         ensure!(
-            decided
-                || tries.executed < retry.max_attempts
-                    && tries.lost - tries.found <= retry.max_lost,
+            tries.executed < retry.max_attempts + more
+                && tries.lost - tries.found <= retry.max_lost + more
+                && tries.conflicts <= limits::CONFLICTS + more,
             RetryPolicy,
             "run {id} step {} was claimed after {} attempts and {} losses",
             spec.name,

@@ -2,28 +2,35 @@
 //!
 //! Invariant: a recorded outcome is matched with the body that really ran under the claim that was really current.
 
-use squid_mesh_core::change::{Change, Chore};
-use squid_mesh_core::definition::{LabelIndex, OnLost, StepIndex, StepKind, label};
-use squid_mesh_core::event::{Failure, Found, Role, code};
+use squid_mesh_core::definition::{OnLost, StepIndex};
+use squid_mesh_core::event::{Failure, Role, code};
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{JournalRow, Operation, Outcome, Report};
-use squid_mesh_core::task::Item;
+use squid_mesh_core::operation::{Operation, Outcome, Report};
+use squid_mesh_core::task::{Fence, Item};
 
-use super::bound::routed;
-use super::change::Cause;
-use super::{Landing, bound};
+use super::Landing;
 use crate::fault::sometimes::Milestone;
-use crate::ghost::{Body, BodyEnd, Grant, GrantEnd, ProcessId, Progress};
-use crate::violation::{Broken, Check, Promise, broken, ensure};
+use crate::ghost::{Body, BodyEnd, GrantEnd, ProcessId, Progress};
+use crate::violation::{Check, Promise, broken, ensure};
+
+/// How an attempt ended by its report.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Said<'f> {
+    /// With an output.
+    Output,
+    /// With this failure.
+    Failure(&'f Failure),
+    /// In a conflict of its transaction, or without knowing whether that was committed.
+    Conflict,
+}
 
 impl Landing<'_> {
     /// An attempt's report was recorded.
     pub(super) fn reported(
         &mut self,
         id: RunId,
-        (step, role): (StepIndex, Role),
-        failure: Option<&Failure>,
+        (step, role, fence): (StepIndex, Role, Fence),
+        said: Said<'_>,
     ) -> Check {
         let run = self.ghost.run(id);
         let name = run.definition.step(step).name.clone();
@@ -33,7 +40,7 @@ impl Landing<'_> {
                 format!("run {id} step {name} is reported by nobody's worker"),
             );
         };
-        let Some(report) = self.report_on(id, step, role, failure.is_some()).cloned() else {
+        let Some(report) = self.report_on(id, (step, fence), said).cloned() else {
             return broken(
                 Promise::ResultIsReal,
                 format!("run {id} step {name}: nobody reported this"),
@@ -66,13 +73,15 @@ impl Landing<'_> {
                 ),
             );
         };
-        if let Some(wrong) = mismatch(&self.ghost.bodies[ran.0], &report.outcome) {
+        if let Some(wrong) = self.mismatch(&self.ghost.bodies[ran.0], &report.outcome) {
             return broken(
                 Promise::ResultIsReal,
                 format!("run {id} step {name}: {wrong}"),
             );
         }
-        if failure.is_some_and(|failure| failure.code == code::TIMEOUT) {
+        if let Said::Failure(failure) = said
+            && failure.code == code::TIMEOUT
+        {
             self.sometimes.reached(Milestone::TimedOut);
         }
         self.count_report(id, step, role, &report);
@@ -80,44 +89,16 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// The label that a body returned is the one in its journal row, and what its step is remembered to have returned.
-    pub(super) fn label_is_recorded(
-        &self,
-        id: RunId,
-        step: StepIndex,
-        role: Role,
-        label: Option<LabelIndex>,
-        changes: &[Change],
-    ) -> Check {
-        let said = match self.report_on(id, step, role, false) {
-            Some(report) => self
-                .process()
-                .and_then(|process| self.ghost.body_of(process, &report.key, &report.token)),
-            None => None,
-        };
-        let said = said.and_then(|body| match &self.ghost.bodies[body.0].end {
-            Some(BodyEnd::Returned(Ok(returned))) => returned.label.clone(),
-            _ => None,
-        });
-        let spec = self.ghost.run(id).definition.step(step);
-        let own = label.and_then(|label| spec.labels.get(usize::from(label.0)));
-        let kept = changes.iter().find_map(|change| match change {
-            Change::Label { step: of, label } if *of == step => Some(*label),
-            _ => None,
-        });
-        ensure!(
-            own.map(Name::as_str) == said.as_deref() && kept == label,
-            ResultIsReal,
-            "run {id} step {}: its handler returned the label {said:?}, recorded are {own:?} and {kept:?}",
-            spec.name
-        );
-        Ok(())
-    }
-
     fn count_report(&mut self, id: RunId, step: StepIndex, role: Role, report: &Report) {
         let tries = self.ghost.step_mut(id, step).tries_mut(role);
         let tries = tries.expect("a report is of a step or an undo that has begun");
-        tries.executed += 1;
+        match report.outcome {
+            Outcome::Conflicted => {
+                tries.conflicts += 1;
+                self.sometimes.reached(Milestone::Conflicted);
+            }
+            _ => tries.executed += 1,
+        }
         tries.reported = Some((report.token.fence, report.outcome.digest()));
     }
 
@@ -130,16 +111,19 @@ impl Landing<'_> {
         report: &Report,
     ) -> Check {
         let body = self.ghost.body_of(process, &report.key, &report.token);
-        let Some(body) = body.map(|body| &self.ghost.bodies[body.0]) else {
+        let body = body.map(|body| &self.ghost.bodies[body.0]);
+        let claimed = self.ghost.run(id).steps[step.at()].tries.claimed;
+        let own = |body: &&Body| claimed == Some(self.ghost.grants[body.grant.0].fence.seq);
+        let Some(body) = body.filter(own) else {
             return broken(
                 Promise::ResultIsReal,
                 format!(
-                    "run {id} step {}: what is unknown is reported by no body",
+                    "run {id} step {}: what is unknown is reported by no body that ran then",
                     step.0
                 ),
             );
         };
-        if let Some(wrong) = mismatch(body, &report.outcome) {
+        if let Some(wrong) = self.mismatch(body, &report.outcome) {
             return broken(Promise::ResultIsReal, format!("run {id}: {wrong}"));
         }
         self.sometimes.reached(Milestone::DoubtResolved);
@@ -150,25 +134,52 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// The report of this operation that a journal row records: the one for this step, ended in this way, that matches the
-    /// body of the current claim if several do.
-    fn report_on(&self, id: RunId, step: StepIndex, role: Role, failed: bool) -> Option<&Report> {
+    /// Whether a report is of the body whose attempt is in doubt: the one that ran under the last claim of the scheduling
+    /// which is.
+    pub(super) fn says_what_came(&self, report: &Report) -> bool {
+        let run = self.ghost.runs.get(&report.key.run);
+        let run = run.filter(|run| run.is_open() && !run.unreadable);
+        let state = run.and_then(|run| run.steps.get(report.step.at()));
+        let Some(state) = state.filter(|state| state.progress == Progress::Held) else {
+            return false;
+        };
+        let own = self.process();
+        let Some(body) = own.and_then(|own| self.ghost.body_of(own, &report.key, &report.token))
+        else {
+            return false;
+        };
+        let body = &self.ghost.bodies[body.0];
+        let grant = &self.ghost.grants[body.grant.0];
+        grant.step == report.step
+            && grant.role == Role::Step
+            && state.tries.claimed == Some(grant.fence.seq)
+            && state
+                .tries
+                .reported
+                .is_none_or(|(fence, _)| fence.seq != grant.fence.seq)
+            && self.mismatch(body, &report.outcome).is_none()
+    }
+
+    /// The report of this operation that a journal row records: the one under its fence for this step, ended in this way.
+    pub(super) fn report_on(
+        &self,
+        id: RunId,
+        (step, fence): (StepIndex, Fence),
+        said: Said<'_>,
+    ) -> Option<&Report> {
         let Operation::Settle(settle) = self.operation else {
             return None;
         };
-        let holder = self.ghost.attempt_on(id, step, role);
-        let concerns = |report: &&Report| {
-            let ended = match report.outcome {
-                Outcome::Succeeded { .. } => !failed,
-                Outcome::Failed { .. } => failed,
-                _ => false,
-            };
-            report.key.run == id && report.step == step && ended
-        };
-        let current =
-            |report: &&Report| holder.is_some_and(|grant| grant.fence == report.token.fence);
-        let mut reports = settle.reports.iter().filter(concerns);
-        reports.clone().find(current).or_else(|| reports.next())
+        settle.reports.iter().find(|report| {
+            let ended = matches!(
+                (&report.outcome, said),
+                (Outcome::Succeeded { .. }, Said::Output)
+                    | (Outcome::Failed { .. }, Said::Failure(_))
+                    | (Outcome::Conflicted, Said::Conflict)
+            );
+            let concerns = report.key.run == id && report.step == step;
+            concerns && ended && report.token.fence == fence
+        })
     }
 
     /// A loss was recorded.
@@ -218,170 +229,33 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// A wait ended, or a gate closed.
-    pub(super) fn time_came<'e>(
-        &mut self,
-        id: RunId,
-        step: StepIndex,
-        row: &JournalRow,
-    ) -> Result<Cause<'e>, Box<Broken>> {
-        let clock = self.landed.at;
-        let run = self.ghost.run(id);
-        let name = &run.definition.step(step).name;
-        let (due, gate) = match run.steps[step.at()].progress {
-            Progress::Waiting(due) => (Some(due), false),
-            Progress::Open(_, closes) | Progress::Listening(_, closes) => (closes, true),
-            _ => (None, false),
-        };
-        if due.is_none_or(|due| clock < due) {
-            broken(
-                Promise::NothingEarly,
-                format!("run {id} step {name} ends at {clock}, and is due at {due:?}"),
-            )?;
-        }
-        let wired = run.definition.indexes().any(|other| {
-            let expired = run.definition.step(step).way(label::EXPIRED);
-            run.definition.step(other).guards.iter().any(|guard| {
-                guard.step == step
-                    && expired.is_some_and(|expired| {
-                        guard.way == squid_mesh_core::definition::Way::Label(expired)
-                    })
-            })
-        });
-        self.engine_item_by_holder(id, Item::Wait, Some(step))?;
-        let milestone = if gate {
-            Milestone::GateExpired
-        } else {
-            Milestone::WaitEnded
-        };
-        self.sometimes.reached(milestone);
-        Ok(match (gate, wired) {
-            (false, _) => Cause::Success(step, None),
-            (true, true) => Cause::Success(step, row.payload.clone()),
-            (true, false) => Cause::Fails(step, code::EXPIRED.to_owned()),
-        })
-    }
-
-    /// The engine has looked at a step of its own: what it found is what is there to be found.
-    pub(super) fn evaluated<'e>(
-        &mut self,
-        id: RunId,
-        step: StepIndex,
-        found: &Found,
-        row: &JournalRow,
-    ) -> Result<Cause<'e>, Box<Broken>> {
-        let run = self.ghost.run(id);
-        let spec = run.definition.step(step).clone();
-        let chore = match run.steps[step.at()].progress {
-            Progress::Evaluating(_) => Chore::Evaluate,
-            Progress::Spawning => Chore::Spawn,
-            _ => Chore::Collect,
-        };
-        let input = bound(self.ghost, id, &spec.input);
-        let expected = match (&spec.kind, found) {
-            (_, Found::Failure { failure, .. }) => {
-                self.chore_by_holder(id, step, chore)?;
-                return Ok(Cause::Fails(step, failure.code.clone()));
-            }
-            (StepKind::Log { .. }, Found::Logged) => true,
-            (kind, Found::Reached) => kind.is_gate(),
-            (
-                StepKind::Route {
-                    conditions,
-                    fallback,
-                },
-                Found::Label(label),
-            ) => {
-                self.sometimes.reached(Milestone::Routed);
-                let taken = routed(conditions, fallback.as_ref(), &input);
-                taken.and_then(|taken| spec.way(taken.as_str())) == Some(*label)
-            }
-            (StepKind::Until, Found::Instant { until, .. }) => {
-                let millis = serde_json::from_slice::<i64>(input.bytes()).unwrap_or(i64::MIN);
-                until.as_micros() == millis.saturating_mul(1_000)
-            }
-            (StepKind::Each { .. }, Found::Children { .. }) => true,
+    /// Why a reported outcome is not what its body did.
+    fn mismatch(&self, body: &Body, outcome: &Outcome) -> Option<String> {
+        let grant = &self.ghost.grants[body.grant.0];
+        let spec = self.ghost.run(grant.key.run).definition.step(grant.step);
+        let real = match outcome {
+            Outcome::Succeeded { output, .. } => body.returned(output.digest()),
+            Outcome::Failed { failure, .. } => match (failure.code.as_str(), &body.end) {
+                (code::TIMEOUT, end) => *end == Some(BodyEnd::Aborted),
+                (code::PAYLOAD_TOO_LARGE, Some(BodyEnd::Returned(Ok(returned)))) => {
+                    returned.output.bytes().len() > self.payload_limit
+                }
+                (code::UNKNOWN_LABEL, Some(BodyEnd::Returned(Ok(returned)))) => {
+                    let label = returned.label.as_deref();
+                    label.is_some_and(|label| spec.way(label).is_none())
+                }
+                _ => body
+                    .failure()
+                    .is_some_and(|returned| returned.failure == *failure),
+            },
+            Outcome::Conflicted => body.settles || body.end == Some(BodyEnd::RolledBack),
             _ => false,
         };
-        if !expected {
-            broken(
-                Promise::ResultIsReal,
-                format!(
-                    "run {id} step {}: {found:?} was found in {input:?}",
-                    spec.name
-                ),
-            )?;
-        }
-        self.chore_by_holder(id, step, chore)?;
-        Ok(match found {
-            Found::Instant { until, .. } => Cause::Until(step, *until),
-            Found::Logged | Found::Label(_) => Cause::Success(step, row.payload.clone()),
-            Found::Reached | Found::Children { .. } | Found::Failure { .. } => {
-                Cause::Children(step)
-            }
-        })
-    }
-
-    /// A chore is settled by who holds it.
-    pub(super) fn chore_by_holder(&mut self, id: RunId, step: StepIndex, chore: Chore) -> Check {
-        self.engine_item_by_holder(id, Item::Chore(chore), Some(step))
-    }
-
-    /// The run's deadline came.
-    pub(super) fn deadline_came(&mut self, id: RunId) -> Check {
-        let clock = self.landed.at;
-        let deadline = self.ghost.run(id).deadline;
-        ensure!(
-            deadline.is_some_and(|deadline| clock >= deadline),
-            NothingEarly,
-            "run {id} has the deadline {deadline:?}, which comes at {clock}"
-        );
-        self.engine_item_by_holder(id, Item::Deadline, None)
-    }
-
-    fn engine_item_by_holder(&mut self, id: RunId, item: Item, step: Option<StepIndex>) -> Check {
-        let by = self.process();
-        let fits =
-            |grant: &&Grant| grant.item == item && step.is_none_or(|step| grant.step == step);
-        let held = self.ghost.held_of(id).find(fits);
-        let key = held
-            .filter(|grant| Some(grant.process) == by)
-            .map(|grant| grant.key);
-        let Some(key) = key else {
-            return broken(
-                Promise::OldClaimsWriteNothing,
-                format!("run {id}: {item:?} is settled by who does not hold it"),
-            );
+        let said = match outcome {
+            Outcome::Succeeded { .. } => "a success".to_owned(),
+            Outcome::Failed { failure, .. } => format!("the failure {}", failure.code),
+            other => format!("{other:?}"),
         };
-        self.ghost.end_grant(&key, GrantEnd::Recorded);
-        Ok(())
+        (!real).then(|| format!("{said} was reported, the body ended as {:?}", body.end))
     }
-}
-
-/// Why a reported outcome is not what its body did.
-fn mismatch(body: &Body, outcome: &Outcome) -> Option<String> {
-    let real = match outcome {
-        Outcome::Succeeded { output, .. } => body.returned(output.digest()),
-        Outcome::Failed { failure, .. } if failure.code == code::TIMEOUT => {
-            body.end == Some(BodyEnd::Aborted)
-        }
-        Outcome::Failed { failure, .. }
-            if matches!(
-                failure.code.as_str(),
-                code::PAYLOAD_TOO_LARGE | code::UNKNOWN_LABEL
-            ) =>
-        {
-            matches!(body.end, Some(BodyEnd::Returned(Ok(_))))
-        }
-        Outcome::Failed { failure, .. } => body
-            .failure()
-            .is_some_and(|returned| returned.failure == *failure),
-        _ => false,
-    };
-    let said = match outcome {
-        Outcome::Succeeded { .. } => "a success".to_owned(),
-        Outcome::Failed { failure, .. } => format!("the failure {}", failure.code),
-        other => format!("{other:?}"),
-    };
-    (!real).then(|| format!("{said} was reported, the body ended as {:?}", body.end))
 }

@@ -85,6 +85,7 @@ pub fn begin(beginning: Beginning<'_>, sometimes: &mut Sometimes) -> Result<Body
         told: None,
         end: None,
         ended: now,
+        settles: false,
         answered: false,
     });
     ghost.grants[index].body = Some(body);

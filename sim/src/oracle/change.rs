@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squid_mesh_core::change::{Change, Chore};
 use squid_mesh_core::definition::{StepIndex, StepKind};
-use squid_mesh_core::event::{Failure, Role};
+use squid_mesh_core::event::{ChildEnd, Failure, Role};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::limits;
 use squid_mesh_core::payload::Payload;
@@ -38,6 +38,10 @@ pub(super) enum Cause<'e> {
     Until(StepIndex, Timestamp),
     /// This step, whose outcome was unknown, is tried again.
     Again(StepIndex),
+    /// What takes this step's effect back is given up.
+    GivenUp(StepIndex),
+    /// A child of this step has ended so.
+    ChildEnded(StepIndex, ChildEnd),
     /// Something about the children of this step.
     Children(StepIndex),
     /// Something that concerns no step, or that many.
@@ -88,8 +92,15 @@ impl Landing<'_> {
                 );
                 Ok(())
             }
-            Change::DisarmDeadline
-            | Change::Report { .. }
+            Change::DisarmDeadline => {
+                ensure!(
+                    !self.ghost.run(id).is_open(),
+                    TimersAreExact,
+                    "run {id} goes on, and its deadline is disarmed"
+                );
+                Ok(())
+            }
+            Change::Report { .. }
             | Change::Lose { .. }
             | Change::Conflict { .. }
             | Change::Stop { .. }
@@ -109,7 +120,7 @@ impl Landing<'_> {
                 Ok(())
             }
             Change::Recall { step, upto } => {
-                self.ghost.step_mut(id, *step).children.told = *upto;
+                self.tells(id, *step, *upto);
                 Ok(())
             }
             // What a handler starts is compared with what it asked for, as a whole.
@@ -159,8 +170,13 @@ impl Landing<'_> {
             (Progress::Scheduled(_), Cause::Loss(lost, Role::Step, _)) if *lost == step => {
                 (clock, clock.plus(LOSS_REST))
             }
-            (Progress::Scheduled(_), Cause::Conflict(met)) if *met == step => (clock, clock),
-            (Progress::Held, Cause::Again(again)) if *again == step => (clock, clock),
+            (Progress::Scheduled(_) | Progress::Held, Cause::Conflict(met)) if *met == step => {
+                (clock, clock)
+            }
+            (Progress::Held, Cause::Again(again)) if *again == step => {
+                self.ghost.step_mut(id, step).tries.granted += 1;
+                (clock, clock)
+            }
             (progress, _) => {
                 return broken(
                     Promise::SettlesOnce,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what a parent records of a child is compared with the child's own journal.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use squid_mesh_core::definition::{StepIndex, StepKind};
 use squid_mesh_core::event::{ChildEnd, Event, Parent, Started};
 use squid_mesh_core::id::RunId;
@@ -169,6 +169,17 @@ impl Landing<'_> {
                 "run {id} hears another result of child {child_id} than it has"
             );
         }
+        if end == ChildEnd::Failed
+            && let Some(step) = run.failed_by
+        {
+            let own = run.steps[step.at()].failure.as_ref().and_then(value);
+            let told = value(payload).and_then(|told| told.get("details").cloned());
+            ensure!(
+                told == own,
+                ResultIsReal,
+                "run {id} hears of another failure of child {child_id} than it has"
+            );
+        }
         self.ghost.run_mut(child_id).reported = true;
         let children = &mut self.ghost.step_mut(id, step).children;
         let news = children
@@ -210,20 +221,20 @@ impl Landing<'_> {
             children.count
         );
         for (given, (end, payload)) in given.iter().zip(children.ends.values()) {
-            let inner = match (collect, end) {
-                (false, _) => Some(given),
-                (true, ChildEnd::Completed) => given.get("result"),
-                (true, ChildEnd::Failed) => given.get("failure"),
-                (true, ChildEnd::Cancelled) => None,
+            let real = value(payload);
+            let real = match (collect, end) {
+                (false, _) => real,
+                (true, ChildEnd::Completed) => Some(json!({"status": "completed", "result": real})),
+                (true, ChildEnd::Failed) => Some(json!({"status": "failed", "failure": real})),
+                (true, ChildEnd::Cancelled) => Some(json!({"status": "cancelled"})),
             };
             ensure!(
-                inner.is_none_or(|inner| Some(inner) == value(payload).as_ref()),
+                Some(given) == real.as_ref(),
                 ResultIsReal,
                 "run {id} step {} collects something that no child gave",
                 spec.name
             );
         }
-        self.ghost.run(id);
         Ok(())
     }
 

@@ -1,15 +1,13 @@
-//! How runs end, and how copies begin.
+//! How runs end, and that they go on until then.
 //!
-//! Invariant: a run winds for a reason, ends with nothing out, and a copy takes over nothing that its source did not do.
+//! Invariant: a run winds for a reason, ends with nothing out, and leaves nothing ready undone.
 
 use squid_mesh_core::change::{Cause as Reason, Heading};
 use squid_mesh_core::definition::{Origin, StepIndex};
-use squid_mesh_core::event::{CopyKind, Role};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::run::Status;
 
 use super::Landing;
-use super::change::Cause;
 use crate::fault::sometimes::Milestone;
 use crate::ghost::{GhostRun, Progress, Way, Winding};
 use crate::violation::{Check, Promise, broken, ensure};
@@ -111,53 +109,6 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// After a failure or a loss: was the step tried again exactly when its policy says so?
-    pub(super) fn consequence(&mut self, id: RunId, cause: &Cause<'_>) -> Check {
-        let run = self.ghost.run(id);
-        // A step of which a child has failed is not attempted again.
-        let spoilt = |step: StepIndex, role: Role| {
-            role == Role::Step && run.steps[step.at()].children.spoilt.is_some()
-        };
-        let (step, role, again, exhausted) = match cause {
-            Cause::Failure(step, role, failure) => {
-                let executed = run.steps[step.at()]
-                    .tries(*role)
-                    .map_or(0, |tries| tries.executed);
-                let allowed = run.retry(*step, *role).max_attempts;
-                let again = failure.retryable && executed < allowed && !spoilt(*step, *role);
-                (*step, *role, again, Milestone::Exhausted)
-            }
-            Cause::Loss(step, role, _) => {
-                let lost = run.steps[step.at()]
-                    .tries(*role)
-                    .map_or(0, |tries| tries.lost);
-                let again = lost <= run.retry(*step, *role).max_lost && !spoilt(*step, *role);
-                (*step, *role, again, Milestone::LostTooOften)
-            }
-            _ => return Ok(()),
-        };
-        let state = &run.steps[step.at()];
-        let name = &run.definition.step(step).name;
-        let tried_again = match role {
-            Role::Step => matches!(state.progress, Progress::Scheduled(_) | Progress::Held),
-            Role::Undo => state.undo.as_ref().is_some_and(|undo| undo.due.is_some()),
-        };
-        // What must not be repeated blindly waits for somebody to say, whatever its policy.
-        let held = state.progress == Progress::Held && role == Role::Step;
-        ensure!(
-            held || tried_again == again,
-            RetryPolicy,
-            "run {id} step {name} ({role:?}) after {:?}: it should {}be tried again, and is {:?}",
-            state.tries(role),
-            if again { "" } else { "not " },
-            state.progress
-        );
-        if !again {
-            self.sometimes.reached(exhausted);
-        }
-        Ok(())
-    }
-
     /// Whatever is ready goes on, whatever is excluded is skipped, and a run with nothing left to do has ended.
     pub(super) fn follows(&self, id: RunId) -> Check {
         self.nothing_dropped(id)?;
@@ -184,89 +135,6 @@ impl Landing<'_> {
             FollowsTheGraph,
             "a step of run {id} has failed, nobody takes its failure, and it goes on"
         );
-        Ok(())
-    }
-
-    /// A copy takes over how a step of its source ended: of one that is not done again.
-    pub(super) fn inherits(&mut self, id: RunId, step: StepIndex, code: Option<&str>) -> Check {
-        let run = self.ghost.run(id);
-        let Some(copy) = run.start.copy.clone() else {
-            return broken(
-                Promise::CopiesAreSafe,
-                format!("run {id} inherits a step, and is no copy"),
-            );
-        };
-        let Some(source) = self.ghost.runs.get(&copy.source) else {
-            return broken(
-                Promise::CopiesAreSafe,
-                format!("run {id} is a copy of a run that never was"),
-            );
-        };
-        let state = source.steps[step.at()].clone();
-        let as_said = match code {
-            None => state.progress == Progress::Succeeded,
-            Some(_) => state.progress == Progress::Failed,
-        };
-        ensure!(
-            as_said && state.undo.is_none() && copy.kind != CopyKind::Replay,
-            CopiesAreSafe,
-            "run {id} takes over step {} of run {}, which is {:?}",
-            step.0,
-            copy.source,
-            state.progress
-        );
-        let seq = self.ghost.run(id).seq;
-        let own = self.ghost.step_mut(id, step);
-        (own.progress, own.output, own.failure) = (state.progress, state.output, state.failure);
-        (own.label, own.settled, own.inherited) = (state.label, seq, true);
-        Ok(())
-    }
-
-    /// A copy was started: its source has ended, and it repeats nothing that it must not.
-    pub(super) fn copy_is_safe(&mut self, id: RunId) -> Check {
-        let run = self.ghost.run(id);
-        let Some(copy) = run.start.copy.clone() else {
-            return Ok(());
-        };
-        let source = self.ghost.run(copy.source);
-        ensure!(
-            source.ended.is_some(),
-            CopiesAreSafe,
-            "run {id} is a copy of run {}, which goes on",
-            copy.source
-        );
-        let repeated = source.definition.indexes().find(|step| {
-            let (spec, state) = (source.definition.step(*step), &source.steps[step.at()]);
-            let lasting = spec.irreversible || !spec.compensatable;
-            let inherited = run.steps[step.at()].inherited;
-            !inherited && (state.doubtful || lasting && state.progress == Progress::Succeeded)
-        });
-        ensure!(
-            repeated.is_none() || copy.allow_irreversible,
-            CopiesAreSafe,
-            "run {id} repeats step {:?} of run {}, which must not be repeated unasked",
-            repeated,
-            copy.source
-        );
-        let stranded = run.definition.indexes().find(|step| {
-            let taken_over = |before: &StepIndex| {
-                run.steps[before.at()].inherited
-                    || source.steps[before.at()].progress == Progress::Skipped
-            };
-            let spec = run.definition.step(*step);
-            let guards = spec.guards.iter().map(|guard| &guard.step);
-            let mut before = (spec.needs.iter().chain(&spec.failures).chain(&spec.after))
-                .chain(spec.either.iter().flatten())
-                .chain(guards);
-            run.steps[step.at()].inherited && !before.all(taken_over)
-        });
-        ensure!(
-            stranded.is_none(),
-            CopiesAreSafe,
-            "run {id} takes over step {stranded:?} of run {}, and does again what that waited for",
-            copy.source
-        );
-        self.sometimes.reached(Milestone::Copied);
         Ok(())
     }
 }

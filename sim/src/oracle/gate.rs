@@ -3,7 +3,7 @@
 //! Invariant: a gate is opened when it is reached, resolved once, and a signal reaches one step, in the order of arrival.
 
 use squid_mesh_core::definition::{StepIndex, StepKind};
-use squid_mesh_core::event::{Resolution, Resolved, Signalled};
+use squid_mesh_core::event::{Resolution, Resolved, Role, Signalled};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{Entry, Operation, Resolve, Ruling, Signal};
@@ -103,6 +103,7 @@ impl Landing<'_> {
             unreachable!("a broken promise has returned");
         };
         let command = command.clone();
+        self.verdict_is_real(id, resolved, &command.ruling)?;
         self.obeyed_once(id, command.command)?;
         let step = resolved.step;
         let run = self.ghost.run(id);
@@ -116,7 +117,9 @@ impl Landing<'_> {
             (Ruling::Succeeded { .. } | Ruling::Retry | Ruling::Fail { .. }, Progress::Held) => {
                 true
             }
-            (Ruling::SkipUndo, _) => undoing,
+            (Ruling::SkipUndo, _) => {
+                undoing && self.ghost.attempt_on(id, step, Role::Undo).is_none()
+            }
             _ => false,
         };
         if !fits {
@@ -132,7 +135,7 @@ impl Landing<'_> {
         Ok(match &resolved.verdict {
             Resolution::Retry => Cause::Again(step),
             Resolution::Fail { code } => Cause::Fails(step, code.clone()),
-            Resolution::SkipUndo => Cause::Fails(step, String::new()),
+            Resolution::SkipUndo => Cause::GivenUp(step),
             Resolution::Resume
             | Resolution::Approve
             | Resolution::Reject
@@ -140,7 +143,7 @@ impl Landing<'_> {
         })
     }
 
-    fn resolve_of(&self, id: RunId, resolved: &Resolved) -> Option<&Resolve> {
+    pub(super) fn resolve_of(&self, id: RunId, resolved: &Resolved) -> Option<&Resolve> {
         self.entries().find_map(|entry| match entry {
             Entry::Resolve(resolve) if resolve.run == id && resolve.command == resolved.command => {
                 Some(&**resolve)

@@ -14,6 +14,7 @@ use squid_mesh_core::operation::{Entry, JournalRow, Operation, Outcome, Start, S
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Run, Seq};
 
+use super::attempt::Said;
 use super::change::Cause;
 use super::{Landing, stamped};
 use crate::fault::sometimes::Milestone;
@@ -246,6 +247,7 @@ impl Landing<'_> {
         (run.seq, run.at) = (transition.seq, transition.at);
         let was_open = run.is_open();
         let cause = self.event(id, row)?;
+        self.labels_follow(id, transition, &cause)?;
         self.changes(id, &transition.changes, &cause)?;
         let undo = matches!(
             cause,
@@ -268,12 +270,12 @@ impl Landing<'_> {
             Event::Succeeded {
                 step,
                 role,
+                fence,
                 output,
                 label,
-                ..
             } => {
-                self.reported(id, (*step, *role), None)?;
-                self.label_is_recorded(id, *step, *role, *label, &row.transition.changes)?;
+                self.reported(id, (*step, *role, *fence), Said::Output)?;
+                self.label_is_recorded(id, (*step, *role, *fence), *label)?;
                 let payload = row.payload.clone();
                 ensure_err(
                     payload
@@ -295,10 +297,11 @@ impl Landing<'_> {
             Event::Failed {
                 step,
                 role,
+                fence,
                 failure,
                 ..
             } => {
-                self.reported(id, (*step, *role), Some(failure))?;
+                self.reported(id, (*step, *role, *fence), Said::Failure(failure))?;
                 Ok(Cause::Failure(*step, *role, failure))
             }
             Event::Lost {
@@ -307,7 +310,10 @@ impl Landing<'_> {
                 self.lost(id, *step, *role, *begun)?;
                 Ok(Cause::Loss(*step, *role, *begun))
             }
-            Event::Conflicted { step, .. } => Ok(Cause::Conflict(*step)),
+            Event::Conflicted { step, fence, .. } => {
+                self.reported(id, (*step, Role::Step, *fence), Said::Conflict)?;
+                Ok(Cause::Conflict(*step))
+            }
             Event::Evaluated { step, found } => self.evaluated(id, *step, found, row),
             Event::Due { step, .. } => self.time_came(id, *step, row),
             Event::DeadlineReached { .. } => {
@@ -347,7 +353,7 @@ impl Landing<'_> {
                 Ok(if gives {
                     Cause::Success(*step, row.payload.clone())
                 } else {
-                    Cause::Children(*step)
+                    Cause::ChildEnded(*step, *end)
                 })
             }
             Event::Collected { step, .. } => {
@@ -371,9 +377,11 @@ impl Landing<'_> {
             CancelIsFinal,
             "run {id} is cancelled once more, and nothing follows from it"
         );
-        run.cancel.get_or_insert((request.command, seq));
+        if run.cancel.is_none() {
+            // What the first one says about what was done stands.
+            (run.cancel, run.takes_back) = (Some((request.command, seq)), request.undo);
+        }
         run.forced |= request.force;
-        run.takes_back |= request.undo;
         let milestone = if request.force {
             Milestone::Forced
         } else {

@@ -9,13 +9,18 @@ mod bound;
 mod called;
 mod change;
 mod children;
+mod consequence;
+mod copied;
 mod ending;
+mod engine;
 mod explained;
 mod gate;
 mod history;
+mod labelled;
 mod lease;
 mod offered;
 mod queue;
+mod recalled;
 mod reply;
 mod schedule;
 mod settled;
@@ -23,6 +28,9 @@ mod stamped;
 mod submitted;
 mod undo;
 
+use std::ops::Range;
+
+use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::name::Name;
@@ -46,6 +54,16 @@ pub use begin::{Beginning, begin};
 pub use explained::all as all_explained;
 pub use offered::refused as refused_offer;
 pub use reply::{delivered, same_reply};
+
+/// Children that an operation told to cancel, by their parent's record.
+#[derive(Debug, Clone)]
+pub struct Told {
+    parent: RunId,
+    step: StepIndex,
+    children: Range<u32>,
+    /// Whether they are to take back what they did.
+    undo: bool,
+}
 
 /// Who asked for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +108,18 @@ pub struct Landing<'a> {
     pub repeats: Vec<bool>,
     /// Of each report of a settle: whether it came from the true holder.
     pub holders: Vec<bool>,
+    /// Of each report of a settle: whether it says what came of an attempt whose outcome is unknown.
+    pub in_doubt: Vec<bool>,
     /// Slots checked so far.
     pub slots_seen: usize,
     /// A signal that came and has not found its place yet.
     pub incoming: Option<(Name, Payload)>,
     /// A kept signal that was taken and has not found its step yet.
     pub taken: Option<(Name, Payload)>,
+    /// Children that it told to cancel.
+    pub told: Vec<Told>,
+    /// Largest payload, in bytes.
+    pub payload_limit: usize,
 }
 
 impl Landing<'_> {
@@ -116,6 +140,7 @@ impl Landing<'_> {
         for index in 0..self.landed.touched.runs.len() {
             self.history(self.landed.touched.runs[index])?;
         }
+        self.children_were_told()?;
         for index in 0..self.landed.touched.tasks.len() {
             self.task(&self.landed.touched.tasks[index])?;
         }
@@ -261,7 +286,7 @@ fn effects(ghost: &Ghost) -> Check {
                     .filter(stands)
                     .filter(|grant| grant.step.at() == index && grant.role == role)
                     .count();
-                let accounted = u64::from(tries.executed) + u64::from(tries.lost) + out as u64;
+                let accounted = u64::from(tries.accounted()) + out as u64;
                 // Whoever forces a cancel takes it upon himself that running attempts go unrecorded; so does nobody's run
                 // that cannot be read.
                 let excused = run.forced || run.unreadable;

@@ -212,12 +212,31 @@ impl Landing<'_> {
             .iter()
             .map(|report| is_repeat(self.ghost, report))
             .collect();
+        self.in_doubt = settle
+            .reports
+            .iter()
+            .map(|report| self.says_what_came(report))
+            .collect();
         self.holders = settle
             .reports
             .iter()
             .map(|report| truly_held(self.ghost, report, self.process()))
             .collect();
         Ok(())
+    }
+
+    /// How many reports of this settle may move a run on: of steps of its own, of children of it that end, and all by which
+    /// children are told to cancel.
+    fn reports_on(&self, run: RunId) -> usize {
+        let Operation::Settle(settle) = self.operation else {
+            return 0;
+        };
+        let concerns = |report: &&Report| match &report.outcome {
+            Outcome::ChildEnded { parent, .. } => parent.run == run || report.key.run == run,
+            Outcome::Recall { .. } => true,
+            _ => report.key.run == run,
+        };
+        settle.reports.iter().filter(concerns).count()
     }
 
     fn slot(&mut self, report: &Report, slot: &SlotReply) -> Check {
@@ -232,7 +251,7 @@ impl Landing<'_> {
             SlotReply::Busy => self.busy("a report")?,
             SlotReply::Accepted => {
                 let recorded = held && !is_held(self.ghost, report);
-                let engine = is_engine(report);
+                let engine = is_engine(report) && !held;
                 if repeat {
                     self.sometimes.reached(Milestone::SettleRepeated);
                 }
@@ -261,10 +280,17 @@ impl Landing<'_> {
                     matches!(rejection, Rejection::NotDue { due, .. } if self.landed.at < *due);
                 // Its parent's forced end, reported in the same operation, does not wait for it.
                 let forced = was_forced && matches!(rejection, Rejection::Finished { .. });
+                // What an earlier report of this operation had moved on.
+                let shared = is_engine(report) && self.reports_on(run) > 1;
                 ensure!(
-                    !held || early || forced || is_engine(report),
+                    !held || early || forced || shared,
                     TruthfulReply,
                     "the report of the holder of run {run} step {step} was refused: {rejection}"
+                );
+                ensure!(
+                    !self.in_doubt[index],
+                    TruthfulReply,
+                    "run {run} step {step} is in doubt, and the report that says what came of it was refused: {rejection}"
                 );
             }
         }
@@ -290,7 +316,7 @@ impl Landing<'_> {
 fn is_engine(report: &Report) -> bool {
     !matches!(
         report.outcome,
-        Outcome::Succeeded { .. } | Outcome::Failed { .. }
+        Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Conflicted
     )
 }
 

@@ -4,7 +4,7 @@
 
 use squid_mesh_core::change::{Change, StepEnd};
 use squid_mesh_core::definition::{OnLost, StepIndex, StepKind};
-use squid_mesh_core::event::{Role, code};
+use squid_mesh_core::event::{ChildEnd, Role, code};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::run::Seq;
 
@@ -16,7 +16,7 @@ use crate::violation::{Check, Promise, broken, ensure};
 
 impl Cause<'_> {
     /// The step that it is about.
-    fn of(&self) -> Option<StepIndex> {
+    pub(super) fn of(&self) -> Option<StepIndex> {
         match self {
             Cause::Failure(step, Role::Step, _)
             | Cause::Loss(step, Role::Step, _)
@@ -24,6 +24,7 @@ impl Cause<'_> {
             | Cause::Success(step, _)
             | Cause::Fails(step, _)
             | Cause::Again(step)
+            | Cause::ChildEnded(step, _)
             | Cause::Children(step) => Some(*step),
             _ => None,
         }
@@ -36,7 +37,8 @@ impl Cause<'_> {
             Cause::Loss(_, Role::Step, _) => reason == code::LOST,
             Cause::Conflict(_) => reason == code::CONFLICT,
             Cause::Fails(_, expected) => expected == reason,
-            Cause::Children(_) => matches!(reason, code::CHILD_FAILED | code::CHILD_CANCELLED),
+            Cause::ChildEnded(_, ChildEnd::Failed) => reason == code::CHILD_FAILED,
+            Cause::ChildEnded(_, ChildEnd::Cancelled) => reason == code::CHILD_CANCELLED,
             _ => false,
         };
         said && self.of() == Some(step)
@@ -175,6 +177,7 @@ impl Landing<'_> {
             | Cause::Failure(own, Role::Step, _)
             | Cause::Loss(own, Role::Step, _)
             | Cause::Conflict(own)
+            | Cause::ChildEnded(own, _)
             | Cause::Children(own) => *own == step,
             _ => false,
         };

@@ -161,19 +161,16 @@ impl Landing<'_> {
         let run = self.ghost.runs.get(&entry.run());
         let justified = match (rejection, entry) {
             // What was absent when an operation was decided may have come while that was in doubt.
-            (Rejection::UnknownRun { .. }, Entry::Cancel(cancel)) => {
-                self.was_in_doubt() || run.is_none() || self.mentions(cancel.run) > 1
-            }
+            (
+                Rejection::UnknownRun { .. },
+                Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_),
+            ) => self.was_in_doubt() || run.is_none() || self.mentions(entry.run()) > 1,
             (Rejection::UnknownWorkflow { definition }, Entry::Start(_)) => {
                 self.was_in_doubt() || self.tables.definition(definition).is_none()
             }
             (Rejection::KeyConflict { .. }, Entry::Start(start)) => run.is_some_and(|run| {
                 run.start.raw_input != start.raw_input && run.start.command != start.command
             }),
-            (
-                Rejection::UnknownRun { .. },
-                Entry::Resolve(_) | Entry::Signal(_) | Entry::Start(_),
-            ) => true,
             (Rejection::Finished { status, .. }, Entry::Resolve(_) | Entry::Signal(_)) => {
                 run.is_some_and(|run| run.ended == Some(*status))
             }
@@ -187,7 +184,15 @@ impl Landing<'_> {
                 | Rejection::InvalidCommand { .. },
                 Entry::Resolve(resolve),
             ) => self.mentions(resolve.run) > 1 || run.is_some_and(|run| refusable(run, resolve)),
-            (Rejection::UnknownSignal { .. }, Entry::Signal(_)) => true,
+            (Rejection::UnknownSignal { .. }, Entry::Signal(signal)) => {
+                let listens = |kind: &StepKind| matches!(kind, StepKind::Signal { signal: own, .. } if *own == signal.signal);
+                run.is_some_and(|run| {
+                    !run.definition
+                        .steps()
+                        .iter()
+                        .any(|step| listens(&step.kind))
+                })
+            }
             (Rejection::SignalBufferFull { limit, .. }, Entry::Signal(_)) => {
                 run.is_some_and(|run| run.signals.len() >= *limit as usize)
             }
@@ -200,11 +205,7 @@ impl Landing<'_> {
                 run.is_some_and(|run| run.steps.iter().any(|step| step.undo.is_some()))
             }
             (Rejection::UnsafeReplay { steps, .. }, Entry::Start(start)) => {
-                start
-                    .copy
-                    .as_ref()
-                    .is_some_and(|copy| !copy.allow_irreversible)
-                    && !steps.is_empty()
+                !steps.is_empty() && (self.was_in_doubt() || self.copy_is_unsafe(start))
             }
             (Rejection::NotFinished { .. }, Entry::Start(start)) => {
                 // A later entry of the same operation may have ended the source.

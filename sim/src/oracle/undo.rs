@@ -100,7 +100,7 @@ impl Landing<'_> {
             Cause::Failure(own, Role::Undo, _) | Cause::Loss(own, Role::Undo, _) => {
                 *own == step && !done
             }
-            Cause::Fails(own, _) => *own == step && !done,
+            Cause::GivenUp(own) => *own == step && !done,
             _ => false,
         };
         ensure!(

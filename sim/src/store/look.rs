@@ -200,7 +200,7 @@ impl Tables {
     }
 
     /// The definition of a workflow's highest version.
-    fn newest(&self, name: &Name) -> Option<&Arc<Definition>> {
+    pub(crate) fn newest(&self, name: &Name) -> Option<&Arc<Definition>> {
         let key = |version| DefinitionKey {
             name: name.clone(),
             version,

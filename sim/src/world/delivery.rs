@@ -67,24 +67,25 @@ impl World {
         match delivery.sender {
             Sender::Client { command, sending } => {
                 self.client_hears(command, sending, delivery.answer);
-                Ok(())
+                return Ok(());
             }
             Sender::Body(body, nth) => {
                 self.body_hears(body, nth, &delivery.answer);
-                Ok(())
+                return Ok(());
             }
-            Sender::Worker(process, _) | Sender::Registration(process) => {
-                let node = self.ghost.process(process).node;
-                if self.nodes[node].process != Some(process) {
-                    return Ok(());
-                }
-                if self.nodes[node].frozen {
-                    self.nodes[node].backlog.push(Event::Deliver(delivery));
-                    return Ok(());
-                }
-                self.process_hears(node, process, *delivery)
-            }
+            Sender::Worker(..) | Sender::Registration(_) | Sender::InPlace(_) => {}
         }
+        let process = self.process_of(delivery.sender);
+        let process = process.expect("whoever is neither a client nor a body is a process");
+        let node = self.ghost.process(process).node;
+        if self.nodes[node].process != Some(process) {
+            return Ok(());
+        }
+        if self.nodes[node].frozen {
+            self.nodes[node].backlog.push(Event::Deliver(delivery));
+            return Ok(());
+        }
+        self.process_hears(node, process, *delivery)
     }
 
     fn process_hears(&mut self, node: usize, process: ProcessId, delivery: Delivery) -> Check {
@@ -94,8 +95,12 @@ impl World {
             answer,
         } = delivery;
         self.trace.event(self.now, 0x300 | (process.0 as u64) << 12);
-        let Sender::Worker(_, number) = sender else {
-            return self.registered(node, process, answer);
+        let number = match sender {
+            Sender::Worker(_, number) => number,
+            Sender::InPlace(body) => return self.transaction_hears(node, body, &wish, answer),
+            Sender::Registration(_) | Sender::Client { .. } | Sender::Body(..) => {
+                return self.registered(node, process, answer);
+            }
         };
         let ticket = Ticket(number);
         let first = self.nodes[node].in_flight.remove(&number).is_some();

@@ -2,14 +2,15 @@
 //!
 //! Invariant: a body's end reaches its worker once, or its process is gone.
 
+use squid_mesh_core::definition::OnLost;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::worker::{AttemptId, Execution, Input, StopReason};
 
 use super::{Event, World};
 use crate::choice::Label;
-use crate::fault::Situation;
 use crate::fault::sometimes::Milestone;
+use crate::fault::{Fault, Situation};
 use crate::ghost::{BodyEnd, BodyId, ProcessId};
 use crate::oracle::{self, Beginning};
 use crate::script::{Ending, OnStop, Script};
@@ -20,9 +21,9 @@ impl World {
         &mut self,
         node: usize,
         process: ProcessId,
-        execution: &Execution,
+        execution: Box<Execution>,
     ) -> Check {
-        let labels = self.labels_of(execution);
+        let labels = self.labels_of(&execution);
         let (mut script, faults) = Script::drawn(
             &self.settings,
             execution.timeout,
@@ -32,7 +33,15 @@ impl World {
         for fault in faults {
             self.sometimes.fired(fault, Situation::Attempt);
         }
-        self.draw_calls(execution, &mut script);
+        let fails = self.settings.intensities.of(Fault::HandlerFails);
+        if execution.role() == Role::Undo && self.choices.happens(Label::Script, fails / 2) {
+            script.ending = Ending::FinalFailure;
+        }
+        if execution.transactional {
+            self.transact(&execution, &mut script);
+        } else {
+            self.draw_calls(&execution, &mut script);
+        }
         self.trace.say(|| {
             format!(
                 "process {} begins {} {} step {} attempt {}: {script:?}",
@@ -47,7 +56,7 @@ impl World {
         let calls = script.calls.clone();
         let beginning = Beginning {
             process,
-            execution,
+            execution: &execution,
             script,
             now: self.now,
             clock: self.clock.read(self.now),
@@ -57,10 +66,23 @@ impl World {
         let body = oracle::begin(beginning, &mut self.sometimes)?;
         let key = lasts.map(|span| self.push(self.now.plus(span), Event::Finish(body)));
         self.nodes[node].running.insert(body, key);
+        if self.must_not_repeat(&execution) {
+            self.maybe_freeze_holder(process, 6);
+        }
+        if execution.transactional {
+            self.nodes[node].transactions.insert(body, execution);
+        }
         for (nth, call) in calls.iter().enumerate() {
             self.push(self.now.plus(call.after), Event::Call(body, nth));
         }
         Ok(())
+    }
+
+    /// Whether nobody may repeat an attempt blindly.
+    fn must_not_repeat(&self, execution: &Execution) -> bool {
+        let run = self.ghost.runs.get(&execution.run());
+        let holds = |on_lost| execution.role() == Role::Step && on_lost == OnLost::Hold;
+        run.is_some_and(|run| holds(run.definition.step(execution.index()).on_lost))
     }
 
     /// The labels that an attempt may return.
@@ -92,10 +114,13 @@ impl World {
             return Ok(());
         }
         self.nodes[node].running.remove(&id);
+        self.ghost.bodies[id.0].ended = self.now;
+        if let Some(execution) = self.nodes[node].transactions.remove(&id) {
+            return self.end_transaction(node, process, id, execution);
+        }
         let body = &mut self.ghost.bodies[id.0];
         let result = Script::result(ending, label, id.0, self.settings.payload_limit);
         body.end = Some(BodyEnd::Returned(result.clone()));
-        body.ended = self.now;
         let attempt = body.attempt;
         self.trace
             .say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
@@ -151,6 +176,7 @@ impl World {
         if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
             self.heap.remove(&key);
         }
+        self.nodes[node].transactions.remove(&id);
         let body = &mut self.ghost.bodies[id.0];
         body.end = Some(BodyEnd::Aborted);
         body.ended = self.now;

@@ -7,6 +7,7 @@ mod client;
 mod delivery;
 mod handler;
 mod hint;
+mod in_place;
 mod liveness;
 mod node;
 mod operator;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use squid_mesh_core::id::Incarnation;
 use squid_mesh_core::operation::Operation;
-use squid_mesh_core::worker::Worker;
+use squid_mesh_core::worker::{Execution, Worker};
 
 use super::{Event, HeapKey};
 use crate::clock::{HostClock, SimTime};
@@ -31,6 +31,8 @@ pub(super) struct Node {
     pub(super) wake: Option<HeapKey>,
     /// Bodies that run, with where their end is in the heap.
     pub(super) running: BTreeMap<BodyId, Option<HeapKey>>,
+    /// What bodies execute that share their transaction.
+    pub(super) transactions: BTreeMap<BodyId, Box<Execution>>,
     /// Requests in flight, by ticket.
     pub(super) in_flight: BTreeMap<u64, Situation>,
     /// Whether a start of it is in the heap.
@@ -48,6 +50,7 @@ impl Default for Node {
             backlog: Vec::new(),
             wake: None,
             running: BTreeMap::new(),
+            transactions: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             booting: false,
         }

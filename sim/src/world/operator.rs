@@ -3,7 +3,7 @@
 //! Invariant: once faults have stopped, whoever waits for a person or a signal is served, so that every run can finish.
 
 use squid_mesh_core::definition::StepKind;
-use squid_mesh_core::event::{By, CopyKind};
+use squid_mesh_core::event::{By, CopyKind, Role};
 use squid_mesh_core::id::{CommandId, Life, RunId};
 use squid_mesh_core::name::{DEFAULT_TRIGGER, Name};
 use squid_mesh_core::operation::{Copy, Entry, Group, Resolve, Ruling, Signal, Start, Wants};
@@ -62,12 +62,14 @@ impl World {
             })
             .collect();
         for (step, wants, signal) in waits {
-            if !finishing && !self.choices.happens(Label::Operator, 350) {
+            // Who finds out what became of an attempt takes his time.
+            let soon = if wants == Wants::Outcome { 150 } else { 350 };
+            if !finishing && !self.choices.happens(Label::Operator, soon) {
                 continue;
             }
             let entry = match (wants, signal) {
                 (Wants::Signal, Some(signal)) => self.signal(run, signal),
-                (Wants::Undo, _) if !self.choices.happens(Label::Operator, 60) => continue,
+                (Wants::Undo, _) if !self.gives_up(run, &step) => continue,
                 _ => self.decide(run, step, wants, finishing),
             };
             self.command_now(entry);
@@ -97,7 +99,7 @@ impl World {
                 },
                 _ => Ruling::Succeeded {
                     output: self.number(),
-                    label: None,
+                    label: self.label_of(run, &step),
                 },
             },
         };
@@ -109,6 +111,26 @@ impl World {
             ruling,
             by: ana(),
         }))
+    }
+
+    /// Whether somebody gives the undo of a step up: more often one that is being attempted, which is refused.
+    fn gives_up(&mut self, run: RunId, step: &Name) -> bool {
+        let index = self.ghost.run(run).definition.index_of(step.as_str());
+        let held = index.and_then(|step| self.ghost.attempt_on(run, step, Role::Undo));
+        let rate = if held.is_some() { 400 } else { 250 };
+        self.choices.happens(Label::Operator, rate)
+    }
+
+    /// Mostly one that the step can return, where it can return some.
+    fn label_of(&mut self, run: RunId, step: &Name) -> Option<Name> {
+        let definition = &self.ghost.run(run).definition;
+        let index = definition.index_of(step.as_str())?;
+        let labels = definition.step(index).labels.clone();
+        if labels.is_empty() || self.choices.happens(Label::Operator, 200) {
+            return None;
+        }
+        let at = self.choices.index(Label::Operator, labels.len());
+        Some(labels[at].clone())
     }
 
     fn signal(&mut self, run: RunId, signal: Name) -> Entry {

@@ -288,10 +288,8 @@ impl World {
         landed: &Landed,
         decided: Decided,
     ) -> Check {
-        let asker = match request.sender {
-            Sender::Worker(process, _) | Sender::Registration(process) => Asker::Process(process),
-            Sender::Client { .. } | Sender::Body(..) => Asker::Client,
-        };
+        let process = self.process_of(request.sender);
+        let asker = process.map_or(Asker::Client, Asker::Process);
         self.trace
             .note(landed.touched.runs.len() as u64 | (landed.touched.tasks.len() as u64) << 16);
         self.trace.say(|| tell(asker, operation, landed));
@@ -312,9 +310,12 @@ impl World {
             sometimes: &mut self.sometimes,
             repeats: Vec::new(),
             holders: Vec::new(),
+            in_doubt: Vec::new(),
             slots_seen: 0,
             incoming: None,
             taken: None,
+            told: Vec::new(),
+            payload_limit: self.settings.payload_limit,
         };
         landing.check()?;
         self.after_landing(request, operation, landed);
@@ -329,10 +330,12 @@ impl World {
             (operation, &landed.reply, request.sender)
             && !claimed.tasks.is_empty()
         {
-            self.maybe_freeze_holder(process);
-            let timed = |row: &TaskRow| matches!(row.item(), Item::Wait | Item::Deadline);
-            if claimed.tasks.iter().any(timed) {
-                self.maybe_step_back();
+            self.maybe_freeze_holder(process, 1);
+            let claimed = |item: Item| claimed.tasks.iter().any(|row| row.item() == item);
+            if claimed(Item::Deadline) {
+                self.maybe_step_back(4);
+            } else if claimed(Item::Wait) {
+                self.maybe_step_back(1);
             }
         }
     }

@@ -5,10 +5,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use squid_mesh_core::definition::StepKind;
 use squid_mesh_core::id::{Incarnation, Shards};
 use squid_mesh_core::mutant::Mutant;
 use squid_mesh_core::operation::{Operation, Register, Registration, Reply};
-use squid_mesh_core::worker::{Action, Config, Input, Worker};
+use squid_mesh_core::worker::{Action, Config, Input, LogLine, Worker};
 
 use super::delivery::Answer;
 use super::request::{Sender, Wish};
@@ -94,8 +95,16 @@ impl World {
             self.push_in(span, Event::Register(process));
             return Ok(());
         }
+        let config = self.config(node, process);
+        let moment = self.nodes[node].clock.read(self.now);
+        self.nodes[node].worker = Some(Box::new(Worker::new(config, moment)));
+        self.turn(node, process, None)
+    }
+
+    /// How a process's worker works.
+    pub(super) fn config(&self, node: usize, process: ProcessId) -> Config {
         let setup = &self.settings.nodes[node];
-        let config = Config {
+        Config {
             incarnation: self.ghost.process(process).incarnation,
             name: format!("node {node}"),
             handlers: Arc::clone(&setup.handlers),
@@ -108,10 +117,7 @@ impl World {
             payload_limit: self.settings.payload_limit,
             settles: self.settings.settles,
             mutation: self.settings.mutation,
-        };
-        let moment = self.nodes[node].clock.read(self.now);
-        self.nodes[node].worker = Some(Box::new(Worker::new(config, moment)));
-        self.turn(node, process, None)
+        }
     }
 
     /// A worker takes an input in.
@@ -199,10 +205,8 @@ impl World {
                     Wish::Fetch(Rc::new(wanted)),
                 );
             }
-            Action::Execute(execution) => return self.execute(node, process, &execution),
-            Action::Log(line) => self
-                .trace
-                .say(|| format!("process {} logs {line:?}", process.0)),
+            Action::Execute(execution) => return self.execute(node, process, execution),
+            Action::Log(line) => return self.log(process, &line),
             Action::Stop { attempt, reason } => self.stop_body(node, process, &attempt, reason),
             Action::Abort { attempt } => self.abort_body(node, process, &attempt),
             Action::Answer { request, result } => self.worker_answers(request, result),
@@ -219,6 +223,31 @@ impl World {
             }
             Action::Stopped => return self.stopped(node, process),
         }
+        Ok(())
+    }
+
+    /// A line is written to the log of a process: it says what its step is to say.
+    fn log(&mut self, process: ProcessId, line: &LogLine) -> Check {
+        self.trace
+            .say(|| format!("process {} logs {line:?}", process.0));
+        let run = self.ghost.run(line.run);
+        let step = run.definition.index_of(line.step.as_str());
+        let said = step.filter(|step| {
+            let LogLine { level, message, .. } = line;
+            matches!(
+                &run.definition.step(*step).kind,
+                StepKind::Log { level: own, message: text } if own == level && text == message
+            )
+        });
+        ensure!(
+            said.is_some(),
+            ResultIsReal,
+            "process {} logs {line:?}, which no step says",
+            process.0
+        );
+        self.ghost
+            .lines
+            .extend(said.map(|step| (process, line.run, step)));
         Ok(())
     }
 
@@ -253,6 +282,7 @@ impl World {
         state.frozen = false;
         state.backlog.clear();
         state.in_flight.clear();
+        state.transactions.clear();
         let running = std::mem::take(&mut state.running);
         let wake = state.wake.take();
         for key in running.values().copied().flatten().chain(wake) {

@@ -33,6 +33,8 @@ pub(super) enum Sender {
     Client { command: usize, sending: u32 },
     /// A handler's body, for this of the runs that it starts.
     Body(BodyId, usize),
+    /// Whoever executes a body, at the end of its transaction.
+    InPlace(BodyId),
 }
 
 /// What is asked for.
@@ -194,10 +196,20 @@ impl World {
 
     /// The same, for a while.
     pub(super) fn trouble_until(&mut self, sender: Sender, span: u64) {
-        if let Sender::Worker(process, _) | Sender::Registration(process) = sender {
-            let until = self.now.plus_micros(span);
-            let state = self.ghost.process_mut(process);
-            state.trouble = state.trouble.max(until);
+        let Some(process) = self.process_of(sender) else {
+            return;
+        };
+        let until = self.now.plus_micros(span);
+        let state = self.ghost.process_mut(process);
+        state.trouble = state.trouble.max(until);
+    }
+
+    /// The process on whose behalf something is asked; none of a client, nor of a body that asks by itself.
+    pub(super) fn process_of(&self, sender: Sender) -> Option<ProcessId> {
+        match sender {
+            Sender::Worker(process, _) | Sender::Registration(process) => Some(process),
+            Sender::InPlace(body) => Some(self.ghost.bodies[body.0].process),
+            Sender::Client { .. } | Sender::Body(..) => None,
         }
     }
 

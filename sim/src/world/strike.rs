@@ -51,9 +51,9 @@ impl World {
         }
     }
 
-    /// The database's clock steps back just after somebody has claimed what was due by it.
-    pub(super) fn maybe_step_back(&mut self) {
-        let rate = self.settings.intensities.of(Fault::ClockBack) / 10;
+    /// The database's clock steps back just after somebody has claimed what was due by it; so many times as often as usual.
+    pub(super) fn maybe_step_back(&mut self, times: u32) {
+        let rate = self.settings.intensities.of(Fault::ClockBack) / 10 * times;
         let strikes = matches!(self.phase, Phase::Faults);
         if rate > 0 && strikes && self.choices.happens(Label::Strike, rate) {
             let span = self.choices.magnitude(Label::Strike, 1_000, 30_000_000);
@@ -222,9 +222,10 @@ impl World {
         }
     }
 
-    /// The process that has just claimed something stands still until about the end of its lease.
-    pub(super) fn maybe_freeze_holder(&mut self, process: ProcessId) {
-        let rate = self.settings.intensities.of(Fault::FreezeHolder);
+    /// The process that has just claimed or begun something stands still until about the end of its lease; so many times as
+    /// often as usual.
+    pub(super) fn maybe_freeze_holder(&mut self, process: ProcessId, times: u32) {
+        let rate = self.settings.intensities.of(Fault::FreezeHolder) * times;
         if rate == 0
             || !matches!(self.phase, Phase::Faults)
             || !self.choices.happens(Label::Strike, rate)
