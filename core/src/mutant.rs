@@ -3,9 +3,22 @@
 //! Invariant: without the feature `mutants` a [`Mutation`] has no size and is never any mutant, so nothing of this is
 //! compiled into production code.
 
-/// A protocol bug that can be switched on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mutant {
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $mutant:ident,)*) => {
+        /// A protocol bug that can be switched on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mutant {
+            $($(#[$doc])* $mutant,)*
+        }
+
+        impl Mutant {
+            /// Every mutant.
+            pub const ALL: &[Mutant] = &[$(Mutant::$mutant,)*];
+        }
+    };
+}
+
+mutants! {
     /// A settle does not compare its token with the row's.
     SettleIgnoresFence,
     /// A renewal does not compare its token with the row's.
@@ -146,82 +159,94 @@ pub enum Mutant {
     ClockReadBeforeLocks,
     /// The memory store writes a run's state without its journal row when both are in one operation with another run.
     TornWrite,
-}
-
-impl Mutant {
-    /// Every mutant.
-    pub const ALL: [Mutant; 70] = [
-        Mutant::SettleIgnoresFence,
-        Mutant::RenewalIgnoresFence,
-        Mutant::LossNotCounted,
-        Mutant::CancelNotRechecked,
-        Mutant::CancelLeavesTimer,
-        Mutant::CancelForgetsClaims,
-        Mutant::DueFromMonotoneTime,
-        Mutant::ExpiredReexecuted,
-        Mutant::ClaimKeepsFence,
-        Mutant::ClaimIgnoresHandlers,
-        Mutant::ClaimNotRepeatable,
-        Mutant::LeaseEndsEarly,
-        Mutant::BackoffOffByOne,
-        Mutant::RetryNotDelayed,
-        Mutant::OneAttemptTooMany,
-        Mutant::WaitNotRechecked,
-        Mutant::RepeatTreatedAsStale,
-        Mutant::JoinForgotten,
-        Mutant::PoisonSpreads,
-        Mutant::KeyNotCompared,
-        Mutant::KeyComparesStamped,
-        Mutant::StampOfTheCaller,
-        Mutant::WakesByHintOnly,
-        Mutant::UnknownCommitForgotten,
-        Mutant::UnknownClaimRenumbered,
-        Mutant::DrainHandsBackRunning,
-        Mutant::RenewalForgottenAfterOutage,
-        Mutant::LeaseFromReply,
-        Mutant::HandOutNotDeduplicated,
-        Mutant::IncarnationReused,
-        Mutant::HoldForgotten,
-        Mutant::BegunNotMarked,
-        Mutant::CancelForgetsChildren,
-        Mutant::DeliveryForgotten,
-        Mutant::UndoInOrder,
-        Mutant::UndoOfStarted,
-        Mutant::EarlySignalDropped,
-        Mutant::CommandForgotten,
-        Mutant::UnsafeReplay,
-        Mutant::ChildForgotten,
-        Mutant::CallUnrecorded,
-        Mutant::CallIgnoresLease,
-        Mutant::CallNotAwaited,
-        Mutant::GuardIgnored,
-        Mutant::EitherTakesFirst,
-        Mutant::SkipNotPropagated,
-        Mutant::FailureNotRouted,
-        Mutant::LabelLost,
-        Mutant::RouteIgnoresConditions,
-        Mutant::SignalToLatest,
-        Mutant::NewestSignalTaken,
-        Mutant::CopyOfRunning,
-        Mutant::CopyKeepsUndone,
-        Mutant::CopyKeepsWhatFollows,
-        Mutant::EachOverParallel,
-        Mutant::SpoiltNotAwaited,
-        Mutant::UndoNotAwaited,
-        Mutant::ClaimIgnoresPause,
-        Mutant::HandOffIgnoresPause,
-        Mutant::OccurrenceByWallClock,
-        Mutant::CursorForgotten,
-        Mutant::OverlapForgotten,
-        Mutant::FiresEarly,
-        Mutant::CatchesUpWithOldest,
-        Mutant::WaitingNotWoken,
-        Mutant::EditKeepsCursor,
-        Mutant::PauseLeavesFiring,
-        Mutant::TasksReadBeforeRunLock,
-        Mutant::ClockReadBeforeLocks,
-        Mutant::TornWrite,
-    ];
+    /// A step whose transaction met another has one attempt less.
+    ConflictCountsAsAttempt,
+    /// A step is tried again however many conflicts its transaction has met.
+    ConflictsUnbounded,
+    /// A lost attempt counts as one that was executed.
+    LossCountsAsAttempt,
+    /// The first steps of a delayed start are due at once.
+    DelayIgnored,
+    /// A gate's deadline is counted from the start of its run.
+    GateDeadlineFromStart,
+    /// A decision about a gate is recorded, and leaves it open until its deadline, if it has one.
+    DecisionYieldsToExpiry,
+    /// A decision about a gate is refused once its deadline has passed, even if nobody has closed it.
+    ExpiryBeforeItsCommit,
+    /// An approval that is refused goes the way of one that is given.
+    RejectionApproves,
+    /// The task that closes a gate outlives the decision about it.
+    GateDeadlineKept,
+    /// A gate that expires fails its step, whatever is wired.
+    ExpiryNotRouted,
+    /// A gate or signal gives its step no output.
+    GivenOutputLost,
+    /// A log step writes no line.
+    LogUnwritten,
+    /// A log step that has written its line does not end.
+    LogNotSettled,
+    /// A wait until an instant that is past fails.
+    PastInstantFails,
+    /// A wait until an instant ends when it begins.
+    InstantForgotten,
+    /// A route takes its fallback first.
+    FallbackFirst,
+    /// A route has no fallback.
+    FallbackIgnored,
+    /// A route takes the last condition that matches.
+    LastMatchTaken,
+    /// The results of an `each` are put together in the order in which they came.
+    ResultsAsTheyCame,
+    /// Failures that an `each` gathers are gathered as cancels.
+    FailuresNotCollected,
+    /// An `each` has one child less than elements.
+    LastElementForgotten,
+    /// The result of a child is not its step's output.
+    ChildResultLost,
+    /// The failure of a child is taken for its result.
+    ChildFailureTakenAsResult,
+    /// A step fails with the failure of the child that failed last.
+    SpoiltByLast,
+    /// Of children that are told to cancel only the first is.
+    RecallOfFirstOnly,
+    /// A step ends when its children have been told to cancel.
+    RecallNotAwaited,
+    /// Children are cancelled without taking back what they did.
+    RecallKeepsEffects,
+    /// Runs that go their own way report their ends.
+    DetachedReports,
+    /// A signal that was kept is given to a step and kept.
+    KeptSignalTwice,
+    /// A command that is repeated is answered as if it had its effect now.
+    RepeatAnsweredAnew,
+    /// The label that somebody says an attempt returned is not recorded.
+    ResolvedLabelLost,
+    /// An attempt that somebody has tried again is not.
+    ResolvedRetryForgotten,
+    /// An attempt that somebody says failed is tried again.
+    ResolvedFailRetried,
+    /// What is in doubt can only be resolved by somebody.
+    DoubtReportRefused,
+    /// An undo is given up while somebody holds it.
+    SkipIgnoresHolder,
+    /// An undo that is given up counts as done.
+    SkipCountsAsDone,
+    /// An undo that fails is the last one.
+    FailedUndoStops,
+    /// A run's deadline may come before its time.
+    DeadlineNotRechecked,
+    /// A run's deadline is counted from its start, however long that was put off.
+    DeadlineIgnoresDelay,
+    /// A run that fails by its deadline ends claimed steps as if nobody held them.
+    DeadlineForgetsClaims,
+    /// A run's deadline stays armed while it ends.
+    DeadlineKept,
+    /// A run's deadline is disarmed when its first step ends.
+    DeadlineForgotten,
+    /// A copy does not know the labels of what it takes over.
+    CopyLosesLabels,
+    /// A copy takes nothing over.
+    CopyInheritsNothing,
 }
 
 /// Which mutant is switched on, if any. A value in views and configurations, never a global.

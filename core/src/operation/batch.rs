@@ -295,7 +295,9 @@ impl<'v> Batch<'v> {
     fn put_lane(&mut self, key: TaskKey) {
         let work = self.work(key.run);
         let Some(mut row) = work.run.task_at(&work.definition, key.lane) else {
-            self.tasks.insert(key, None);
+            if !self.outlives(key) {
+                self.tasks.insert(key, None);
+            }
             return;
         };
         let may_go = work.offered;
@@ -312,6 +314,17 @@ impl<'v> Batch<'v> {
             self.handed.insert(key);
         }
         self.tasks.insert(key, Some(row));
+    }
+
+    /// Whether a task stays that is to go. Only a mutant lets one.
+    fn outlives(&self, key: TaskKey) -> bool {
+        let kept = self.view.mutation.is(Mutant::GateDeadlineKept);
+        let definition = &self.work(key.run).definition;
+        let closes = |row: &TaskRow| {
+            let gate = definition.step(row.step).kind.is_gate();
+            gate && row.kind == TaskKind::Wait && row.owner.is_none()
+        };
+        kept && self.task(key).is_some_and(closes)
     }
 
     /// Deletes a task that is done, of a run that does not change by it.

@@ -266,7 +266,9 @@ impl<'a> Deciding<'a> {
                     kept.find(own)
                 };
                 if let Some(kept) = kept.cloned() {
-                    self.push(Change::Take { seq: kept.seq });
+                    if !self.is(Mutant::KeptSignalTwice) {
+                        self.push(Change::Take { seq: kept.seq });
+                    }
                     let place = OutputRef::here(kept.seq, kept.payload);
                     return self.give(step, label::RECEIVED, place);
                 }
@@ -280,7 +282,12 @@ impl<'a> Deciding<'a> {
         // The lane of a gate that was put off is its own again.
         let held = self.run.step(step).stage.armed();
         let lane = held.map_or_else(|| self.free_lane(), |armed| armed.lane);
-        let deadline = deadline.map(|deadline| (lane, self.base().plus(deadline)));
+        let base = if self.is(Mutant::GateDeadlineFromStart) {
+            self.run.origin().at
+        } else {
+            self.base()
+        };
+        let deadline = deadline.map(|deadline| (lane, base.plus(deadline)));
         self.push(Change::Open {
             step,
             gate,
@@ -293,7 +300,9 @@ impl<'a> Deciding<'a> {
         let label = self.spec(step).way(label);
         let label = label.expect("a gate returns the labels that its kind has");
         self.push(Change::Label { step, label });
-        self.push(Change::Place { step, place });
+        if !self.is(Mutant::GivenOutputLost) {
+            self.push(Change::Place { step, place });
+        }
         self.settle(step, StepEnd::Succeeded);
     }
 
@@ -338,6 +347,9 @@ impl<'a> Deciding<'a> {
     /// Goes on after a step has ended, in whatever way.
     pub(super) fn after(&mut self, step: StepIndex) -> Result<(), Stop> {
         if self.run.phase == Phase::Open {
+            if self.run.deadline.is_some() && self.is(Mutant::DeadlineForgotten) {
+                self.push(Change::DisarmDeadline);
+            }
             let base = self.base();
             self.propagate(step, base);
             return self.conclude();

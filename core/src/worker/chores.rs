@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use super::inputs::Gathering;
-use super::{Action, AttemptId, LogLine, Worker, returned};
-use crate::definition::{Contract, Definition, LabelIndex, Step, StepIndex, StepKind};
+use super::{Action, AttemptId, Config, LogLine, Worker, returned};
+use crate::definition::{Condition, Contract, Definition, LabelIndex, Step, StepIndex, StepKind};
 use crate::eval::{self, Names};
 use crate::event::{ChildEnd, Failure, Parent, code};
 use crate::id::RunId;
 use crate::limits;
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutation};
+use crate::name::Name;
 use crate::operation::{Finding, Outcome, Spawn};
 use crate::payload::{Payload, PayloadDigest};
 use crate::task::{TaskKind, Work};
@@ -32,7 +33,7 @@ impl Worker {
         let done = match gathering.task.kind {
             TaskKind::Evaluate => self.evaluate(id, &gathering, definition, step),
             TaskKind::Spawn => self.prepare(&gathering, definition, step),
-            TaskKind::Collect => collect(&gathering, step, self.config.payload_limit),
+            TaskKind::Collect => collect(&gathering, step, &self.config),
             TaskKind::Delivery => deliver(&gathering, definition, self.config.payload_limit),
             TaskKind::Step
             | TaskKind::Undo
@@ -58,18 +59,19 @@ impl Worker {
                 conditions,
                 fallback,
             } => {
-                let ways = step.ways();
-                let mut label = eval::route(&ways, conditions, fallback.as_ref(), &input()?)?;
-                if self.config.mutation.is(Mutant::RouteIgnoresConditions) {
-                    let last = ways.len().saturating_sub(1);
-                    label = LabelIndex(u16::try_from(last).unwrap_or(label.0));
-                }
-                Finding::Label(label)
+                let by = (conditions.as_slice(), fallback.as_ref());
+                Finding::Label(route(&step.ways(), by, &input()?, self.config.mutation)?)
             }
             StepKind::Until => Finding::Instant(eval::instant(&input()?)?),
             StepKind::Each { .. } => {
-                let count = eval::elements(&input()?)?.len();
+                let mut count = eval::elements(&input()?)?.len();
+                if self.config.mutation.is(Mutant::LastElementForgotten) {
+                    count = count.saturating_sub(1);
+                }
                 Finding::Children(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            StepKind::Log { .. } if self.config.mutation.is(Mutant::LogUnwritten) => {
+                Finding::Logged
             }
             StepKind::Log { level, message } => {
                 self.actions.push_back(Action::Log(Box::new(LogLine {
@@ -140,6 +142,29 @@ impl Worker {
     }
 }
 
+/// The label that a route takes.
+fn route(
+    ways: &[Name],
+    (conditions, fallback): (&[Condition], Option<&Name>),
+    input: &Payload,
+    mutation: Mutation,
+) -> Result<LabelIndex, Failure> {
+    if mutation.is(Mutant::LastMatchTaken) {
+        let turned: Vec<Condition> = conditions.iter().rev().cloned().collect();
+        return eval::route(ways, &turned, fallback, input);
+    }
+    if mutation.is(Mutant::FallbackFirst) && fallback.is_some() {
+        return eval::route(ways, &[], fallback, input);
+    }
+    let fallback = fallback.filter(|_| !mutation.is(Mutant::FallbackIgnored));
+    let label = eval::route(ways, conditions, fallback, input)?;
+    if mutation.is(Mutant::RouteIgnoresConditions) {
+        let last = ways.len().saturating_sub(1);
+        return Ok(LabelIndex(u16::try_from(last).unwrap_or(label.0)));
+    }
+    Ok(label)
+}
+
 /// A child's input, checked against its contract, literal defaults filled in, with the digest of what it was before. It
 /// will be stamped when the child is started; the limit is that of what will be stored.
 fn child_input(
@@ -157,7 +182,8 @@ fn child_input(
 }
 
 /// The array of what the children of a step gave.
-fn collect(gathering: &Gathering, step: &Step, limit: usize) -> Result<Outcome, Failure> {
+fn collect(gathering: &Gathering, step: &Step, config: &Config) -> Result<Outcome, Failure> {
+    let limit = config.payload_limit;
     let StepKind::Each { collect, .. } = &step.kind else {
         return Err(misfit(step));
     };
@@ -178,7 +204,9 @@ fn collect(gathering: &Gathering, step: &Step, limit: usize) -> Result<Outcome, 
         );
         Failure::new(code::UNREADABLE, &message, false)
     })?;
-    let output = if *collect {
+    let output = if *collect && config.mutation.is(Mutant::FailuresNotCollected) {
+        eval::outcomes(&without_failures(ends))
+    } else if *collect {
         eval::outcomes(&ends)
     } else {
         let parts: Vec<Payload> = ends
@@ -193,6 +221,15 @@ fn collect(gathering: &Gathering, step: &Step, limit: usize) -> Result<Outcome, 
     };
     returned::check(&output, limit)?;
     Ok(Outcome::Collected { output })
+}
+
+/// Only a mutant asks for it.
+fn without_failures(mut ends: Vec<eval::ElementOutcome>) -> Vec<eval::ElementOutcome> {
+    let failed = |end: &&mut eval::ElementOutcome| matches!(end, eval::ElementOutcome::Failed(_));
+    for end in ends.iter_mut().filter(failed) {
+        *end = eval::ElementOutcome::Cancelled;
+    }
+    ends
 }
 
 /// What a parent is told of a run's end. A result that cannot be put together is a failure of the child.

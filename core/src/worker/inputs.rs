@@ -13,6 +13,7 @@ use crate::definition::{Definition, DefinitionKey, StepIndex, StepKind};
 use crate::eval::ElementOutcome;
 use crate::event::{ChildEnd, Event};
 use crate::limits;
+use crate::mutant::{Mutant, Mutation};
 use crate::name::Name;
 use crate::payload::{OutputRef, Payload, PayloadRef};
 use crate::run::Seq;
@@ -370,9 +371,10 @@ impl Worker {
         else {
             return Ok(());
         };
-        let last = gathering
-            .results
-            .take(&arrived.journal, gathering.task.step)?;
+        let last =
+            gathering
+                .results
+                .take(&arrived.journal, gathering.task.step, self.config.mutation)?;
         let too_much = gathering.results.bytes > self.config.payload_limit;
         gathering.results.rest = None;
         if let Some(last) = last.filter(|last| *last < part.upto && !too_much) {
@@ -399,7 +401,12 @@ struct Arrived {
 
 impl Results {
     /// Takes the ends of a step's children out of journal rows; the position of the last row, if there was one.
-    fn take(&mut self, rows: &[StoredRow], step: StepIndex) -> Result<Option<Seq>, String> {
+    fn take(
+        &mut self,
+        rows: &[StoredRow],
+        step: StepIndex,
+        mutation: Mutation,
+    ) -> Result<Option<Seq>, String> {
         for stored in rows {
             let row = stored
                 .row
@@ -414,7 +421,10 @@ impl Results {
             else {
                 continue;
             };
-            let at = usize::try_from(*child).unwrap_or(usize::MAX);
+            let mut at = usize::try_from(*child).unwrap_or(usize::MAX);
+            if mutation.is(Mutant::ResultsAsTheyCame) {
+                at = self.ends.iter().position(Option::is_none).unwrap_or(at);
+            }
             let Some(slot) = self.ends.get_mut(at).filter(|_| *of == step) else {
                 continue;
             };

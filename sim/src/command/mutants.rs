@@ -49,7 +49,7 @@ impl Mutants {
                 .as_ref()
                 .is_none_or(|only| format!("{mutant:?}").contains(only.as_str()))
         };
-        let mutants: Vec<Mutant> = Mutant::ALL.into_iter().filter(wanted).collect();
+        let mutants: Vec<Mutant> = Mutant::ALL.iter().copied().filter(wanted).collect();
         let rows = self.hunt_all(&mutants);
         let killed = rows.iter().filter(|row| row.killed).count();
         eprintln!("{}", table(&rows));

@@ -110,7 +110,7 @@ impl Replay {
     #[cfg(feature = "mutants")]
     fn mutation(&self) -> Mutation {
         let named = |mutant: &Mutant| Some(format!("{mutant:?}")) == self.mutant;
-        let mutant = Mutant::ALL.into_iter().find(named);
+        let mutant = Mutant::ALL.iter().copied().find(named);
         mutant.map_or(Mutation::NONE, Mutation::of)
     }
 

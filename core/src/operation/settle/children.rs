@@ -94,8 +94,12 @@ impl Settle {
         if row.brief.work != expected {
             return Ok(SlotReply::Rejected(run.stale_report(report.step)));
         }
-        let children = live(run, report, range.clone());
+        let mut children = live(run, report, range.clone());
+        if batch.view.mutation.is(Mutant::RecallOfFirstOnly) {
+            children.truncate(1);
+        }
         let (force, undo) = manner(run);
+        let undo = undo && !batch.view.mutation.is(Mutant::RecallKeepsEffects);
         let mut unread = BTreeSet::new();
         for child in &children {
             match batch.find(*child) {

@@ -15,7 +15,7 @@ use super::queue::offered;
 use super::{Decision, Offer, Outcome, ReadSet, Rejection, Reply, Report, SlotReply, View};
 use crate::definition::DefinitionKey;
 use crate::id::{RunId, Shard};
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutation};
 use crate::run::{Run, Seq, held_report};
 use crate::schedule::ScheduleId;
 use crate::task::{Item, TaskRow};
@@ -201,11 +201,7 @@ impl Settle {
             ) => self.deliver(batch, row, parent, *end, payload),
             (Some(row), Outcome::Released { schedule }) => self.release(batch, row, *schedule),
             (Some(row), _) => self.record(batch, report, Some(row)),
-            // What the engine does by itself says nothing about an attempt.
-            (None, outcome)
-                if !outcome.is_engine()
-                    && held_report(batch.run(id).0, report.step, &report.token) =>
-            {
+            (None, _) if resolves(batch.run(id).0, report, batch.view.mutation) => {
                 self.record(batch, report, None)
             }
             (None, _) => self.repeated(batch, report),
@@ -265,6 +261,13 @@ impl Settle {
             Err(Unread::tasks_of(unread))
         }
     }
+}
+
+/// Whether a report says what came of an attempt whose outcome is unknown. What the engine does by itself says nothing about
+/// an attempt.
+fn resolves(run: &Run, report: &Report, mutation: Mutation) -> bool {
+    let own = held_report(run, report.step, &report.token);
+    own && !report.outcome.is_engine() && !mutation.is(Mutant::DoubtReportRefused)
 }
 
 /// What a report without a current lease is told.

@@ -288,7 +288,10 @@ fn first_answer(batch: &Batch<'_>, id: RunId, command: CommandId) -> Option<Comm
     let (run, _) = batch.run(id);
     let forgetful = batch.view.mutation.is(Mutant::CommandForgotten);
     run.obeyed(command).filter(|_| !forgetful)?;
-    Some(answer(run, command))
+    let first = answer(run, command);
+    let anew = batch.view.mutation.is(Mutant::RepeatAnsweredAnew);
+    let seq = if anew { run.seq() } else { first.seq };
+    Some(CommandReply { seq, ..first })
 }
 
 fn answer(run: &Run, command: CommandId) -> CommandReply {

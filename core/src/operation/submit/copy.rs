@@ -61,10 +61,14 @@ impl Copy {
                 steps: unsafe_steps,
             }));
         }
-        if self.kind == CopyKind::Replay {
+        if self.kind == CopyKind::Replay || mutation.is(Mutant::CopyInheritsNothing) {
             return Ok(Vec::new());
         }
-        Ok(source.inheritance(definition, &again))
+        let mut inherited = source.inheritance(definition, &again);
+        if mutation.is(Mutant::CopyLosesLabels) {
+            inherited.iter_mut().for_each(forget_label);
+        }
+        Ok(inherited)
     }
 
     fn fits(&self, source: &Run, start: &Start, mutation: Mutation) -> Result<(), Refusal> {
@@ -124,5 +128,12 @@ impl Copy {
             again.retain(|step| from.contains(step) || !source.step(*step).stage.is_settled());
         }
         Ok(again)
+    }
+}
+
+/// Only a mutant asks for it.
+fn forget_label(change: &mut Change) {
+    if let Change::Inherit { label, .. } = change {
+        *label = None;
     }
 }

@@ -175,7 +175,7 @@ impl Start {
             mutation: batch.view.mutation,
         };
         let input = self.stored_input(definition, now, batch.view.mutation);
-        let started = self.started(definition, &input, now);
+        let started = self.started(definition, &input, now, batch.view.mutation);
         // A copy is of its source's occurrence, and started by whoever asked for it.
         let own = self.occurrence.as_ref().filter(|_| self.copy.is_none());
         let decided = Run::start(self.run, self.life, definition, started, inherited, facts);
@@ -228,13 +228,20 @@ impl Start {
         eval::stamped(&self.input, &trigger.contract.stamps(), now, zone)
     }
 
-    fn started(&self, definition: &Definition, input: &Payload, now: Timestamp) -> Started {
+    fn started(
+        &self,
+        definition: &Definition,
+        input: &Payload,
+        now: Timestamp,
+        mutation: Mutation,
+    ) -> Started {
         let due = self.delay.map(|delay| match delay {
             StartDelay::In(span) => now.plus(span.min(limits::SPAN_MAX)),
             StartDelay::At(at) => at.min(now.plus(limits::SPAN_MAX)),
         });
         let due = due.filter(|due| *due > now);
         let span = self.deadline.or(definition.deadline());
+        let begins = due.filter(|_| !mutation.is(Mutant::DeadlineIgnoresDelay));
         Started {
             command: self.command,
             definition: self.definition.clone(),
@@ -247,7 +254,7 @@ impl Start {
             queue: self.queue.clone(),
             priority: self.priority,
             due,
-            deadline: span.map(|span| due.unwrap_or(now).plus(span)),
+            deadline: span.map(|span| begins.unwrap_or(now).plus(span)),
             trace: self.trace.clone(),
             parent: self.parent.clone(),
             copy: self.copy.as_ref().map(|copy| Copied {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::super::deciding::Deciding;
-use super::super::{Phase, Run, Stage, UndoStage};
+use super::super::{Phase, Run, Stage, Tries, UndoStage};
 use super::Stop;
 use crate::change::Change;
 use crate::definition::{LabelIndex, OnLost, Retry, StepIndex};
@@ -71,11 +71,8 @@ impl Run {
             return deciding.let_go(step);
         }
         let retry = policy(deciding, step, role);
-        let executed = deciding
-            .run
-            .step(step)
-            .tries(role)
-            .map_or(0, |tries| tries.executed);
+        let tries = deciding.run.step(step).tries(role);
+        let executed = tries.map_or(0, |tries| deciding.executed(tries));
         let allowed = retry.max_attempts + u32::from(deciding.is(Mutant::OneAttemptTooMany));
         let again = failure.retryable && executed < allowed;
         if role == Role::Step && self.phase != Phase::Open {
@@ -144,7 +141,8 @@ impl Run {
         if deciding.is_spoilt(step) {
             return deciding.let_go(step);
         }
-        let again = deciding.run.step(step).tries.conflicts <= limits::CONFLICTS;
+        let again = deciding.run.step(step).tries.conflicts <= limits::CONFLICTS
+            || deciding.is(Mutant::ConflictsUnbounded);
         if self.phase != Phase::Open {
             return self.ended_while_winding(deciding, step, again, code::CONFLICT, payload);
         }
@@ -235,6 +233,19 @@ impl Run {
         let halves = (id >> 64) ^ (id & u128::from(u64::MAX));
         u64::try_from(halves & u128::from(u64::MAX)).expect("masked to 64 bits")
             ^ (u64::from(step.0) << 48)
+    }
+}
+
+impl Deciding<'_> {
+    /// Attempts that count against the policy.
+    fn executed(&self, tries: &Tries) -> u32 {
+        if self.is(Mutant::ConflictCountsAsAttempt) {
+            tries.executed + tries.conflicts
+        } else if self.is(Mutant::LossCountsAsAttempt) {
+            tries.executed + tries.lost
+        } else {
+            tries.executed
+        }
     }
 }
 

@@ -76,6 +76,7 @@ impl Run {
         let place = OutputRef::here(deciding.run.seq, payload);
         let failed_as = match end {
             ChildEnd::Completed => None,
+            ChildEnd::Failed if deciding.is(Mutant::ChildFailureTakenAsResult) => None,
             ChildEnd::Failed => Some(code::CHILD_FAILED),
             ChildEnd::Cancelled => Some(code::CHILD_CANCELLED),
         };
@@ -87,6 +88,12 @@ impl Run {
                 .fan_of_step(step)
                 .is_some_and(|fan| fan.spoilt.is_some());
         if ending {
+            if let Some(code) = failed_as
+                && deciding.is(Mutant::SpoiltByLast)
+            {
+                let code = code.to_owned();
+                deciding.push(Change::Spoil { step, code, place });
+            }
             return deciding.settle_recalled(step);
         }
         let collects = match &deciding.spec(step).kind {
@@ -95,7 +102,9 @@ impl Run {
         };
         match (collects, failed_as) {
             (None, None) => {
-                deciding.push(Change::Place { step, place });
+                if !deciding.is(Mutant::ChildResultLost) {
+                    deciding.push(Change::Place { step, place });
+                }
                 deciding.settle(step, StepEnd::Succeeded);
                 deciding.after(step)
             }
@@ -170,7 +179,7 @@ impl Deciding<'_> {
 
     /// Ends a step whose children were told to cancel, once they have all ended.
     pub(super) fn settle_recalled(&mut self, step: StepIndex) -> Result<(), Stop> {
-        if self.run.step(step).has_children_out() {
+        if self.run.step(step).has_children_out() && !self.is(Mutant::RecallNotAwaited) {
             self.finish_if_winding();
             return Ok(());
         }

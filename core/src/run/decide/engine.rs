@@ -39,6 +39,7 @@ impl Run {
             return Err(self.stale(step));
         }
         match found {
+            Found::Logged if deciding.is(Mutant::LogNotSettled) => return Ok(()),
             Found::Logged => {}
             Found::Reached => {
                 if deciding.facts.now < armed.due {
@@ -81,12 +82,18 @@ impl Run {
         due: Timestamp,
         payload: PayloadDigest,
     ) -> Result<(), Stop> {
-        if due > deciding.base().plus(limits::WAIT_MAX) {
+        let past = deciding.is(Mutant::PastInstantFails) && due < deciding.base();
+        if past || due > deciding.base().plus(limits::WAIT_MAX) {
             let place = OutputRef::here(deciding.run.seq, payload);
             return deciding.fail(step, code::INVALID_WAIT, place);
         }
         let armed = deciding.run.step(step).stage.armed();
         let lane = armed.map_or_else(|| deciding.free_lane(), |armed| armed.lane);
+        let due = if deciding.is(Mutant::InstantForgotten) {
+            deciding.base()
+        } else {
+            due
+        };
         deciding.push(Change::Await { step, lane, due });
         Ok(())
     }
@@ -119,7 +126,7 @@ impl Run {
         }
         let digest = payload.ok_or_else(|| self.stale(step))?;
         let place = OutputRef::here(deciding.run.seq, digest);
-        if deciding.definition().wires_expiry(step) {
+        if deciding.definition().wires_expiry(step) && !deciding.is(Mutant::ExpiryNotRouted) {
             deciding.give(step, label::EXPIRED, place);
             deciding.after(step)
         } else {

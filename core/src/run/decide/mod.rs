@@ -21,7 +21,7 @@ use crate::definition::{Definition, StepIndex};
 use crate::event::{Event, Started};
 use crate::id::{CommandId, Life, RunId};
 use crate::limits;
-use crate::mutant::Mutation;
+use crate::mutant::{Mutant, Mutation};
 use crate::operation::Rejection;
 use crate::task::Lane;
 use crate::time::Timestamp;
@@ -79,7 +79,10 @@ impl Run {
         facts: Facts<'_>,
     ) -> Decided {
         let born = Run::born(id, life, facts.now, &started, definition.steps().len());
-        let base = started.due.unwrap_or(facts.now);
+        let delayed = started
+            .due
+            .filter(|_| !facts.mutation.is(Mutant::DelayIgnored));
+        let base = delayed.unwrap_or(facts.now);
         let mut deciding = Deciding::new(born, definition, facts);
         for change in inherited {
             deciding.push(change);

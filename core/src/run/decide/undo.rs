@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::super::deciding::Deciding;
-use super::super::{Phase, Run, Stage};
+use super::super::{Phase, Run, Stage, UndoStage};
 use super::Stop;
 use crate::change::{Change, Heading};
 use crate::definition::StepIndex;
@@ -53,6 +53,10 @@ impl Deciding<'_> {
     }
 
     fn takes_back(&self) -> bool {
+        let mut undos = self.run.steps().iter().flat_map(|step| &step.undo);
+        if self.is(Mutant::FailedUndoStops) && undos.any(|undo| undo.stage == UndoStage::Failed) {
+            return false;
+        }
         match &self.run.phase {
             Phase::Winding(Heading::Failed(_)) => true,
             Phase::Winding(Heading::Cancelled) => self

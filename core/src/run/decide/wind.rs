@@ -21,10 +21,14 @@ impl Run {
         payload: PayloadDigest,
     ) -> Result<(), Stop> {
         let armed = self.deadline.ok_or_else(|| self.stale(StepIndex(0)))?;
-        if deciding.facts.now < armed.due {
+        if deciding.facts.now < armed.due && !deciding.is(Mutant::DeadlineNotRechecked) {
             return Err(self.not_due(armed.due));
         }
-        let claimed = deciding.claimed()?;
+        let nobody = BTreeSet::new();
+        let mut claimed = deciding.claimed()?;
+        if deciding.is(Mutant::DeadlineForgetsClaims) {
+            claimed = &nobody;
+        }
         let place = OutputRef::here(deciding.run.seq, payload);
         deciding.wind(Heading::Failed(Cause::DeadlineExceeded { place }), claimed);
         Ok(())
@@ -179,7 +183,7 @@ impl Deciding<'_> {
     /// Ends a winding run once nothing is out any more: attempts, children, what takes effects back. Its deadline no longer
     /// matters from the moment it winds.
     pub(in super::super) fn finish_if_done(&mut self) {
-        if self.run.deadline.is_some() {
+        if self.run.deadline.is_some() && !self.is(Mutant::DeadlineKept) {
             self.push(Change::DisarmDeadline);
         }
         if self.run.steps().iter().any(|state| self.is_out(state)) {
@@ -190,7 +194,10 @@ impl Deciding<'_> {
             return;
         }
         self.push(Change::Finish);
-        if self.run.origin.is_awaited() && !self.is(Mutant::DeliveryForgotten) {
+        let parent = self.run.origin.parent.as_ref();
+        let reports =
+            self.run.origin.is_awaited() || parent.is_some() && self.is(Mutant::DetachedReports);
+        if reports && !self.is(Mutant::DeliveryForgotten) {
             let (lane, due) = (Lane(0), self.base());
             self.push(Change::Deliver { lane, due });
         }

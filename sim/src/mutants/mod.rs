@@ -10,6 +10,9 @@ use squid_mesh_core::mutant::{Mutant, Mutation};
 use crate::campaign::run_seed;
 use crate::settings::Profile;
 
+#[cfg(test)]
+mod vocabulary;
+
 /// How hard to try.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
