@@ -78,6 +78,8 @@ pub const CATCH_UP: u32 = 1_000;
 pub const JITTER_MAX: Duration = Duration::from_secs(86_400);
 /// An occurrence that is this much late, or less, is on time, if its schedule does not say otherwise.
 pub const FIRING_GRACE_DEFAULT: Duration = Duration::from_secs(60);
+/// Most occurrences that are previewed at once.
+pub const PREVIEW: u32 = 1_000;
 /// How long a schedule that cannot start a run waits before it tries again.
 pub const FIRING_RETRY: Duration = Duration::from_secs(10);
 /// Attempts and losses are counted up to here at most.

@@ -192,6 +192,10 @@ impl ScheduleCommand {
         }
     }
 
+    fn is_declared(&self) -> bool {
+        matches!(self.schedule, ScheduleKey::Declared { .. })
+    }
+
     fn entry(&self, reply: &ScheduleReply) -> Option<OperatorEntry> {
         Some(OperatorEntry {
             id: self.command,
@@ -224,6 +228,10 @@ impl ScheduleCommand {
             });
         }
         match &self.action {
+            // Only its workflow makes one of those.
+            ScheduleAction::Create(_) if self.is_declared() => Err(Rejection::DeclaredSchedule {
+                schedule: self.schedule.to_string(),
+            }),
             ScheduleAction::Create(declaration) | ScheduleAction::Declare(declaration) => {
                 self.create(batch, found, declaration)
             }
@@ -238,9 +246,8 @@ impl ScheduleCommand {
         found: Schedule,
         action: &ScheduleAction,
     ) -> Result<ScheduleReply, Rejection> {
-        let declared = matches!(self.schedule, ScheduleKey::Declared { .. });
         match action {
-            ScheduleAction::Change(_) | ScheduleAction::Delete if declared => {
+            ScheduleAction::Change(_) | ScheduleAction::Delete if self.is_declared() => {
                 Err(Rejection::DeclaredSchedule {
                     schedule: self.schedule.to_string(),
                 })

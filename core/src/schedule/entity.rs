@@ -68,6 +68,15 @@ impl Standing {
         self as i16
     }
 
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Standing::Active => "active",
+            Standing::Paused => "paused",
+            Standing::Retired => "retired",
+        }
+    }
+
     /// Takes a stored number back.
     pub fn from_i16(number: i16) -> Option<Standing> {
         Standing::ALL
@@ -112,6 +121,11 @@ impl Schedule {
                 occurrence: None,
             },
         })
+    }
+
+    /// The next occurrence to come, whether or not it will start a run: of one that is paused, too.
+    pub fn next_occurrence(&self, now: Timestamp) -> Option<Timestamp> {
+        self.plan.next_after(self.state.cursor.max(now))
     }
 
     /// When it acts next by itself, if it does.

@@ -8,16 +8,22 @@
 //! Invariant: the cursor never moves back but by an edit, and the task of a schedule follows from its row, leases aside.
 
 mod entity;
+mod explain;
 mod id;
 mod occurrence;
 mod plan;
+mod preview;
 mod row;
 mod state;
 mod turn;
 
 pub use entity::{Schedule, Standing};
+pub use explain::{
+    ScheduleEvidence, ScheduleExplanation, ScheduleNextAction, ScheduleReason, explain,
+};
 pub use id::{InvalidScheduleKey, ScheduleId, ScheduleKey};
 pub use occurrence::{Occasion, Occurrence};
 pub use plan::{CatchUp, DraftCatchUp, InvalidPlan, Overlap, Plan, PlanDraft, Timing};
+pub use preview::PreviewedFiring;
 pub use row::ScheduleRow;
 pub use state::{Fired, Missed, State, Trouble};

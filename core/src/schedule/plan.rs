@@ -3,6 +3,7 @@
 //! Invariant: a plan that was made keeps within every bound, and reads back from its JSON.
 
 mod draft;
+mod options;
 
 use std::num::NonZeroU32;
 use std::time::Duration;

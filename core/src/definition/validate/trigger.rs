@@ -75,8 +75,10 @@ impl Checker<'_> {
             };
             self.report(&at(problem.field), code, problem.problem.clone());
         }
-        let plan = plan.ok()?;
-        if plan.timing == Timing::External {
+        if plan
+            .as_ref()
+            .is_ok_and(|plan| plan.timing == Timing::External)
+        {
             let message = "a trigger's schedule has an expression";
             self.report(&at("cron"), ProblemCode::MissingField, message);
         }
@@ -89,6 +91,9 @@ impl Checker<'_> {
             let message = format!("the trigger does not take it: {violations}");
             self.report(&at("payload"), ProblemCode::InvalidPayload, message);
         }
-        Some(TriggerSchedule { plan, payload })
+        Some(TriggerSchedule {
+            plan: plan.ok()?,
+            payload,
+        })
     }
 }

@@ -131,7 +131,7 @@ impl PlanDraft {
             limits::FIRING_GRACE_DEFAULT,
             limits::SPAN_MAX,
         );
-        let catch_up = self.catch_up();
+        let catch_up = self.bounded_catch_up();
         let overlap = self.overlap.unwrap_or_default();
         if timing == Some(Timing::External) && overlap != Overlap::Allow {
             let problem = "whoever fires a schedule without an expression sees to overlaps";
@@ -190,7 +190,7 @@ impl PlanDraft {
         Some(Timing::Cron(calendar))
     }
 
-    fn catch_up(&self) -> Result<CatchUp, InvalidPlan> {
+    fn bounded_catch_up(&self) -> Result<CatchUp, InvalidPlan> {
         let most = match self.catch_up {
             None | Some(DraftCatchUp::Skip) => return Ok(CatchUp::Skip),
             Some(DraftCatchUp::Latest) => return Ok(CatchUp::Latest),
