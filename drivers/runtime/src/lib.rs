@@ -60,6 +60,7 @@
 //!   [`WorkflowBuilder::approval`], [`WorkflowBuilder::signal`].
 //! - Other workflows: [`WorkflowBuilder::child`], [`WorkflowBuilder::each`].
 //! - Handlers: [`Handler`], [`StepContext`], [`StepError`], [`Routed`], [`Undo`].
+//! - Schedules: [`WorkflowBuilder::cron`], [`StepContext::schedule`].
 //! - Running: [`Runtime`], or [`Stepper`] for one task at a time.
 //! - Writing to the database exactly once: [`step_tx`], [`Tx`]; starting in a transaction: [`StartRun::in_tx`].
 //! - Starting, looking: [`Client`], [`RunHandle`], [`Inspection`].
@@ -81,8 +82,8 @@ mod transaction;
 
 pub use author::route;
 pub use author::{
-    AnyPart, AnyWire, BuildError, Child, ChildSpec, CollectSpec, Constant, Decision, Each,
-    EachSpec, Field, Gate, Instant, Needs, Object, ObjectOf, Outcome, Part, Retry, Signal,
+    AnyPart, AnyWire, BuildError, Child, ChildSpec, CollectSpec, Constant, CronTrigger, Decision,
+    Each, EachSpec, Field, Gate, Instant, Needs, Object, ObjectOf, Outcome, Part, Retry, Signal,
     StepFailure, StepSpec, Undo, Value, Wire, Workflow, WorkflowBuilder, WorkflowRef, child,
     constant, each, object, step, step_routed, step_tx, step_tx_with,
 };
@@ -97,14 +98,16 @@ pub use client::{
     UndoInspection, UndoStatus, UnwritableCommand,
 };
 pub use handler::{
-    Handler, HandlerConflict, Handlers, Routed, StepContext, StepError, TxCall, TxHandler,
-    TxStateCall, TxStateHandler,
+    Handler, HandlerConflict, Handlers, Routed, ScheduleContext, StepContext, StepError, TxCall,
+    TxHandler, TxStateCall, TxStateHandler,
 };
 pub use runtime::{LaunchError, Performed, Runtime, RuntimeBuilder, Stepper};
 pub use stores::{AnyStore, ConnectError, SharedStore, StoreSource};
 pub use transaction::{HostConnection, OwnedTx, Transactions, Tx, WrongStore};
 
+pub use squid_mesh_core::cron::{GapPolicy, RepeatedHourPolicy};
 pub use squid_mesh_core::definition::{LogLevel, OnLost, RouteMark, Stamp};
+pub use squid_mesh_core::schedule::{DraftCatchUp as CatchUp, Overlap};
 
 /// The deterministic core: definitions, runs, operations and the traits of stores.
 pub use squid_mesh_core as core;

@@ -120,11 +120,16 @@ impl<I> WorkflowBuilder<I> {
     /// }
     /// ```
     pub fn manual(&mut self, name: impl Into<String>) -> &mut Self {
-        self.draft.triggers.push(DraftTrigger {
-            name: name.into(),
-            input: self.draft.input.clone(),
-            schedule: None,
-        });
+        let input = self.draft.input.clone();
+        self.draft.triggers.push(DraftTrigger::manual(name, input));
+        self
+    }
+
+    /// Names another way to start a run, with an input contract of its own, that of type `P`. That steps which take the run's
+    /// input can read a `P` is the author's word. [`Client::start_json`](crate::Client::start_json) starts it.
+    pub fn manual_of<P: JsonSchema>(&mut self, name: impl Into<String>) -> &mut Self {
+        let input = Contract::from_json_schema(schemars::schema_for!(P).as_value());
+        self.draft.triggers.push(DraftTrigger::manual(name, input));
         self
     }
 

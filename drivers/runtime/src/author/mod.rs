@@ -4,6 +4,7 @@
 
 mod builder;
 mod child;
+mod cron;
 mod draft;
 mod field;
 mod gate;
@@ -34,6 +35,7 @@ use squid_mesh_core::name::Name;
 
 pub use builder::WorkflowBuilder;
 pub use child::{Child, ChildSpec, CollectSpec, Each, EachSpec, Outcome, child, each};
+pub use cron::CronTrigger;
 pub use field::Field;
 pub use gate::{Decision, Gate};
 pub use guard::StepFailure;

@@ -1,14 +1,15 @@
 //! Fields of an input that say when the run was started.
 //!
-//! Invariant: every trigger of a workflow stamps the same fields; a field that the input's type does not have is a problem.
+//! Invariant: every trigger of a workflow stamps the same fields, those of them that its input has; a field that no input has is
+//! a problem.
 
 use squid_mesh_core::definition::{Contract, FieldDefault, Problem, ProblemCode, Stamp};
 
 use super::WorkflowBuilder;
 
 impl<I> WorkflowBuilder<I> {
-    /// Has a field of the input say when the run was started, unless it is given: the instant or the date, in UTC and by the
-    /// database's clock. It is taken once, when the run is started (not when a delayed one is due), and stored with the
+    /// Has a field of the input say when the run was started, unless it is given: the instant in UTC, or the date, by the
+    /// database's clock; the date is that of the trigger's zone if it has one, else of UTC. It is taken once, when the run is started (not when a delayed one is due), and stored with the
     /// input, so every attempt of every step sees the same, and so does a replay. Starts under one key are compared without
     /// it.
     ///
@@ -50,15 +51,15 @@ impl<I> WorkflowBuilder<I> {
         let mut contracts: Vec<&mut Contract> = triggers.map(|other| &mut other.input).collect();
         contracts.insert(0, &mut self.draft.input);
         for (name, stamp) in &self.stamps {
-            let mut known = true;
+            let mut known = false;
             for contract in &mut contracts {
                 let field = match contract {
                     Contract::Fields { fields, .. } => fields.get_mut(name),
                     _ => None,
                 };
-                match field {
-                    Some(field) => field.default = Some(FieldDefault::Stamp(*stamp)),
-                    None => known = false,
+                if let Some(field) = field {
+                    field.default = Some(FieldDefault::Stamp(*stamp));
+                    known = true;
                 }
             }
             if !known {

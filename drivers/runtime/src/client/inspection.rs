@@ -21,6 +21,7 @@ use squid_mesh_core::time::Timestamp;
 use super::record::Pinned;
 use super::step_inspection::StepInspection;
 use super::{Client, InspectError, RunFailure};
+use crate::handler::ScheduleContext;
 
 /// How many copies of a run, and children of a step, an inspection lists.
 pub(super) const SHOWN: u32 = 100;
@@ -59,6 +60,9 @@ pub struct Inspection {
     pub parent: Option<ParentInspection>,
     /// The run it is a copy of.
     pub source: Option<SourceInspection>,
+    /// The schedule that started it, or the run it is a copy of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule: Option<ScheduleContext>,
     /// Copies of it, newest first; at most 100, the others are found by listing.
     pub copies: Vec<RunId>,
     /// What it waits for from outside.
@@ -219,6 +223,7 @@ impl Pinned {
             steps.push(self.step(client, index).await?);
         }
         let row = &self.record.row;
+        let origin = self.run.origin();
         Ok(Inspection {
             run: row.id,
             workflow: row.definition.name.clone(),
@@ -238,6 +243,7 @@ impl Pinned {
                 run: copied.run,
                 kind: copied.kind,
             }),
+            schedule: origin.occurrence.as_deref().map(ScheduleContext::from),
             copies: match row.status.is_terminal() {
                 true => client.copies(row.id).await?,
                 // Only what has ended can be copied.

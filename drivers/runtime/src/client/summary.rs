@@ -6,6 +6,8 @@ use squid_mesh_core::change::{Change, StepEnd};
 use squid_mesh_core::definition::{Definition, LabelIndex, RouteMark, Step, StepIndex};
 use squid_mesh_core::event::{By, ChildEnd, CopyKind, Event, Found, Resolution, Role, Started};
 
+use squid_mesh_core::schedule::Occasion;
+
 use super::history::step_of;
 
 /// Reads the rows of one run.
@@ -151,7 +153,7 @@ impl Reader<'_> {
                 "{} was started as child {} of run {}",
                 started.definition, parent.child, parent.run
             ),
-            (None, None) => format!("{} was started", started.definition),
+            (None, None) => format!("{} was started{}", started.definition, self.occasion()),
         };
         if let Some(actor) = &started.by.actor {
             text.push_str(&format!(" by {actor}"));
@@ -163,6 +165,22 @@ impl Reader<'_> {
             text.push_str(&format!(": {comment}"));
         }
         text
+    }
+
+    /// The schedule that started the run.
+    fn occasion(&self) -> String {
+        let belongs = self.changes.iter().find_map(|change| match change {
+            Change::Belong { occurrence } => Some(occurrence),
+            _ => None,
+        });
+        belongs.map_or_else(String::new, |occurrence| {
+            let (name, at) = (&occurrence.name, occurrence.at);
+            match occurrence.occasion {
+                Occasion::Due => format!(" by schedule {name} for {at}"),
+                Occasion::Fired => format!(" by schedule {name}, which was fired, for {at}"),
+                Occasion::Triggered => format!(" by schedule {name}, which was triggered"),
+            }
+        })
     }
 
     fn found(&self, step: StepIndex, found: &Found) -> String {

@@ -12,6 +12,7 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::worker::{Execution, StopReason};
 use tokio::sync::watch;
 
+use super::ScheduleContext;
 use crate::author::WorkflowRef;
 use crate::client::{Caller, StartChild};
 
@@ -45,6 +46,7 @@ struct Attempt {
     number: u32,
     idempotency_key: String,
     trace: Option<String>,
+    schedule: Option<ScheduleContext>,
     /// None in tests of handlers alone.
     caller: Option<Caller>,
 }
@@ -52,6 +54,7 @@ struct Attempt {
 impl StepContext {
     pub(crate) fn new(execution: &Execution, caller: Caller) -> (StepContext, Stopper) {
         let (sender, stop) = watch::channel(None);
+        let occurrence = execution.task.brief.occurrence.as_deref();
         let attempt = Attempt {
             run: execution.run(),
             definition: execution.task.brief.definition.clone(),
@@ -59,6 +62,7 @@ impl StepContext {
             number: execution.task.attempt,
             idempotency_key: execution.idempotency_key(),
             trace: execution.task.brief.trace.clone(),
+            schedule: occurrence.map(ScheduleContext::from),
             caller: Some(caller),
         };
         let timeout = execution.timeout;
@@ -88,6 +92,7 @@ impl StepContext {
             number: 1,
             idempotency_key: "order:charge".to_owned(),
             trace: None,
+            schedule: None,
             caller: None,
         };
         StepContext {
@@ -130,6 +135,11 @@ impl StepContext {
     /// The W3C trace context (`traceparent`) that the run was started with.
     pub fn trace(&self) -> Option<&str> {
         self.attempt.trace.as_deref()
+    }
+
+    /// The schedule that started the run, with the window that it is for; `None` if something else did. Children have none.
+    pub fn schedule(&self) -> Option<&ScheduleContext> {
+        self.attempt.schedule.as_ref()
     }
 
     /// When this attempt is dropped because its step's timeout is over; `None` without a timeout. Of a transactional step, the

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod json;
 mod registry;
 mod routed;
+mod scheduled;
 mod transactional;
 
 use std::any::TypeId;
@@ -33,6 +34,7 @@ pub use error::StepError;
 pub use registry::HandlerConflict;
 pub(crate) use registry::Registry;
 pub use routed::Routed;
+pub use scheduled::ScheduleContext;
 pub use transactional::{TxCall, TxHandler, TxStateCall, TxStateHandler};
 
 use crate::transaction::Tx;

@@ -4,6 +4,7 @@ mod branches;
 mod kinds;
 mod stamps;
 mod steps;
+mod triggers;
 
 use serde::{Deserialize, Serialize};
 use squid_mesh_core::definition::{
