@@ -67,6 +67,7 @@ pub use redact::{RedactedPart, RedactionContext};
 pub use resolve::{NotWaiting, ResolveError, ResolveRun, ResolveUnknown};
 pub use send::{SendSignal, SignalError};
 pub use start::StartRun;
+pub(crate) use start::{command, life};
 pub use start_many::{StartMany, StartManyError};
 pub use step_inspection::{
     ChildrenInspection, StepInspection, StepStatus, UndoInspection, UndoStatus,

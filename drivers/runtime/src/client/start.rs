@@ -290,12 +290,12 @@ pub(super) fn trigger<'d>(
 }
 
 /// A command id, drawn once for each wish: a repeated submission repeats it.
-pub(super) fn command() -> CommandId {
+pub(crate) fn command() -> CommandId {
     CommandId::from_u128(Uuid::now_v7().as_u128())
 }
 
 /// 64 random bits: the fixed bits of a UUID's halves are in different places.
-pub(super) fn life() -> Life {
+pub(crate) fn life() -> Life {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     Life(high ^ low)
 }

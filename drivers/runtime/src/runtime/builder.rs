@@ -26,7 +26,7 @@ use super::clock::Clock;
 use super::driver::{Driver, MESSAGES};
 use super::fitness::check_transactional;
 use super::transacting::Desk;
-use super::{LaunchError, Runtime};
+use super::{LaunchError, Runtime, schedules};
 use crate::author::Workflow;
 use crate::client::{Client, Patience, Redaction, RedactionContext};
 use crate::handler::{Handler, Handlers, Registry, TxHandler};
@@ -265,11 +265,13 @@ impl RuntimeBuilder {
             definitions.values().cloned().collect(),
         )
         .await?;
+        let workflows = newest(&definitions);
+        schedules::declare(&store, &workflows).await?;
         let config = Config {
             incarnation,
             name: self.name,
             handlers,
-            workflows: Arc::new(newest(&definitions)),
+            workflows: Arc::new(workflows),
             queues,
             shards: store.shards(),
             lease: self.settings.lease,

@@ -10,6 +10,7 @@ mod errand;
 mod error;
 mod fitness;
 mod manual;
+mod schedules;
 mod transacting;
 mod watches;
 
