@@ -60,7 +60,8 @@
 //!   [`WorkflowBuilder::approval`], [`WorkflowBuilder::signal`].
 //! - Other workflows: [`WorkflowBuilder::child`], [`WorkflowBuilder::each`].
 //! - Handlers: [`Handler`], [`StepContext`], [`StepError`], [`Routed`], [`Undo`].
-//! - Schedules: [`WorkflowBuilder::cron`], [`StepContext::schedule`].
+//! - Schedules: [`WorkflowBuilder::cron`], [`Client::create_schedule`], [`Client::fire_schedule`], [`preview`],
+//!   [`StepContext::schedule`].
 //! - Running: [`Runtime`], or [`Stepper`] for one task at a time.
 //! - Writing to the database exactly once: [`step_tx`], [`Tx`]; starting in a transaction: [`StartRun::in_tx`].
 //! - Starting, looking: [`Client`], [`RunHandle`], [`Inspection`].
@@ -90,12 +91,14 @@ pub use author::{
 pub use client::{
     Applied, ApplyError, BulkCommand, BulkDone, BulkEntry, BulkError, BulkReport, CancelError,
     CancelInspection, CancelRun, ChildrenInspection, Client, Command, CommandKind, CopyError,
-    CopyRun, HistoryEntry, InspectError, InspectRun, Inspection, LimitExceeded, NotWaiting, Page,
-    ParentInspection, QueueError, QueueSummary, RedactedPart, RedactionContext, ResolveError,
-    ResolveRun, ResolveUnknown, ResultError, RunFailure, RunHandle, RunSummary, SaidBy, SendSignal,
-    SetQueue, SignalError, SignalInspection, SourceInspection, StartChild, StartChildError,
-    StartCommand, StartError, StartMany, StartManyError, StartRun, StepInspection, StepStatus,
-    UndoInspection, UndoStatus, UnwritableCommand,
+    CopyRun, FireSchedule, HistoryEntry, InspectError, InspectRun, InspectSchedule, Inspection,
+    LimitExceeded, NotWaiting, Page, ParentInspection, PlanSchedule, QueueError, QueueSummary,
+    RedactedPart, RedactionContext, ResolveError, ResolveRun, ResolveUnknown, ResultError,
+    RunFailure, RunHandle, RunSummary, SaidBy, ScheduleCommand, ScheduleError, ScheduleInspection,
+    SchedulePage, ScheduleProblems, ScheduleSummary, SendSignal, SetQueue, SetSchedule,
+    SignalError, SignalInspection, SourceInspection, StartChild, StartChildError, StartCommand,
+    StartError, StartMany, StartManyError, StartRun, StepInspection, StepStatus, UndoInspection,
+    UndoStatus, UnwritableCommand, preview,
 };
 pub use handler::{
     Handler, HandlerConflict, Handlers, Routed, ScheduleContext, StepContext, StepError, TxCall,
@@ -107,7 +110,10 @@ pub use transaction::{HostConnection, OwnedTx, Transactions, Tx, WrongStore};
 
 pub use squid_mesh_core::cron::{GapPolicy, RepeatedHourPolicy};
 pub use squid_mesh_core::definition::{LogLevel, OnLost, RouteMark, Stamp};
-pub use squid_mesh_core::schedule::{DraftCatchUp as CatchUp, Overlap};
+pub use squid_mesh_core::schedule::{
+    DraftCatchUp as CatchUp, Overlap, PlanDraft, PreviewedFiring, ScheduleExplanation, ScheduleKey,
+    ScheduleReason,
+};
 
 /// The deterministic core: definitions, runs, operations and the traits of stores.
 pub use squid_mesh_core as core;

@@ -4,15 +4,19 @@
 
 use serde_json::Value;
 use squid_mesh_core::id::RunId;
-use squid_mesh_core::operation::{CancelReply, CommandReply, QueueReply, StartDelay};
+use squid_mesh_core::operation::{
+    CancelReply, CommandReply, QueueReply, ScheduleReply, StartDelay,
+};
+use squid_mesh_core::time::Timestamp;
 
-use super::command::{Command, CommandKind, StartCommand};
+use super::command::{Command, CommandKind, ScheduleCommand, StartCommand};
 use super::resolve::Decided;
+use super::schedules::{Occasion, PlanSchedule, Planned};
 use super::start::Options;
 use super::word::Word;
 use super::{
-    CancelError, CancelRun, Client, CopyError, CopyRun, QueueError, ResolveError, ResolveRun,
-    RunHandle, SetQueue, SignalError, StartError,
+    CancelError, CancelRun, Client, CopyError, CopyRun, FireSchedule, QueueError, ResolveError,
+    ResolveRun, RunHandle, ScheduleError, SetQueue, SetSchedule, SignalError, StartError,
 };
 
 /// What a command did.
@@ -32,6 +36,8 @@ pub enum Applied {
     Obeyed(CommandReply),
     /// A queue was paused or resumed.
     Queue(QueueReply),
+    /// A schedule was created, changed, paused, resumed or deleted.
+    Schedule(ScheduleReply),
 }
 
 /// A command was not performed.
@@ -56,6 +62,9 @@ pub enum ApplyError {
     /// A pause or resume of a queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// Something about a schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// The command says something that cannot be honoured. Nothing was written.
     #[error("{field} of the command cannot be honoured: {why}")]
     Field {
@@ -168,6 +177,32 @@ impl Client {
             }
             CommandKind::PauseQueue { queue } => set(self.pause_queue(queue), word).await,
             CommandKind::ResumeQueue { queue } => set(self.resume_queue(queue), word).await,
+            CommandKind::CreateSchedule(schedule) => {
+                self.plan(Planned::Create, *schedule, word).await
+            }
+            CommandKind::ChangeSchedule(schedule) => {
+                self.plan(Planned::Change, *schedule, word).await
+            }
+            CommandKind::PauseSchedule { schedule } => {
+                set_schedule(self.pause_schedule(schedule), word).await
+            }
+            CommandKind::ResumeSchedule { schedule } => {
+                set_schedule(self.resume_schedule(schedule), word).await
+            }
+            CommandKind::DeleteSchedule { schedule } => {
+                set_schedule(self.delete_schedule(schedule), word).await
+            }
+            CommandKind::TriggerSchedule { schedule } => {
+                self.fire(schedule, Occasion::Trigger, word).await
+            }
+            CommandKind::FireSchedule {
+                schedule,
+                occurrence,
+                signal,
+            } => {
+                let occasion = occasion(occurrence, signal)?;
+                self.fire(schedule, occasion, word).await
+            }
         }
     }
 
@@ -209,6 +244,37 @@ impl Client {
         Ok(Applied::Obeyed(resolve.await?))
     }
 
+    async fn plan(
+        &self,
+        what: Planned,
+        schedule: ScheduleCommand,
+        word: Word,
+    ) -> Result<Applied, ApplyError> {
+        let ScheduleCommand {
+            schedule,
+            workflow,
+            trigger,
+            plan,
+            payload,
+        } = schedule;
+        let mut planned = PlanSchedule::new(self.clone(), what, schedule, workflow, plan);
+        planned.trigger = trigger;
+        planned.input = Ok(payload);
+        planned.word = logged(word)?;
+        Ok(Applied::Schedule(planned.await?))
+    }
+
+    async fn fire(
+        &self,
+        schedule: String,
+        occasion: Occasion,
+        word: Word,
+    ) -> Result<Applied, ApplyError> {
+        let mut fire = FireSchedule::new(self.clone(), schedule, occasion);
+        fire.word = word;
+        Ok(started(&fire.await?))
+    }
+
     async fn apply_copy(
         &self,
         mut copy: CopyRun<Value>,
@@ -221,14 +287,41 @@ impl Client {
 }
 
 async fn set(mut queue: SetQueue, word: Word) -> Result<Applied, ApplyError> {
-    if word.metadata.is_some() {
-        return Err(ApplyError::Field {
-            field: "metadata",
-            why: "the operator log has no place for it",
-        });
-    }
-    queue.word = word;
+    queue.word = logged(word)?;
     Ok(Applied::Queue(queue.await?))
+}
+
+async fn set_schedule(mut schedule: SetSchedule, word: Word) -> Result<Applied, ApplyError> {
+    schedule.word = logged(word)?;
+    Ok(Applied::Schedule(schedule.await?))
+}
+
+/// A field that cannot be honoured, and why.
+struct Misfit(&'static str, &'static str);
+
+impl From<Misfit> for ApplyError {
+    fn from(Misfit(field, why): Misfit) -> ApplyError {
+        ApplyError::Field { field, why }
+    }
+}
+
+/// What the operator log can hold.
+fn logged(word: Word) -> Result<Word, Misfit> {
+    match word.metadata {
+        None => Ok(word),
+        Some(_) => Err(Misfit("metadata", "the operator log has no place for it")),
+    }
+}
+
+fn occasion(at: Option<Timestamp>, signal: Option<String>) -> Result<Occasion, Misfit> {
+    match (at, signal) {
+        (at, Some(signal)) => Ok(Occasion::Signal { signal, at }),
+        (Some(at), None) => Ok(Occasion::At(at)),
+        (None, None) => Err(Misfit(
+            "occurrence",
+            "there is neither an occurrence nor a signal",
+        )),
+    }
 }
 
 fn started<O>(run: &RunHandle<O>) -> Applied {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use squid_mesh_core::id::RunId;
+use squid_mesh_core::schedule::PlanDraft;
 use squid_mesh_core::time::Timestamp;
 
 /// One command: an envelope that is written as JSON.
@@ -24,7 +25,7 @@ use squid_mesh_core::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Command {
-    /// What is to be done, and about which run or workflow: `type` and the fields that go with it.
+    /// What is to be done, and about which run, workflow, queue or schedule: `type` and the fields that go with it.
     #[serde(flatten)]
     pub what: CommandKind,
     /// Who asks.
@@ -176,6 +177,59 @@ pub enum CommandKind {
         /// The queue.
         queue: String,
     },
+    /// Create a schedule. Like the other commands about schedules that start no run, it takes no metadata.
+    CreateSchedule(Box<ScheduleCommand>),
+    /// Change a schedule.
+    ChangeSchedule(Box<ScheduleCommand>),
+    /// Pause a schedule.
+    PauseSchedule {
+        /// The schedule.
+        schedule: String,
+    },
+    /// Resume a schedule.
+    ResumeSchedule {
+        /// The schedule.
+        schedule: String,
+    },
+    /// Delete a schedule.
+    DeleteSchedule {
+        /// The schedule.
+        schedule: String,
+    },
+    /// Have a schedule start a run at once.
+    TriggerSchedule {
+        /// The schedule.
+        schedule: String,
+    },
+    /// Say that the time of an occurrence of a schedule has come.
+    FireSchedule {
+        /// The schedule.
+        schedule: String,
+        /// The occurrence; of a signal, when what it stands for was, if that matters.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        occurrence: Option<Timestamp>,
+        /// The identity that the occurrence has in place of its time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signal: Option<String>,
+    },
+}
+
+/// A schedule, as a command says it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ScheduleCommand {
+    /// What it is called.
+    pub schedule: String,
+    /// The workflow that it starts.
+    pub workflow: String,
+    /// The trigger that it starts it by; the first, if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// When, and what if it is late or the run before goes on.
+    pub plan: PlanDraft,
+    /// The input of its runs.
+    pub payload: Value,
 }
 
 /// A start, as a command says it.

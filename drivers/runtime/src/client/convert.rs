@@ -5,10 +5,14 @@
 use squid_mesh_core::event::CopyKind;
 use squid_mesh_core::operation::{QueueAction, StartDelay};
 
-use super::command::{Command, CommandKind, StartCommand, UnwritableCommand};
+use super::command::{Command, CommandKind, ScheduleCommand, StartCommand, UnwritableCommand};
 use super::resolve::Decided;
+use super::schedules::{Occasion, Planned, Standing};
 use super::word::Word;
-use super::{CancelRun, CopyRun, ResolveRun, SendSignal, SetQueue, StartRun};
+use super::{
+    CancelRun, CopyRun, FireSchedule, PlanSchedule, ResolveRun, SendSignal, SetQueue, SetSchedule,
+    StartRun,
+};
 
 type Written = Result<Command, UnwritableCommand>;
 
@@ -161,5 +165,64 @@ impl SetQueue {
         };
         let written = self.word.say(what);
         written.expect("a pause has no metadata that could not be written")
+    }
+}
+
+impl PlanSchedule {
+    /// This creation or change as a command, to be applied elsewhere or later.
+    ///
+    /// # Errors
+    /// If the input cannot be written as JSON.
+    pub fn to_command(&self) -> Result<Command, UnwritableCommand> {
+        let input = self.input.as_ref();
+        let input = input.map_err(|error| unwritable("the input")(&error.to_string()))?;
+        let schedule = Box::new(ScheduleCommand {
+            schedule: self.schedule.clone(),
+            workflow: self.workflow.clone(),
+            trigger: self.trigger.clone(),
+            plan: self.plan.clone(),
+            payload: input.clone(),
+        });
+        self.word.say(match self.what {
+            Planned::Create => CommandKind::CreateSchedule(schedule),
+            Planned::Change => CommandKind::ChangeSchedule(schedule),
+        })
+    }
+}
+
+impl SetSchedule {
+    /// This pause, resume or deletion as a command, to be applied elsewhere or later.
+    pub fn to_command(&self) -> Command {
+        let schedule = self.schedule.clone();
+        let what = match self.standing {
+            Standing::Active => CommandKind::ResumeSchedule { schedule },
+            Standing::Paused => CommandKind::PauseSchedule { schedule },
+            Standing::Deleted => CommandKind::DeleteSchedule { schedule },
+        };
+        let written = self.word.say(what);
+        written.expect("a pause has no metadata that could not be written")
+    }
+}
+
+impl FireSchedule {
+    /// This trigger or firing as a command, to be applied elsewhere or later.
+    ///
+    /// # Errors
+    /// If the metadata cannot be written as JSON.
+    pub fn to_command(&self) -> Result<Command, UnwritableCommand> {
+        let schedule = self.schedule.clone();
+        self.word.say(match self.occasion.clone() {
+            Occasion::Trigger => CommandKind::TriggerSchedule { schedule },
+            Occasion::At(occurrence) => CommandKind::FireSchedule {
+                schedule,
+                occurrence: Some(occurrence),
+                signal: None,
+            },
+            Occasion::Signal { signal, at } => CommandKind::FireSchedule {
+                schedule,
+                occurrence: at,
+                signal: Some(signal),
+            },
+        })
     }
 }

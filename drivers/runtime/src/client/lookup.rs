@@ -78,14 +78,17 @@ impl Client {
         })
     }
 
-    fn registered(&self, name: &Name, version: Option<u32>) -> Option<&Arc<Definition>> {
+    pub(super) fn registered(&self, name: &Name, version: Option<u32>) -> Option<&Arc<Definition>> {
         self.0.definitions.values().rfind(|definition| {
             definition.name() == name
                 && version.is_none_or(|version| definition.version() == version)
         })
     }
 
-    async fn newest_stored(&self, name: &Name) -> Result<Option<Arc<Definition>>, StoreError> {
+    pub(super) async fn newest_stored(
+        &self,
+        name: &Name,
+    ) -> Result<Option<Arc<Definition>>, StoreError> {
         let wanted = Fetch {
             newest: BTreeSet::from([name.clone()]),
             ..Fetch::default()

@@ -1,4 +1,4 @@
-//! Clients: starting, cancelling and looking at runs, pausing queues.
+//! Clients: starting, cancelling and looking at runs, pausing queues, schedules.
 //!
 //! Invariant: a client decides nothing; what it submits is checked here only for what can be told without the run.
 
@@ -20,6 +20,7 @@ mod queue;
 mod record;
 mod redact;
 mod resolve;
+mod schedules;
 mod send;
 mod start;
 mod start_in_tx;
@@ -51,7 +52,7 @@ pub use bulk::{BulkCommand, BulkDone, BulkEntry, BulkError, BulkReport};
 pub(crate) use call::Caller;
 pub use call::{StartChild, StartChildError};
 pub use cancel::CancelRun;
-pub use command::{Command, CommandKind, StartCommand, UnwritableCommand};
+pub use command::{Command, CommandKind, ScheduleCommand, StartCommand, UnwritableCommand};
 pub use copy::{CopyError, CopyRun};
 pub use error::{CancelError, InspectError, LimitExceeded, ResultError, RunFailure, StartError};
 pub use handle::RunHandle;
@@ -65,6 +66,10 @@ pub use queue::{QueueError, QueueSummary, SetQueue};
 pub(crate) use redact::Redaction;
 pub use redact::{RedactedPart, RedactionContext};
 pub use resolve::{NotWaiting, ResolveError, ResolveRun, ResolveUnknown};
+pub use schedules::{
+    FireSchedule, InspectSchedule, PlanSchedule, ScheduleError, ScheduleInspection, SchedulePage,
+    ScheduleProblems, ScheduleSummary, SetSchedule, preview,
+};
 pub use send::{SendSignal, SignalError};
 pub use start::StartRun;
 pub(crate) use start::{command, life};

@@ -16,19 +16,21 @@ use super::inspection::{Inspection, failures};
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RedactionContext<'a> {
-    /// The run.
-    pub run: RunId,
+    /// The run; none if it is the input of a schedule.
+    pub run: Option<RunId>,
+    /// The schedule, of its input.
+    pub schedule: Option<&'a str>,
     /// Its workflow, if it is known here.
     pub workflow: Option<&'a Name>,
     /// Which payload.
     pub part: RedactedPart<'a>,
 }
 
-/// Which payload of a run is about to be shown.
+/// Which payload is about to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedactedPart<'a> {
-    /// The run's input.
+    /// The input of the run, or of the runs of the schedule.
     Input,
     /// What a step gave.
     Output {
@@ -83,7 +85,8 @@ impl Redaction {
         let (run, workflow) = (inspection.run, inspection.workflow.clone());
         let show = |part: RedactedPart<'_>, value: &mut Value| {
             let context = RedactionContext {
-                run,
+                run: Some(run),
+                schedule: None,
                 workflow: Some(&workflow),
                 part,
             };
@@ -111,13 +114,26 @@ impl Redaction {
         }
     }
 
+    /// The input of a schedule.
+    pub(super) fn schedule(&self, schedule: &str, workflow: &Name, input: &mut Value) {
+        let Some(hook) = &self.0 else { return };
+        let context = RedactionContext {
+            run: None,
+            schedule: Some(schedule),
+            workflow: Some(workflow),
+            part: RedactedPart::Input,
+        };
+        hook(&context, input);
+    }
+
     /// Metadata as it is shown: secrets are never.
     pub(super) fn metadata(&self, run: RunId, workflow: Option<&Name>, text: &str) -> Value {
         let mut value = serde_json::from_str(text).unwrap_or(Value::Null);
         mask_secrets(&mut value);
         if let Some(hook) = &self.0 {
             let context = RedactionContext {
-                run,
+                run: Some(run),
+                schedule: None,
                 workflow,
                 part: RedactedPart::Metadata,
             };

@@ -9,8 +9,8 @@ use squid_mesh::core::id::RunId;
 use squid_mesh::core::run::Status;
 use squid_mesh::core::time::Timestamp;
 use squid_mesh::{
-    Applied, ApplyError, Command, RedactedPart, ResolveError, ResolveUnknown, Routed, Signal,
-    StartError, StepContext, StepError, StepStatus, Workflow, step, step_routed,
+    Applied, ApplyError, CatchUp, Command, PlanDraft, RedactedPart, ResolveError, ResolveUnknown,
+    Routed, Signal, StartError, StepContext, StepError, StepStatus, Workflow, step, step_routed,
 };
 
 use crate::harness::{on_every_store, until, until_status};
@@ -99,6 +99,7 @@ on_every_store! {
         let client = place.client().await;
         let run = RunId::from_u128(7);
         let unknown = || client.resolve_unknown(run);
+        let plan = || PlanDraft::cron("@daily", "UTC").catch_up(CatchUp::All(3)).jitter(Duration::from_secs(5));
         let commands = [
             client.start_json("paying", 2, json!("x")).at(Timestamp::from_micros(5)).queue("q").priority(3).to_command(),
             client.start_json("paying", None, json!("x")).delay(Duration::from_millis(5)).trace("t").to_command(),
@@ -116,6 +117,14 @@ on_every_store! {
             client.resume_failed(run).comment("mended").to_command(),
             Ok(client.pause_queue("mail").key("k").to_command()),
             Ok(client.resume_queue("mail").actor("ana").to_command()),
+            client.create_schedule_json("a", "paying", plan(), json!("x")).trigger("from_support").to_command(),
+            client.change_schedule_json("a", "paying", plan(), json!("x")).actor("ana").to_command(),
+            Ok(client.pause_schedule("a").key("k").to_command()),
+            Ok(client.resume_schedule("a").comment("mended").to_command()),
+            Ok(client.delete_schedule("a").to_command()),
+            client.trigger_schedule("a").metadata(json!({"n": 1})).to_command(),
+            client.fire_schedule("a", Timestamp::from_micros(5)).to_command(),
+            client.fire_schedule_signal("a", "7").occurred_at(Timestamp::from_micros(5)).to_command(),
         ];
         let mut kinds = BTreeSet::new();
         for command in commands {
@@ -124,8 +133,10 @@ on_every_store! {
             kinds.insert(json["type"].as_str().unwrap().to_owned());
         }
         let expected = [
-            "approve", "cancel", "fork", "pause_queue", "reject", "replay", "resolve_failed", "resolve_retry",
-            "resolve_succeeded", "resume", "resume_failed", "resume_queue", "signal", "skip_undo", "start",
+            "approve", "cancel", "change_schedule", "create_schedule", "delete_schedule", "fire_schedule", "fork",
+            "pause_queue", "pause_schedule", "reject", "replay", "resolve_failed", "resolve_retry", "resolve_succeeded",
+            "resume", "resume_failed", "resume_queue", "resume_schedule", "signal", "skip_undo", "start",
+            "trigger_schedule",
         ];
         assert!(kinds.iter().eq(expected), "{kinds:?}");
     }
