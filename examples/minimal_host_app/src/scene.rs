@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use squid_mesh::core::store::RunFilter;
 use squid_mesh::{
-    Client, HistoryEntry, Inspection, RunHandle, Runtime, SharedStore, StepInspection, StepStatus,
+    Client, HistoryEntry, Inspection, RunHandle, Runtime, ScheduleKey, SharedStore, StepInspection,
+    StepStatus,
 };
 use uuid::Uuid;
 
@@ -108,6 +110,29 @@ impl Scene {
             history: self.client.history(run.id()).await?,
             effects: self.app.ledger.effects(run.id()).await?,
         })
+    }
+
+    /// Waits until a schedule has started a run, and gives the first one.
+    ///
+    /// # Errors
+    /// If it starts none, or cannot be looked at.
+    pub async fn fired<O>(&self, schedule: &str) -> anyhow::Result<RunHandle<O>> {
+        let mut filter = RunFilter::default();
+        filter.schedule = Some(schedule.parse::<ScheduleKey>()?.id());
+        let firing = async {
+            loop {
+                let page = self.client.list(&filter, None, 0).await?;
+                if let Some(first) = page.runs.last() {
+                    return anyhow::Ok(self.client.run(first.run));
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let Ok(fired) = tokio::time::timeout(PATIENCE, firing).await else {
+            let why = self.client.explain_schedule(schedule).await?.summary;
+            anyhow::bail!("schedule {schedule:?} has started no run within {PATIENCE:?}: {why}");
+        };
+        fired
     }
 
     /// Waits until a step of a run has this status.

@@ -11,7 +11,7 @@ use minimal_host_app::smoke::Report;
 use squid_mesh_test_support::{TestDatabase, sqlite_url};
 
 /// Every workflow with the end it should come to, its steps and its attempts.
-const EXPECTED: [(&str, &str, usize, u32); 12] = [
+const EXPECTED: [(&str, &str, usize, u32); 13] = [
     ("payment_recovery", "completed", 7, 5),
     ("dependency_recovery", "completed", 3, 3),
     ("cancellable_wait", "cancelled", 3, 1),
@@ -24,6 +24,7 @@ const EXPECTED: [(&str, &str, usize, u32); 12] = [
     ("local_ledger_checkout", "completed", 2, 3),
     ("nested_invite_delivery", "completed", 2, 1),
     ("daily_digest", "completed", 2, 2),
+    ("daily_digest_nightly", "completed", 2, 2),
 ];
 
 #[test]
@@ -62,7 +63,7 @@ fn smoke_can_be_repeated_in_one_place_and_prints_a_table_for_people() {
         }
         let verdict = text.lines().last().unwrap_or_default();
         assert!(
-            verdict.starts_with("ok: 12 workflows") && verdict.contains("sqlite"),
+            verdict.starts_with("ok: 13 scenarios") && verdict.contains("sqlite"),
             "{verdict}"
         );
         assert!(

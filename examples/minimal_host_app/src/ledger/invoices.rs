@@ -38,7 +38,7 @@ const PAY: &str =
     "update app_invoices set status = 'paid', payment = $2 where id = $1 and status = 'open'";
 
 const PAID_BY: &str = "select count(*), cast(coalesce(sum(cents), 0) as bigint) from app_invoices \
-     where customer = $1 and status = 'paid'";
+     where status = 'paid' and (cast($1 as text) is null or customer = $1)";
 
 impl Ledger {
     /// Writes an invoice. One that exists stays as it is.
@@ -90,12 +90,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// How many invoices a customer has paid, and how much they were together.
+    /// How many invoices a customer, or everybody, has paid, and how much they were together.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn paid_by(&self, customer: &str) -> Result<(i64, i64), sqlx::Error> {
-        let select = sqlx::query(PAID_BY).bind(customer.to_owned());
+    pub async fn paid_by(&self, customer: Option<&str>) -> Result<(i64, i64), sqlx::Error> {
+        let select = sqlx::query(PAID_BY).bind(customer.map(str::to_owned));
         let row = select.fetch_one(&self.pool).await?;
         Ok((row.try_get(0)?, row.try_get(1)?))
     }

@@ -8,6 +8,7 @@ mod money;
 mod people;
 mod report;
 mod scenarios;
+mod schedules;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,7 +45,7 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// All scenarios at once; their checks in the order of the scenarios.
 async fn perform(scenarios: Vec<Scenario>) -> Vec<Check> {
-    let progress = progress::bar(scenarios.len(), "workflows have ended");
+    let progress = progress::bar(scenarios.len(), "scenarios have ended");
     let mut running = JoinSet::new();
     for (place, scenario) in scenarios.into_iter().enumerate() {
         running.spawn(async move { (place, scenario.await) });

@@ -93,10 +93,10 @@ impl Findings for Report {
         let (runs, store, seconds) = (self.workflows.len(), &self.store, self.wall_seconds);
         match self.deviations.len() {
             0 => {
-                format!("ok: {runs} workflows ended as they should, on {store}, in {seconds:.1} s")
+                format!("ok: {runs} scenarios ended as they should, on {store}, in {seconds:.1} s")
             }
             found => format!(
-                "NOT ok: {found} deviations among {runs} workflows, on {store}, in {seconds:.1} s"
+                "NOT ok: {found} deviations among {runs} scenarios, on {store}, in {seconds:.1} s"
             ),
         }
     }
@@ -128,7 +128,7 @@ mod tests {
             vec![Check::new("a")],
             Duration::from_millis(1_500),
         );
-        assert!(good.ok && good.verdict().starts_with("ok: 1 workflows"));
+        assert!(good.ok && good.verdict().starts_with("ok: 1 scenarios"));
         let json = serde_json::to_value(&good).expect("a report is JSON");
         assert_eq!(json["wall_seconds"], 1.5);
         assert!(json.get("deviations").is_none());
@@ -140,7 +140,7 @@ mod tests {
             !bad.ok
                 && bad
                     .verdict()
-                    .starts_with("NOT ok: 1 deviations among 2 workflows")
+                    .starts_with("NOT ok: 1 deviations among 2 scenarios")
         );
         assert_eq!(bad.deviations, ["b: the soup is cold"]);
     }

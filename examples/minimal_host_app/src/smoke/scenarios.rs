@@ -1,4 +1,4 @@
-//! One scenario for each reference workflow.
+//! One scenario for each reference workflow, two for the one that is started in two ways.
 //!
 //! Invariant: each asserts the whole of what its run should leave behind, in the journal and in the application's tables.
 
@@ -10,7 +10,7 @@ use squid_mesh::StepStatus;
 use squid_mesh::core::event::code;
 use squid_mesh::core::run::Status;
 
-use super::{Check, Scenario, Scene, children, money, people};
+use super::{Check, Scenario, Scene, children, money, people, schedules};
 use crate::workflows::cancellable_wait::{self, Reservation};
 use crate::workflows::dependency_recovery::{self, Outage};
 use crate::workflows::retry_verification::{self, Flaky};
@@ -44,6 +44,7 @@ pub(super) fn all(scene: &Arc<Scene>) -> Vec<Scenario> {
             children::nested_invite_delivery,
         ),
         scenario(scene, daily_digest::NAME, people::daily_digest),
+        scenario(scene, schedules::NAME, schedules::daily_digest),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Daily digest: what a customer has paid, in one line, when somebody asks for it.
+//! Daily digest: what has been paid, in one line: every morning, and when somebody asks for it.
 //!
 //! Invariant: a run sends one digest.
 
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use squid_mesh::{BuildError, StepContext, StepError, Workflow};
+use squid_mesh::core::time::Timestamp;
+use squid_mesh::{BuildError, CatchUp, Overlap, StepContext, StepError, Workflow};
 
 use super::app_step;
 use crate::app::App;
@@ -17,15 +18,19 @@ pub const NAME: &str = "daily_digest";
 /// The trigger by which somebody asks for a digest.
 pub const ON_DEMAND: &str = "on_demand";
 
+/// The trigger that sends the digest of all customers every morning. Schedules for single customers go by it, too.
+pub const NIGHTLY: &str = "nightly";
+
 /// What a run is about.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Digest {
-    /// Whose payments.
-    pub customer: String,
+    /// Whose payments; everybody's, if nobody is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
 }
 
-/// What a customer has paid.
+/// What has been paid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Paid {
     /// How many invoices.
@@ -41,14 +46,28 @@ pub struct Paid {
 pub fn workflow(app: &Arc<App>) -> Result<Workflow<Digest, String>, BuildError> {
     let (mut wf, digest) = Workflow::builder::<Digest>(NAME, 1);
     wf.label("Daily digest").manual(ON_DEMAND);
+    wf.cron(NIGHTLY, "0 6 * * *", "Europe/Berlin")
+        .payload(Digest { customer: None })
+        .catch_up(CatchUp::Latest)
+        .overlap(Overlap::Skip);
     let paid = wf.step("gather_payments", digest, app_step(app, gather_payments));
     let sent = wf.step("send_digest", (digest, paid), app_step(app, send_digest));
     wf.finish(sent)
 }
 
-/// What a customer's digests are noted under.
-pub fn subject(customer: &str) -> String {
-    format!("digest of {customer}")
+/// What a customer's digests are noted under, or those of everybody.
+pub fn subject(customer: Option<&str>) -> String {
+    match customer {
+        Some(customer) => format!("digest of {customer}"),
+        None => "digest of everybody".to_owned(),
+    }
+}
+
+/// What a digest says; one that is sent by schedule says when it was due.
+pub fn entry(paid: &Paid, due: Option<Timestamp>) -> String {
+    let Paid { invoices, cents } = paid;
+    let due = due.map_or_else(String::new, |due| format!(" by {due}"));
+    format!("{invoices} invoices paid, {cents} cents{due}")
 }
 
 async fn gather_payments(
@@ -57,7 +76,7 @@ async fn gather_payments(
     digest: Digest,
 ) -> Result<Paid, StepError> {
     app.ledger.record_effect(&cx).await?;
-    let (invoices, cents) = app.ledger.paid_by(&digest.customer).await?;
+    let (invoices, cents) = app.ledger.paid_by(digest.customer.as_deref()).await?;
     Ok(Paid { invoices, cents })
 }
 
@@ -67,9 +86,10 @@ async fn send_digest(
     (digest, paid): (Digest, Paid),
 ) -> Result<String, StepError> {
     app.ledger.record_effect(&cx).await?;
-    let entry = format!("{} invoices paid, {} cents", paid.invoices, paid.cents);
+    let entry = entry(&paid, cx.schedule().map(|schedule| schedule.window_end));
+    let subject = subject(digest.customer.as_deref());
     app.ledger
-        .enter(cx.idempotency_key(), &subject(&digest.customer), &entry)
+        .enter(cx.idempotency_key(), &subject, &entry)
         .await?;
     Ok(entry)
 }
