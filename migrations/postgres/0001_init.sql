@@ -180,7 +180,8 @@ create table schedules (
 alter table schedules alter column input set storage external;
 
 create index schedules_by_key on schedules (key) where version >= 0;
-create index schedules_by_workflow on schedules (workflow, key) where version >= 0;
+-- A condition that does not imply the one above, so that the index above is not taken for this one.
+create index schedules_by_workflow on schedules (workflow, key) where version > -1;
 
 comment on column schedules.key is 'What people call it; id is a hash of it.';
 comment on column schedules.version is 'Of the definition that declared it; 0 of one that was created at run time.';

@@ -87,4 +87,4 @@ macro_rules! list_schedules {
 pub(crate) const LIST_SCHEDULES: &str = list_schedules!("version >= 0");
 /// Index: `schedules_by_workflow`. One more parameter: the workflow.
 pub(crate) const LIST_SCHEDULES_OF_WORKFLOW: &str =
-    list_schedules!("version >= 0 and workflow = $4");
+    list_schedules!("version > -1 and workflow = $4");
