@@ -305,7 +305,10 @@ fn a_definition_of_another_workflow_is_not_started() {
     let rejection = refused.unwrap_err();
     assert_eq!(rejection.code(), "unfit_schedule");
     let text = rejection.to_string();
-    assert!(text.contains("it starts workflow digest, not other@1"), "{text}");
+    assert!(
+        text.contains("it starts workflow digest, not other@1"),
+        "{text}"
+    );
 }
 
 #[test]

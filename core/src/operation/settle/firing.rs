@@ -2,6 +2,7 @@
 //!
 //! Invariant: the run of an occurrence, and the cursor that has passed it, are written by one operation.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{Settle, Slot, Unread, parked};
@@ -23,16 +24,18 @@ impl Settle {
         definition: Option<&DefinitionKey>,
     ) -> Slot {
         let id = ScheduleId::of_task(report.key);
-        let Some(task) = batch
-            .kept_task(report.key)
-            .filter(|task| task.is_held_by(&report.token))
-        else {
+        let found = batch.find_schedule(id);
+        // The task of a schedule that is locked elsewhere has not been read.
+        if let ScheduleLookup::Busy = found {
+            return Ok(SlotReply::Busy);
+        }
+        let held = |task: &Cow<'_, TaskRow>| task.is_held_by(&report.token);
+        let Some(task) = batch.kept_task(report.key).filter(held) else {
             return Ok(SlotReply::Accepted);
         };
-        match batch.find_schedule(id) {
+        match found {
             ScheduleLookup::Here => {}
-            ScheduleLookup::Busy => return Ok(SlotReply::Busy),
-            ScheduleLookup::Absent => {
+            ScheduleLookup::Absent | ScheduleLookup::Busy => {
                 batch.remove(report.key);
                 return Ok(SlotReply::Accepted);
             }
