@@ -25,8 +25,8 @@ const ACCOUNTED: usize = 3_000;
 impl Landing<'_> {
     /// The start that a schedule's firing, or a command on it, amounts to.
     pub(super) fn scheduled_start(&self, id: RunId, started: &Started) -> Option<Start> {
-        let row = self.tables.run(id)?;
-        let schedule = self.ghost.schedules.all.get(&row.schedule?)?;
+        let run = self.tables.run(id)?;
+        let schedule = self.ghost.schedules.all.get(&run.schedule?)?;
         let sid = schedule.key.id();
         let (definition, at, occasion) = match self.operation {
             Operation::Settle(settle) => settle.reports.iter().find_map(|report| {
@@ -35,7 +35,8 @@ impl Landing<'_> {
                 };
                 let row = self.tables.schedule(sid)?.read().ok()?;
                 let at = row.state.fired?.occurrence;
-                (report.key == sid.task()).then_some((definition.clone()?, at, Occasion::Due))
+                let own = report.key == sid.task() && definition.as_ref() == Some(&run.definition);
+                own.then_some((definition.clone()?, at, Occasion::Due))
             }),
             Operation::Schedule(command) if command.schedule == schedule.key => {
                 match &command.action {
@@ -62,7 +63,7 @@ impl Landing<'_> {
             trigger: declared.trigger.clone(),
             occurrence: Some(self.expected(schedule, at, occasion)),
             zone: declared.plan.zone(),
-            ..Start::new(id, row.life, started.command, definition, input)
+            ..Start::new(id, run.life, started.command, definition, input)
         })
     }
 
@@ -153,8 +154,10 @@ impl Landing<'_> {
             Occasion::Due => schedule.plan().due(id, of.at),
             Occasion::Fired | Occasion::Triggered => of.at,
         };
+        // What was due once and waits stays due, even if the clock has been stepped back since.
+        let waited = schedule.waiting == Some(of.at);
         ensure!(
-            due <= self.landed.at,
+            due <= self.landed.at || waited,
             NothingEarly,
             "occurrence {} of schedule {id} is due at {due}, and fires at {}",
             of.at,
