@@ -243,6 +243,12 @@ impl Landing<'_> {
                 ghost.key,
                 ghost.previous
             );
+            ensure!(
+                ghost.waiting == Some(at) || !ghost.is_missed(at, now),
+                CatchUpPolicy,
+                "schedule {} fires {at} at {now}, which is late, and enough others after it are too",
+                ghost.key
+            );
             self.sometimes.reached(Milestone::ScheduleFired);
         }
         ensure!(
