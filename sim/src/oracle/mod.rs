@@ -23,6 +23,7 @@ mod queue;
 mod recalled;
 mod reply;
 mod schedule;
+mod scheduling;
 mod settled;
 mod stamped;
 mod submitted;
