@@ -102,7 +102,7 @@ impl<'v> Batch<'v> {
         };
         match Run::decode(&row.state) {
             Ok(run) if run.steps().len() == definition.steps().len() && run.seq() == row.seq => {
-                let (row, definition) = (without_state(row), Arc::clone(definition));
+                let (row, definition) = (row.without_state(), Arc::clone(definition));
                 self.runs.insert(
                     id,
                     Work {
@@ -469,24 +469,6 @@ impl<'v> Batch<'v> {
             Some(Found::Row(row)) => Some(row),
             Some(Found::Absent | Found::Busy) | None => None,
         }
-    }
-}
-
-/// A row that is written with another state, if it is written.
-fn without_state(row: &RunRow) -> RunRow {
-    RunRow {
-        id: row.id,
-        life: row.life,
-        definition: row.definition.clone(),
-        seq: row.seq,
-        status: row.status,
-        state: Vec::new(),
-        parent: row.parent,
-        source: row.source,
-        schedule: row.schedule,
-        labels: row.labels.clone(),
-        created: row.created,
-        updated: row.updated,
     }
 }
 

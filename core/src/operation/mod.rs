@@ -6,6 +6,7 @@
 mod advance;
 mod batch;
 mod claim;
+mod declaration;
 mod hand_over;
 mod lease;
 mod occurrence;

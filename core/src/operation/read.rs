@@ -139,6 +139,26 @@ pub struct RunRow {
     pub updated: Timestamp,
 }
 
+impl RunRow {
+    /// A row that is written with another state, if it is written.
+    pub(super) fn without_state(&self) -> RunRow {
+        RunRow {
+            id: self.id,
+            life: self.life,
+            definition: self.definition.clone(),
+            seq: self.seq,
+            status: self.status,
+            state: Vec::new(),
+            parent: self.parent,
+            source: self.source,
+            schedule: self.schedule,
+            labels: self.labels.clone(),
+            created: self.created,
+            updated: self.updated,
+        }
+    }
+}
+
 /// One row of `workers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRow {

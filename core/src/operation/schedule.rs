@@ -14,8 +14,7 @@ use crate::id::{CommandId, Life, RunId, Shard};
 use crate::mutant::Mutant;
 use crate::name::Name;
 use crate::payload::Payload;
-use crate::run::Seq;
-use crate::schedule::{Occasion, Plan, Schedule, ScheduleKey, Standing, State, Timing};
+use crate::schedule::{Occasion, Plan, Schedule, ScheduleKey, Standing, Timing};
 use crate::time::Timestamp;
 
 use std::sync::Arc;
@@ -478,35 +477,5 @@ impl ScheduleCommand {
             }),
             at: batch.view.now,
         }
-    }
-}
-
-impl Declaration {
-    /// A schedule that is made of it.
-    fn schedule(&self, key: &ScheduleKey, now: Timestamp) -> Schedule {
-        let schedule = Schedule {
-            id: key.id(),
-            life: self.life,
-            seq: Seq(1),
-            key: key.clone(),
-            version: self.version,
-            workflow: self.workflow.clone(),
-            trigger: self.trigger.clone(),
-            plan: Arc::new(self.plan.clone()),
-            input: self.input.clone(),
-            standing: Standing::Active,
-            state: State::from(now),
-            created: now,
-            updated: now,
-        };
-        schedule.rearmed(now, false)
-    }
-
-    /// Whether a schedule has this content already.
-    fn is_of(&self, schedule: &Schedule) -> bool {
-        self.workflow == schedule.workflow
-            && self.trigger == schedule.trigger
-            && self.plan == *schedule.plan
-            && self.input == schedule.input
     }
 }
