@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a program that prints its results")]
 
 mod chain;
+mod firing;
 mod latency;
 mod meter;
 mod place;
@@ -26,6 +27,8 @@ enum Command {
     Throughput(throughput::Options),
     /// Start to result of one run at a time.
     Latency(latency::Options),
+    /// Lateness of schedules that are due in the same second.
+    Firing(firing::Options),
 }
 
 /// Where to measure, and how to say it.
@@ -64,5 +67,6 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Throughput(options) => runtime.block_on(throughput::run(options)),
         Command::Latency(options) => runtime.block_on(latency::run(options)),
+        Command::Firing(options) => runtime.block_on(firing::run(options)),
     }
 }

@@ -1,9 +1,10 @@
 //! When and what to claim.
 //!
 //! A shard is *awake* when something may be due in it that nobody told the worker about: at the start, when a timer or the
-//! poll interval ends, after a hint that names no queue. A queue of a shard is *known to have more* after a hint that
-//! names it, or after a claim that left something behind. An awake shard is claimed from as soon as any slot is free, a
-//! queue with more as soon as one of its own slots is.
+//! poll interval ends, after a hint that names no queue. A queue of a shard *may have more* after a hint that names it,
+//! after a claim that left something behind or took as much as it was offered, and when its shard was awake and had no
+//! slot of it free. An awake shard is claimed from as soon as any slot is free, a queue that may have more as soon as one
+//! of its own slots is.
 //!
 //! Invariant: one claim is in flight at most, and each one that is not a repetition has the next number.
 
@@ -114,15 +115,18 @@ impl Claims {
         self.out = true;
         self.last = shard;
         self.number += 1;
-        self.awake.remove(&shard);
-        if let Some(places) = self.more.get_mut(&shard) {
-            places.retain(|place| slots.free(*place) == 0);
+        let awake = self.awake.remove(&shard);
+        let is_full = |place: &Place| slots.free(*place) == 0;
+        let more = self.more.entry(shard).or_default();
+        more.retain(is_full);
+        if awake {
+            more.extend(slots.places().filter(is_full));
         }
         self.number
     }
 
-    /// Takes note of what a claim left behind.
-    fn end(&mut self, claim: &Claim, claimed: &Claimed, slots: &Slots, engine_taken: u32) {
+    /// Takes note of what a claim took and what it left behind.
+    fn end(&mut self, claim: &Claim, claimed: &Claimed, slots: &Slots, took: BTreeMap<Place, u32>) {
         self.out = false;
         let shard = claim.shard;
         for demand in &claim.offer.queues {
@@ -134,23 +138,31 @@ impl Claims {
                 .iter()
                 .map(|(queue, priority)| ((shard, queue.clone()), *priority)),
         );
-        if claimed.more && claimed.left.is_empty() {
+        let offered = |place: Place| match place {
+            Place::Queue(_) => claim
+                .offer
+                .queues
+                .iter()
+                .find(|demand| slots.queue(&demand.queue) == Some(place))
+                .map_or(0, |demand| demand.slots),
+            Place::Engine => claim.offer.engine,
+        };
+        // What a claim left although it had slots for it and took nothing is not to be had: a timer or a hint tells.
+        let mut more: BTreeSet<Place> = BTreeSet::new();
+        if claimed.more && !took.is_empty() {
+            let left = claimed.left.iter();
+            more.extend(left.filter_map(|(queue, _)| slots.queue(queue)));
+            more.extend(
+                took.iter()
+                    .filter_map(|(place, count)| (*count >= offered(*place)).then_some(*place)),
+            );
+        }
+        // It stopped somewhere without saying where.
+        if claimed.more && claimed.left.is_empty() && more.is_empty() {
             self.awake.insert(shard);
         }
-        // What a claim left although it had slots for it and took nothing is not to be had: a timer or a hint tells.
-        if claimed.tasks.is_empty() {
-            return;
-        }
-        let more = self.more.entry(shard).or_default();
-        more.extend(
-            claimed
-                .left
-                .iter()
-                .filter_map(|(queue, _)| slots.queue(queue)),
-        );
-        if claimed.more && engine_taken == claim.offer.engine {
-            more.insert(Place::Engine);
-        }
+        self.more.entry(shard).or_default().extend(more);
+        self.took = took;
     }
 }
 
@@ -200,9 +212,7 @@ impl Worker {
         for task in &claimed.tasks {
             *took.entry(self.slots.place(task)).or_default() += 1;
         }
-        let engine = took.get(&Place::Engine).copied().unwrap_or(0);
-        self.claims.end(claim, &claimed, &self.slots, engine);
-        self.claims.took = took;
+        self.claims.end(claim, &claimed, &self.slots, took);
         if self.phase.is_working() && !self.config.mutation.is(Mutant::WakesByHintOnly) {
             self.sleep(claim.shard, claimed.next_due, now);
         }

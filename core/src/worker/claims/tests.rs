@@ -162,6 +162,64 @@ fn a_queue_with_more_is_claimed_from_as_soon_as_one_of_its_slots_is_free() {
     assert_eq!(slots(&claim), 1);
 }
 
+/// A worker all of whose slots were taken by the first claim, and what it holds.
+fn filled(left: Vec<(Name, i16)>) -> (Rig, Vec<crate::task::TaskRow>) {
+    let mut rig = Rig::of(config());
+    rig.worker
+        .cache
+        .keep_definition(crate::worker::rig::definition());
+    let tasks: Vec<_> = (1..=4).map(first).collect();
+    let (ticket, _) = rig.claim();
+    rig.claimed(
+        ticket,
+        Claimed {
+            tasks: tasks.clone(),
+            more: true,
+            left,
+            ..Claimed::default()
+        },
+    );
+    (rig, tasks)
+}
+
+fn claim_among(actions: Vec<crate::worker::Action>) -> Option<(crate::worker::Ticket, Claim)> {
+    actions.into_iter().find_map(|action| match action {
+        crate::worker::Action::Perform {
+            ticket,
+            operation: Operation::Claim(claim),
+        } => Some((ticket, claim)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_queue_all_of_whose_slots_a_claim_took_is_claimed_from_again_when_one_is_free() {
+    // The claim read no more than it had slots for, so that it cannot say what it left.
+    let (mut rig, tasks) = filled(Vec::new());
+    assert!(claim_among(rig.actions()).is_none(), "no slot is free");
+    rig.finish(&tasks[0]);
+    let (ticket, _) = rig.settle();
+    rig.settled(ticket, vec![SlotReply::Accepted], vec![]);
+    let (_, claim) = rig.claim();
+    assert_eq!(slots(&claim), 1);
+}
+
+#[test]
+fn a_claim_for_other_places_does_not_make_the_worker_forget_a_queue_that_was_full() {
+    let (mut rig, tasks) = filled(Vec::new());
+    rig.actions();
+    let (ticket, claim) = rig.at(1_000).claim();
+    assert_eq!(slots(&claim), 0, "it is for engine items");
+    rig.claimed(ticket, Claimed::default());
+    rig.finish(&tasks[0]);
+    let (ticket, _) = rig.settle();
+    rig.settled(ticket, vec![SlotReply::Accepted], vec![]);
+    let (ticket, claim) = rig.claim();
+    assert_eq!(slots(&claim), 1);
+    rig.claimed(ticket, Claimed::default());
+    assert_eq!(rig.actions(), [], "once");
+}
+
 #[test]
 fn what_a_claim_had_slots_for_and_did_not_get_does_not_make_it_spin() {
     let mut rig = Rig::of(config());
