@@ -95,7 +95,8 @@ pub struct Declaration {
 pub struct ScheduleReply {
     /// The schedule.
     pub schedule: ScheduleKey,
-    /// Whether this command changed it, by this operation or by an earlier one.
+    /// Whether this command changed it, by this operation or by an earlier one. A declaration or retirement that is
+    /// performed again has changed nothing.
     pub changed: bool,
     /// Whether it fires by itself; `None` if it is gone.
     pub standing: Option<Standing>,
