@@ -325,3 +325,54 @@ async fn of_a_schedule_that_fires_nothing_is_written_that_was_declared() {
         assert_eq!(seen.unwrap().unwrap().row, expected);
     }
 }
+
+/// Writes a schedule within a transaction, and says how many versions of rows that made, and how many of them no index knows of.
+async fn versions(connection: &mut PgConnection, update: ScheduleUpdate) -> (i64, i64) {
+    let mut tx = connection.begin().await.unwrap();
+    let writes = Writes {
+        schedules_updated: vec![update],
+        ..Writes::default()
+    };
+    let before = counts(&mut tx).await;
+    write(&mut tx, SHARD, &writes).await.unwrap();
+    let after = counts(&mut tx).await;
+    tx.rollback().await.unwrap();
+    (after.0 - before.0, after.1 - before.1)
+}
+
+/// What the session has written of schedules and not reported yet.
+async fn counts(connection: &mut PgConnection) -> (i64, i64) {
+    let counts =
+        "select n_tup_upd, n_tup_hot_upd from pg_stat_xact_user_tables where relname = 'schedules'";
+    sqlx::query_as(counts).fetch_one(connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_firing_touches_no_index() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    let there = Writes {
+        schedules_inserted: vec![schedule()],
+        ..Writes::default()
+    };
+    write(&mut connection, SHARD, &there).await.unwrap();
+    let update = |declared, workflow: &str| ScheduleUpdate {
+        row: ScheduleRow {
+            seq: Seq(7),
+            workflow: Name::new(workflow).unwrap(),
+            state: vec![7; 100],
+            updated: Timestamp::MIN,
+            ..schedule()
+        },
+        was: schedule().seq,
+        declared,
+    };
+    assert_eq!(
+        versions(&mut connection, update(false, "other")).await,
+        (1, 1)
+    );
+    assert_eq!(
+        versions(&mut connection, update(true, "other")).await,
+        (1, 0)
+    );
+}

@@ -10,4 +10,5 @@ mod faults;
 mod host;
 mod pauses;
 mod room;
+mod schedules;
 mod schema;
