@@ -164,6 +164,10 @@ pub(crate) async fn run(
     let Some((found, stored)) = stored.split_first() else {
         return Ok(None);
     };
+    // The task of a schedule is under an id that no run has.
+    if rows::is_missing(found, 1)? {
+        return Ok(None);
+    }
     let mut names = Names::default();
     let (mut tasks, mut paused) = (Vec::with_capacity(stored.len()), BTreeSet::new());
     for row in stored {

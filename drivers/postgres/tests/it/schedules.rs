@@ -166,3 +166,13 @@ async fn a_schedule_that_cannot_be_read_is_refused_by_name_and_its_task_is_put_a
     let owner = record.task.map(|task| task.owner);
     assert_eq!(owner, Some(None));
 }
+
+#[tokio::test]
+async fn the_id_of_a_schedule_is_that_of_no_run() {
+    let room = Room::fresh();
+    let store = room.store(Shards::ONE).await;
+    store.perform(register()).await.unwrap();
+    store.perform(creating()).await.unwrap();
+    let task = key().id().task();
+    assert_eq!(store.run(task.run).await.unwrap(), None);
+}
