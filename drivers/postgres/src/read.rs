@@ -65,6 +65,7 @@ impl<'a> Reader<'a> {
         self.lock_queue(connection, set).await?;
         self.lock_worker(connection, set).await?;
         self.lock_schedules(connection, set).await?;
+        self.read_entry(connection, set).await?;
         self.lock_runs(connection, set).await?;
         self.read_definitions(connection, set).await?;
         self.lock_tasks(connection, set).await?;
@@ -93,6 +94,16 @@ impl<'a> Reader<'a> {
             let found = query.fetch_optional(&mut *connection).await?;
             self.view.queue = found.as_ref().map(rows::queue).transpose()?;
         }
+        Ok(())
+    }
+
+    /// What an operator did by this command. The same command, performed at once by somebody else, holds what is locked by
+    /// then until it has written this.
+    async fn read_entry(
+        &mut self,
+        connection: &mut PgConnection,
+        set: &ReadSet,
+    ) -> Result<(), sqlx::Error> {
         if let Some(id) = set.entry {
             let query = sqlx::query(sql::ENTRY).bind(Uuid::from_u128(id.as_u128()));
             let found = query.fetch_optional(connection).await?;

@@ -128,6 +128,38 @@ async fn a_command_waits_for_a_locked_schedule_and_for_no_longer_than_its_patien
     assert_eq!(slots(late), [SlotReply::Accepted]);
 }
 
+/// Both have looked for the schedule before either finds out what the other has done.
+#[tokio::test]
+async fn a_deletion_that_is_performed_twice_at_once_is_answered_twice_alike() {
+    let room = Room::fresh();
+    let store = room.store(Shards::ONE).await;
+    store.perform(register()).await.unwrap();
+    store.perform(creating()).await.unwrap();
+    let mut stranger = room.stranger().await;
+    let mut holding = stranger.begin().await.unwrap();
+    execute(&mut holding, LOCK).await;
+    let released = async {
+        let mut watching = room.stranger().await;
+        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' \
+            and datname = current_database()";
+        while sqlx::query_scalar::<_, i64>(waiting)
+            .fetch_one(&mut watching)
+            .await
+            .unwrap()
+            < 2
+        {}
+        holding.rollback().await.unwrap();
+    };
+    let deleting = || store.perform(doing(2, ScheduleAction::Delete));
+    let (first, second, ()) = tokio::join!(deleting(), deleting(), released);
+    let first = first.unwrap();
+    assert_eq!(second.unwrap(), first);
+    let Reply::Schedule(Ok(deleted)) = first else {
+        panic!("{first:?}")
+    };
+    assert_eq!((deleted.changed, deleted.standing), (true, None));
+}
+
 #[tokio::test]
 async fn who_holds_a_schedule_waits_for_its_task() {
     let room = Room::fresh();
