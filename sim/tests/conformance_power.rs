@@ -8,7 +8,8 @@ use squid_mesh_core::definition::DefinitionKey;
 use squid_mesh_core::id::{CommandId, RunId, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    Claimed, DefinitionRow, Entry, Operation, Reply, RunRow, WorkerRow,
+    Claimed, DefinitionRow, Entry, Operation, Outcome, Reply, Report, RunRow, ScheduleAction,
+    WorkerRow,
 };
 use squid_mesh_core::payload::{Payload, PayloadRef};
 use squid_mesh_core::run::Seq;
@@ -42,6 +43,16 @@ enum Bug {
     ReadsPartsOfJournalsFromTheRowBefore,
     KnowsOnlyFirstVersions,
     IgnoresParents,
+    ForgetsFirings,
+    TakesEachFiringForAnother,
+    TakesEachScheduleCommandForAnother,
+    ForgetsWhoStartedRuns,
+    RepeatsTheLastScheduleOfAPage,
+    ComparesSchedulesWithoutCase,
+    IgnoresStandings,
+    IgnoresWorkflowsOfSchedules,
+    IgnoresSchedulesOfRuns,
+    ShowsNoTasksOfSchedules,
 }
 
 /// The memory store, but for the bug.
@@ -126,6 +137,20 @@ impl Store for Buggy {
                     return self.perform_and_forget(operation).await;
                 }
             }
+            (Bug::ForgetsFirings, Operation::Settle(settle)) => {
+                let fires = |report: &Report| matches!(report.outcome, Outcome::Fired { .. });
+                if settle.reports.iter().any(fires) {
+                    return self.perform_and_forget(operation).await;
+                }
+            }
+            (Bug::TakesEachFiringForAnother, Operation::Schedule(command)) => {
+                if let ScheduleAction::Fire { signal, .. } = &mut command.action {
+                    *signal = Some(number.to_string());
+                }
+            }
+            (Bug::TakesEachScheduleCommandForAnother, Operation::Schedule(command)) => {
+                command.command = CommandId::from_u128(number.into());
+            }
             (Bug::StartsUnderAKeyAreRunsOfTheirOwn, Operation::Submit(submit)) => {
                 for entry in submit
                     .groups
@@ -207,6 +232,7 @@ impl Inspect for Buggy {
             match self.bug {
                 Bug::ForgetsLabels => record.row.labels.clear(),
                 Bug::ReadsTasksOfTheRunInReverse => record.tasks.reverse(),
+                Bug::ForgetsWhoStartedRuns => record.row.schedule = None,
                 _ => {}
             }
         }
@@ -238,8 +264,10 @@ impl Inspect for Buggy {
             after
         };
         let mut filter = filter.clone();
-        if self.bug == Bug::IgnoresParents {
-            filter.parent = None;
+        match self.bug {
+            Bug::IgnoresParents => filter.parent = None,
+            Bug::IgnoresSchedulesOfRuns => filter.schedule = None,
+            _ => {}
         }
         self.inner.list(&filter, after, limit).await
     }
@@ -260,7 +288,13 @@ impl Inspect for Buggy {
     }
 
     async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRecord>, StoreError> {
-        self.inner.schedule(id).await
+        let mut record = self.inner.schedule(id).await?;
+        if let Some(record) = &mut record
+            && self.bug == Bug::ShowsNoTasksOfSchedules
+        {
+            record.task = None;
+        }
+        Ok(record)
     }
 
     async fn schedules(
@@ -269,7 +303,26 @@ impl Inspect for Buggy {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ScheduleRow>, StoreError> {
-        self.inner.schedules(filter, after, limit).await
+        // Less than the key by its last character.
+        let before = after.map(|key| {
+            let last = key.char_indices().next_back();
+            last.map_or("", |(at, _)| &key[..at]).to_owned()
+        });
+        let after = match self.bug {
+            Bug::RepeatsTheLastScheduleOfAPage => before.as_deref(),
+            _ => after,
+        };
+        let mut filter = filter.clone();
+        match self.bug {
+            Bug::IgnoresStandings => filter.standings.clear(),
+            Bug::IgnoresWorkflowsOfSchedules => filter.workflow = None,
+            _ => {}
+        }
+        let mut rows = self.inner.schedules(&filter, after, limit).await?;
+        if self.bug == Bug::ComparesSchedulesWithoutCase {
+            rows.sort_by_key(|row| row.key.to_lowercase());
+        }
+        Ok(rows)
     }
 }
 
@@ -295,6 +348,16 @@ async fn each_bug_is_found_by_the_check_that_is_there_for_it() {
         (Bug::ReadsPartsOfJournalsFromTheRowBefore, Check::Fetches),
         (Bug::KnowsOnlyFirstVersions, Check::Fetches),
         (Bug::IgnoresParents, Check::Filters),
+        (Bug::ForgetsFirings, Check::Firings),
+        (Bug::TakesEachFiringForAnother, Check::Firings),
+        (Bug::ForgetsWhoStartedRuns, Check::Firings),
+        (Bug::TakesEachScheduleCommandForAnother, Check::Doubled),
+        (Bug::RepeatsTheLastScheduleOfAPage, Check::SchedulePages),
+        (Bug::ComparesSchedulesWithoutCase, Check::SchedulePages),
+        (Bug::IgnoresStandings, Check::SchedulePages),
+        (Bug::IgnoresWorkflowsOfSchedules, Check::SchedulePages),
+        (Bug::IgnoresSchedulesOfRuns, Check::SchedulePages),
+        (Bug::ShowsNoTasksOfSchedules, Check::Scripts),
     ];
     for (bug, check) in table {
         let outcome = Suite::of(Shards::ONE)

@@ -179,6 +179,15 @@ pub(crate) fn report(task: &TaskRow, ending: Ending) -> Report {
             upto: from + u32::try_from(runs.len()).expect("children of one task are few"),
             called: runs.clone(),
         },
+        (_, Work::Release { schedule }) => Outcome::Released {
+            schedule: *schedule,
+        },
+        (Item::Firing, _) => Outcome::Fired {
+            definition: Some(DefinitionKey {
+                name: task.brief.definition.name.clone(),
+                version: 1,
+            }),
+        },
         (item, _) => Outcome::Engine(item),
     };
     Report {

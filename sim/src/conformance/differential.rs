@@ -5,22 +5,26 @@
 //! written does. From then on nothing is approximate: replies and rows are equal to the microsecond. Two things are left that a
 //! reply says of a time which no row keeps. How long until the next task falls due is relative to the scan, so it may differ by
 //! less than half an hour; and whether something is due is never in doubt, because what a script arranges is due at
-//! once, hours later, or after a lease that the script lets end before it goes on.
+//! once, hours later, or after a lease or within seconds of a schedule that the script lets end before it goes on.
 //!
 //! Invariant: the memory store never guesses: an operation whose time left no trace did not depend on it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use squid_mesh_core::operation::{Claimed, HeldReply, Leases, Operation, Reply};
+use squid_mesh_core::operation::{
+    Claimed, HeldReply, Leases, Operation, Rejection, Reply, ScheduleAction,
+};
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::store::{Inspect, Store};
-use squid_mesh_core::task::TaskRow;
+use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
 use super::Suite;
 use super::failure::{Failure, holds, perform, same, unanswered};
-use super::observe::{compare_all, compare_queues, compare_run};
+use super::observe::{compare_all, compare_queues, compare_run, compare_schedule};
 use super::script::{Action, Script, scripts};
 use super::session::Session;
 use crate::store::{Conditions, Tables};
@@ -81,6 +85,7 @@ pub async fn run<S: Store + Inspect>(store: &S, script: &Script) -> Result<(), F
         store,
         tables: Tables::new(store.shards()),
         now: Timestamp::default(),
+        close: BTreeMap::new(),
     };
     let mut session = Session::new(store.shards());
     for operation in session.opening() {
@@ -109,12 +114,18 @@ pub async fn run<S: Store + Inspect>(store: &S, script: &Script) -> Result<(), F
 struct Pair<'s, S> {
     store: &'s S,
     tables: Tables,
+    /// About what the store's clock says.
     now: Timestamp,
+    /// Schedules with occurrences that are close, and until when.
+    close: BTreeMap<ScheduleId, Timestamp>,
 }
 
 impl<S: Store + Inspect> Pair<'_, S> {
     async fn act(&mut self, session: &mut Session, action: &Action) -> Result<(), Failure> {
-        let Some(operation) = session.operation(action) else {
+        if !matches!(action, Action::Schedule { .. }) {
+            self.let_pass().await?;
+        }
+        let Some(operation) = session.operation(action, self.now) else {
             return Ok(());
         };
         let (reply, wrote) = self.perform(&operation).await?;
@@ -129,6 +140,7 @@ impl<S: Store + Inspect> Pair<'_, S> {
         if let (Action::Lapse { .. }, Reply::Claimed(claimed)) = (action, &reply) {
             self.outwait(&claimed.tasks).await?;
         }
+        self.note_close(&operation);
         session.learn(&operation, &reply);
         Ok(())
     }
@@ -136,10 +148,11 @@ impl<S: Store + Inspect> Pair<'_, S> {
     /// Performs an operation on both. Also says whether it moved a run on.
     async fn perform(&mut self, operation: &Operation) -> Result<(Reply, bool), Failure> {
         let found = perform(self.store, operation).await?;
-        self.now = self.time_of(operation, &found).await?.unwrap_or(self.now);
+        let at = self.time_of(operation, &found).await?.unwrap_or(self.now);
+        self.now = self.now.max(at);
         let landed = self
             .tables
-            .perform(operation, Conditions::at(self.now))
+            .perform(operation, Conditions::at(at))
             .map_err(unanswered)?
             .done();
         same_reply(&landed.reply, &found).map_err(|failure| failure.after(operation))?;
@@ -149,6 +162,16 @@ impl<S: Store + Inspect> Pair<'_, S> {
         runs.dedup();
         for run in runs {
             compare_run(self.store, &self.tables, run)
+                .await
+                .map_err(|failure| failure.after(operation))?;
+        }
+        let mut schedules = landed.touched.schedules.clone();
+        let tasks = landed.touched.tasks.iter();
+        schedules.extend(tasks.map(|key| ScheduleId::of_task(*key)));
+        schedules.sort_unstable();
+        schedules.dedup();
+        for schedule in schedules {
+            compare_schedule(self.store, &self.tables, schedule)
                 .await
                 .map_err(|failure| failure.after(operation))?;
         }
@@ -177,6 +200,9 @@ impl<S: Store + Inspect> Pair<'_, S> {
                 self.time_of_leases(leases, replies).await
             }
             (_, Reply::Queue(reply)) => Ok(reply.as_ref().ok().map(|reply| reply.at)),
+            (_, Reply::Schedule(Ok(reply))) => Ok(Some(reply.at)),
+            (_, Reply::Schedule(Err(Rejection::OccurrenceNotDue { now, .. }))) => Ok(Some(*now)),
+            (_, Reply::Schedule(Err(_))) => Ok(None),
             (Operation::Register(register), _) => {
                 let Some(worker) = &register.worker else {
                     return Ok(None);
@@ -213,32 +239,69 @@ impl<S: Store + Inspect> Pair<'_, S> {
                 HeldReply::HandedBack => Duration::ZERO,
                 HeldReply::Held { .. } | HeldReply::Lost | HeldReply::Busy => continue,
             };
-            let record = self.store.run(held.key.run).await.map_err(unanswered)?;
-            let task = record
-                .and_then(|record| record.tasks.into_iter().find(|task| task.key == held.key));
+            let (_, task) = self.look(held.key).await?;
             return Ok(task.map(|task| task.due_at.minus(before)));
         }
         Ok(None)
     }
 
+    /// The clock, if there is a run or a schedule with this task, and the task.
+    async fn look(&self, key: TaskKey) -> Result<(Option<Timestamp>, Option<TaskRow>), Failure> {
+        if let Some(record) = self.store.run(key.run).await.map_err(unanswered)? {
+            let task = record.tasks.into_iter().find(|task| task.key == key);
+            return Ok((Some(record.now), task));
+        }
+        let id = ScheduleId::of_task(key);
+        let record = self.store.schedule(id).await.map_err(unanswered)?;
+        Ok(record.map_or((None, None), |record| (Some(record.now), record.task)))
+    }
+
     /// Asks for the time until the leases of these tasks are over by the store's clock.
-    async fn outwait(&self, tasks: &[TaskRow]) -> Result<(), Failure> {
+    async fn outwait(&mut self, tasks: &[TaskRow]) -> Result<(), Failure> {
         let Some(last) = tasks.iter().max_by_key(|task| task.due_at) else {
             return Ok(());
         };
-        let begun = Instant::now();
-        loop {
-            let record = self.store.run(last.key.run).await.map_err(unanswered)?;
-            match record {
-                Some(record) if record.now > last.due_at => return Ok(()),
-                Some(record) => holds(
-                    "the store's clock moves on",
-                    begun.elapsed() < PATIENCE,
-                    record.now,
-                )?,
-                None => return Err(Failure::new("a run with a task", "a row", "none")),
-            }
+        match self.pass(last.key, last.due_at).await? {
+            true => Ok(()),
+            false => Err(Failure::new("a run with a task", "a row", "none")),
         }
+    }
+
+    /// Notes a schedule that has, or may have, occurrences within seconds.
+    fn note_close(&mut self, operation: &Operation) {
+        let Operation::Schedule(command) = operation else {
+            return;
+        };
+        if let ScheduleAction::Create(declaration)
+        | ScheduleAction::Change(declaration)
+        | ScheduleAction::Declare(declaration) = &command.action
+            && let Some(end) = declaration.plan.end
+        {
+            let until = self.close.entry(command.schedule.id()).or_insert(end);
+            *until = end.max(*until);
+        }
+    }
+
+    /// Lets all occurrences pass that are close. Of a schedule that is gone there are none.
+    async fn let_pass(&mut self) -> Result<(), Failure> {
+        while let Some((id, until)) = self.close.pop_first() {
+            self.pass(id.task(), until).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the time until it is past `until` by the store's clock. Also says whether there is anything to ask.
+    async fn pass(&mut self, key: TaskKey, until: Timestamp) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        while let (Some(now), _) = self.look(key).await? {
+            self.now = self.now.max(now);
+            if now > until {
+                return Ok(true);
+            }
+            let patient = begun.elapsed() < PATIENCE;
+            holds("the store's clock moves on", patient, now)?;
+        }
+        Ok(false)
     }
 }
 

@@ -5,14 +5,18 @@
 use futures_util::future::join;
 use squid_mesh_core::event::By;
 use squid_mesh_core::id::CommandId;
-use squid_mesh_core::operation::{Cancel, Claimed, Entry, Operation, Reply};
+use squid_mesh_core::operation::{
+    Cancel, Claimed, Entry, Operation, Reply, ScheduleAction, ScheduleReply,
+};
+use squid_mesh_core::schedule::ScheduleKey;
 use squid_mesh_core::store::{Inspect, Store};
 use squid_mesh_core::time::Timestamp;
 
 use super::cast::{Worker, json, report, start, submit, workflow};
 use super::concurrent::claimed;
-use super::failure::{Failure, perform, same};
+use super::failure::{Failure, perform, same, unanswered};
 use super::observe::seen;
+use super::schedules::{command, declaration, external, yearly};
 use super::script::Ending;
 
 /// Takes a run from its start to its cancel, each operation performed twice at once and once more afterwards.
@@ -54,11 +58,73 @@ pub(super) async fn check<S: Store + Inspect>(store: &S) -> Result<(), Failure> 
     };
     let cancel = submit(store.shards(), vec![Entry::Cancel(cancel)]);
     doubled(store, &cancel).await?;
-    rows(&cancel, 3).await
+    rows(&cancel, 3).await?;
+    schedules(store).await
+}
+
+/// Takes a schedule from its creation to its deletion, and one that its workflow declares until it does so no more.
+async fn schedules<S: Store + Inspect>(store: &S) -> Result<(), Failure> {
+    let named = ScheduleKey::Named("nightly".to_owned());
+    let declared = ScheduleKey::stored("chain/nightly");
+    let definition = workflow("chain");
+    let trigger = ScheduleAction::Trigger {
+        definition: definition.clone(),
+    };
+    let fire = |signal: Option<&str>| ScheduleAction::Fire {
+        occurrence: Timestamp::from_micros(0),
+        signal: signal.map(str::to_owned),
+        definition: definition.clone(),
+    };
+    let (create, change) = (declaration(external(), 0), declaration(yearly("UTC"), 0));
+    let (first, second) = (declaration(external(), 1), declaration(yearly("UTC"), 2));
+    // Each with how often the row has been written by then. What starts a run at somebody's word does not write it.
+    let table = [
+        (&named, ScheduleAction::Create(create), Some(1)),
+        (&named, ScheduleAction::Change(change), Some(2)),
+        (&named, ScheduleAction::Pause, Some(3)),
+        (&named, ScheduleAction::Resume, Some(4)),
+        (&named, trigger, Some(4)),
+        (&named, fire(None), Some(4)),
+        (&named, fire(Some("signal")), Some(4)),
+        (&named, ScheduleAction::Delete, None),
+        (&declared, ScheduleAction::Declare(first), Some(1)),
+        (&declared, ScheduleAction::Declare(second), Some(2)),
+        (&declared, ScheduleAction::Retire { version: 3 }, Some(3)),
+    ];
+    for (number, (key, action, writes)) in (10..).zip(table) {
+        let operation = command(store.shards(), number, key, action);
+        let done = schedule_command(store, key, &operation, writes).await;
+        done.map_err(|failure| failure.after(&operation))?;
+    }
+    Ok(())
+}
+
+async fn schedule_command<S: Store + Inspect>(
+    store: &S,
+    key: &ScheduleKey,
+    operation: &Operation,
+    writes: Option<u32>,
+) -> Result<(), Failure> {
+    let reply = match doubled(store, operation).await? {
+        Reply::Schedule(Ok(reply)) => reply,
+        other => return Err(Failure::new("the answer to a command", "done", other)),
+    };
+    let record = store.schedule(key.id()).await.map_err(unanswered)?;
+    let found = record.as_ref().map(|record| record.row.standing);
+    same("whether the schedule fires", &reply.standing, &found)?;
+    let seq = record.map(|record| record.row.seq.0);
+    same("the writes of the schedule", &writes, &seq)?;
+    if let Some(started) = reply.started {
+        let journal = seen(store, started.run).await?;
+        let journal = journal.map(|seen| seen.journal.len());
+        same("the journal rows of its run", &Some(1), &journal)?;
+    }
+    Ok(())
 }
 
 async fn doubled<S: Store>(store: &S, operation: &Operation) -> Result<Reply, Failure> {
     let (first, second) = join(perform(store, operation), perform(store, operation)).await;
+    let timeless = |reply| timeless(operation, reply);
     let (first, third) = (timeless(first?), perform(store, operation).await?);
     for again in [second?, third] {
         let what = "the reply to an operation that was performed twice";
@@ -67,8 +133,9 @@ async fn doubled<S: Store>(store: &S, operation: &Operation) -> Result<Reply, Fa
     Ok(first)
 }
 
-/// The reply without what depends on when it was given: the time, and of a claim what else there was then.
-fn timeless(reply: Reply) -> Reply {
+/// The reply without what depends on when it was given: the time, unless a log keeps it, and of a claim what else there was
+/// then. No log knows which declaration was the first.
+fn timeless(operation: &Operation, reply: Reply) -> Reply {
     let now = Timestamp::default();
     match reply {
         Reply::Submitted { groups, handed, .. } => Reply::Submitted {
@@ -93,7 +160,22 @@ fn timeless(reply: Reply) -> Reply {
             tasks,
             ..Claimed::default()
         }),
+        Reply::Schedule(Ok(reply)) if !is_logged(operation) => {
+            let changed = reply.changed && reply.started.is_some();
+            Reply::Schedule(Ok(ScheduleReply {
+                at: now,
+                changed,
+                ..reply
+            }))
+        }
         reply
         @ (Reply::Registered(_) | Reply::Leased(_) | Reply::Queue(_) | Reply::Schedule(_)) => reply,
+    }
+}
+
+fn is_logged(operation: &Operation) -> bool {
+    match operation {
+        Operation::Schedule(command) => command.action.logged().is_some(),
+        _ => false,
     }
 }

@@ -17,18 +17,23 @@
 //! Invariant: a check compares a store with what the memory store does, or with what must hold whatever the
 //! interleaving; it never depends on how a store does its work.
 
+mod calendar;
 pub(crate) mod cast;
 mod concurrent;
+pub mod deed;
 pub mod differential;
 mod doubled;
 mod failure;
 mod fetches;
+mod firings;
 mod listing;
 mod observe;
 mod pauses;
 mod races;
 #[cfg(test)]
 mod reach;
+mod schedule_pages;
+pub(crate) mod schedules;
 pub mod script;
 mod session;
 mod workflows;
@@ -78,11 +83,15 @@ pub enum Check {
     PausedLosses,
     /// Operators who pause a queue at once, or repeat themselves, are told the truth.
     Operators,
+    /// Whoever fires an occurrence, and however often, it is one run; schedules stay whole while they are changed.
+    Firings,
+    /// Pages and filters of schedules show what they say, by their keys compared as bytes, and each schedule its runs.
+    SchedulePages,
 }
 
 impl Check {
     /// Every check.
-    pub const ALL: [Check; 11] = [
+    pub const ALL: [Check; 13] = [
         Check::Scripts,
         Check::OneRunPerKey,
         Check::OneClaimPerTask,
@@ -94,6 +103,8 @@ impl Check {
         Check::Pauses,
         Check::PausedLosses,
         Check::Operators,
+        Check::Firings,
+        Check::SchedulePages,
     ];
 }
 
@@ -147,6 +158,8 @@ impl Suite {
             Check::Pauses => pauses::holds_back(&self.store(create).await?).await,
             Check::PausedLosses => pauses::losses(&self.store(create).await?).await,
             Check::Operators => pauses::operators(&self.store(create).await?).await,
+            Check::Firings => firings::check(&self.store(create).await?).await,
+            Check::SchedulePages => schedule_pages::check(&self.store(create).await?).await,
         };
         outcome.map_err(|failure| Failure {
             check: Some(check),

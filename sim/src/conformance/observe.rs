@@ -5,7 +5,8 @@
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{JournalRow, RunRow};
 use squid_mesh_core::run::Seq;
-use squid_mesh_core::store::{Inspect, RunFilter};
+use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
+use squid_mesh_core::store::{Inspect, RunFilter, ScheduleFilter};
 use squid_mesh_core::task::TaskRow;
 
 use super::failure::{Failure, same, same_rows, unanswered};
@@ -79,6 +80,23 @@ pub(super) async fn compare_run(
     }
 }
 
+/// Compares one schedule, and its task.
+pub(super) async fn compare_schedule(
+    store: &impl Inspect,
+    tables: &Tables,
+    id: ScheduleId,
+) -> Result<(), Failure> {
+    let expected = tables.schedule(id);
+    let expected = expected.map(|row| (row.clone(), tables.task(&id.task()).cloned()));
+    let found = store.schedule(id).await.map_err(unanswered)?;
+    let found = found.map(|record| (record.row, record.task));
+    same(
+        format!("the row and the task of schedule {id}"),
+        &expected,
+        &found,
+    )
+}
+
 /// Compares every row that can be seen.
 pub(super) async fn compare_all(store: &impl Inspect, tables: &Tables) -> Result<(), Failure> {
     let everything = RunFilter::default();
@@ -101,6 +119,20 @@ pub(super) async fn compare_all(store: &impl Inspect, tables: &Tables) -> Result
         &tables.definitions().cloned().collect::<Vec<_>>(),
         &found,
     )?;
+    let everything = ScheduleFilter::default();
+    let found = store
+        .schedules(&everything, None, EVERYTHING)
+        .await
+        .map_err(unanswered)?;
+    let expected: Vec<ScheduleRow> = tables
+        .list_schedules(&everything, None, EVERYTHING)
+        .into_iter()
+        .cloned()
+        .collect();
+    same_rows("the schedules", &expected, &found)?;
+    for row in &expected {
+        compare_schedule(store, tables, row.id).await?;
+    }
     compare_queues(store, tables).await?;
     let found = store.workers().await.map_err(unanswered)?;
     same_rows(

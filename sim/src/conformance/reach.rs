@@ -15,6 +15,9 @@ use super::script::scripts;
 use super::session::Session;
 use crate::store::{Conditions, Tables};
 
+/// When scripts begin: after the occurrences that hosts fire, but for the one that is to come.
+const BEGIN: i64 = 1_750_000_000_000_000;
+
 /// What a reply says, a few words each.
 fn words(reply: &Reply) -> Vec<String> {
     let handed = |tasks: &[_]| {
@@ -36,7 +39,17 @@ fn words(reply: &Reply) -> Vec<String> {
         Reply::Queue(Err(rejection)) | Reply::Schedule(Err(rejection)) => {
             vec![rejection.code().to_owned()]
         }
-        Reply::Schedule(Ok(reply)) => vec![format!("schedule: changed {}", reply.changed)],
+        Reply::Schedule(Ok(reply)) => {
+            let started = reply
+                .started
+                .map(|start| format!("fired, existing {}", start.existing));
+            let standing = reply.standing.map(|standing| format!("{standing:?}"));
+            let said = format!("schedule: changed {}", reply.changed);
+            [Some(said), started, standing]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
         Reply::Claimed(claimed) => claimed
             .tasks
             .iter()
@@ -106,14 +119,14 @@ fn generated_scripts_reach_every_kind_of_answer() {
         let script = scripts(40).new_tree(&mut runner).unwrap().current();
         let mut session = Session::new(Shards::ONE);
         let mut tables = Tables::new(Shards::ONE);
-        let mut now = Timestamp::default();
+        let mut now = Timestamp::from_micros(BEGIN);
         let opening = session.opening();
         for operation in &opening {
             let _ = tables.perform(operation, Conditions::at(now)).unwrap();
         }
         for action in &script.actions {
             now = now.plus(Duration::from_secs(1));
-            let Some(operation) = session.operation(action) else {
+            let Some(operation) = session.operation(action, now) else {
                 continue;
             };
             let reply = tables
@@ -127,30 +140,44 @@ fn generated_scripts_reach_every_kind_of_answer() {
     }
     let expected = [
         "Accepted",
+        "Active",
         "Attempt",
+        "Delivery",
+        "Firing",
         "HandedBack",
         "Loss",
         "Lost",
+        "Paused",
+        "Retired",
         "Wait",
         "cancel: cancelled",
         "cancel: cancelling",
         "cancelled",
         "completed",
         "contradicted",
+        "declared_schedule",
         "failed",
         "finished",
+        "fired, existing false",
+        "fired, existing true",
         "handed",
         "held, stop false",
         "held, stop true",
         "key_conflict",
+        "no_occurrence",
+        "occurrence_not_due",
         "other_outcome",
         "paused false, changed false",
         "paused false, changed true",
         "paused true, changed false",
         "paused true, changed true",
+        "schedule: changed false",
+        "schedule: changed true",
+        "schedule_exists",
         "stale",
         "started, existing false",
         "started, existing true",
+        "unknown_schedule",
         "winding",
     ];
     let missing: Vec<&str> = expected

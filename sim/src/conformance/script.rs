@@ -7,6 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::deed::{Deed, deed, season};
+
 /// Actions, one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
@@ -81,6 +83,13 @@ pub enum Action {
         queue: Pick,
         /// Whether it is paused.
         pauses: bool,
+    },
+    /// Somebody does something to a schedule.
+    Schedule {
+        /// To which.
+        schedule: Pick,
+        /// What.
+        deed: Deed,
     },
     /// The last operation is performed again, as after an unknown commit.
     Repeat,
@@ -171,9 +180,20 @@ pub enum Ending {
     FailedForGood,
 }
 
-/// Scripts of up to so many actions. They shrink to fewer and simpler ones.
+/// Scripts of up to so many actions. They shrink to fewer and simpler ones. Some begin with schedules that are due within
+/// seconds, for which they wait once.
 pub fn scripts(actions: usize) -> impl Strategy<Value = Script> {
-    vec(action(), 1..=actions).prop_map(|actions| Script { actions })
+    let seasonal = option::weighted(0.15, vec((pick(), season()), 2..5));
+    (seasonal, vec(action(), 1..=actions)).prop_map(|(seasonal, rest)| {
+        let seasonal = seasonal.into_iter().flatten();
+        let mut actions: Vec<Action> = seasonal.map(on_schedule).collect();
+        actions.extend(rest);
+        Script { actions }
+    })
+}
+
+fn on_schedule((schedule, deed): (Pick, Deed)) -> Action {
+    Action::Schedule { schedule, deed }
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -184,6 +204,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (side(), vec((pick(), want()), 1..4)).prop_map(|(worker, picks)| Action::Lease { worker, picks }),
         2 => (pick(), ending()).prop_map(|(pick, ending)| Action::Late { pick, ending }),
         2 => Just(Action::Repeat),
+        3 => (pick(), deed()).prop_map(on_schedule),
         1 => (side(), any::<bool>()).prop_map(|(worker, contradicts)| Action::Register { worker, contradicts }),
         1 => (side(), place()).prop_map(|(worker, place)| Action::Lapse { worker, place }),
         1 => (pick(), prop::bool::weighted(0.4)).prop_map(|(queue, pauses)| Action::Queue { queue, pauses }),
@@ -251,6 +272,6 @@ fn place() -> impl Strategy<Value = u8> {
     prop_oneof![3 => Just(0), 1 => 0..8_u8]
 }
 
-fn pick() -> impl Strategy<Value = Pick> {
+pub(super) fn pick() -> impl Strategy<Value = Pick> {
     any::<u8>().prop_map(Pick)
 }

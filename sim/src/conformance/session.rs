@@ -12,8 +12,10 @@ use squid_mesh_core::operation::{
     Call, Cancel, Claim, Entry, EntryReply, Group, GroupReply, Held, HeldReply, Leases, Offer,
     Operation, QueueAction, QueueCommand, Register, Reply, Report, Start, StartDelay, Submit,
 };
-use squid_mesh_core::task::TaskRow;
+use squid_mesh_core::task::{Item, TaskRow};
+use squid_mesh_core::time::Timestamp;
 
+use super::calendar::Calendar;
 use super::cast::{LEASE, Worker, json, report, start};
 use super::script::{Action, Ending, Pick, Side, Want, Wish};
 use super::workflows::{HOUR, QUEUES, contradiction, name, workflows};
@@ -25,6 +27,7 @@ pub(super) struct Session {
     able: Holder,
     lacking: Holder,
     runs: Vec<RunId>,
+    calendar: Calendar,
     over: Vec<TaskRow>,
     last: Option<Operation>,
     drawn: u32,
@@ -67,6 +70,7 @@ impl Session {
             able: Holder::of(Worker::able(1)),
             lacking: Holder::of(Worker::lacking(2)),
             runs: Vec::new(),
+            calendar: Calendar::default(),
             over: Vec::new(),
             last: None,
             drawn: 0,
@@ -78,8 +82,8 @@ impl Session {
         Side::BOTH.map(|side| self.register(side, false))
     }
 
-    /// The operation that an action amounts to, if there is anything to do.
-    pub(super) fn operation(&mut self, action: &Action) -> Option<Operation> {
+    /// The operation that an action amounts to, if there is anything to do. `now` is about what the store's clock says.
+    pub(super) fn operation(&mut self, action: &Action, now: Timestamp) -> Option<Operation> {
         match action {
             Action::Register {
                 worker,
@@ -113,6 +117,13 @@ impl Session {
             } => self.settle(*worker, *slots, picks),
             Action::Late { pick, ending } => self.late(*pick, *ending),
             Action::Queue { queue, pauses } => self.queue(*queue, *pauses),
+            Action::Schedule { schedule, deed } => {
+                self.drawn += 1;
+                let deed = (*schedule, deed);
+                let drawn = (self.drawn, now);
+                self.calendar
+                    .operation(self.shards, &self.workflows, deed, drawn)
+            }
             Action::Repeat => self.last.clone(),
         }
     }
@@ -332,6 +343,7 @@ impl Session {
                 let holder = self.holder_mut(claim.offer.worker);
                 holder.claims = holder.claims.max(claim.number);
                 holder.take(&claimed.tasks);
+                self.learn_runs(&claimed.tasks);
             }
             (Operation::Settle(settle), Reply::Settled { handed, .. }) => {
                 for report in &settle.reports {
@@ -354,6 +366,11 @@ impl Session {
                     }
                 }
             }
+            (Operation::Schedule(command), Reply::Schedule(reply)) => {
+                if let Ok(reply) = reply {
+                    self.calendar.learn(command, reply);
+                }
+            }
             (Operation::Register(_), _) | (Operation::Queue(_), Reply::Queue(_)) => {}
             (_, reply) => panic!("the reply is of another operation: {reply:?}"),
         }
@@ -371,6 +388,15 @@ impl Session {
                 {
                     self.runs.push(start.run);
                 }
+            }
+        }
+    }
+
+    /// Runs that schedules have started are met when their steps are claimed.
+    fn learn_runs(&mut self, tasks: &[TaskRow]) {
+        for task in tasks {
+            if task.item() == Item::Attempt && !self.runs.contains(&task.key.run) {
+                self.runs.push(task.key.run);
             }
         }
     }
