@@ -4,6 +4,7 @@
 
 #[cfg(feature = "mutants")]
 mod mutants;
+mod schedules;
 
 use std::time::Duration;
 
