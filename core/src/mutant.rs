@@ -153,8 +153,14 @@ mutants! {
     EditKeepsCursor,
     /// A schedule that is paused leaves its task where it is.
     PauseLeavesFiring,
+    /// A process of an older version declares a schedule as it used to be.
+    OlderVersionDeclares,
+    /// A schedule that a newer version does not declare goes on.
+    RetiredGoesOn,
     /// The memory store reads tasks before it has locked their runs.
     TasksReadBeforeRunLock,
+    /// The memory store reads whether a command was carried out before it has the locks of what that is about.
+    EntryReadBeforeLocks,
     /// The memory store reads its clock before it has its locks.
     ClockReadBeforeLocks,
     /// The memory store writes a run's state without its journal row when both are in one operation with another run.

@@ -18,6 +18,7 @@ use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::intensity::{Intensities, Portfolio};
 use crate::library::{self, HANDLERS, QUEUES};
+use crate::store::Edition;
 
 /// How a campaign wants its worlds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +97,8 @@ pub struct NodeSetup {
     pub queues: Vec<QueueConfig>,
     /// By how many parts in a million its clock is wrong.
     pub drift: i32,
+    /// Which time zone database its processes have.
+    pub edition: Edition,
 }
 
 impl NodeSetup {
@@ -127,10 +130,16 @@ impl Settings {
             &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)],
         );
         let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 4, 2, 3]);
-        let nodes = (0..count)
+        let mut nodes: Vec<NodeSetup> = (0..count)
             .map(|index| node(index, &intensities, choices))
             .collect();
         let schedules = choices.happens(Label::Schedule, 350);
+        // A deploy that brings another time zone database is under way.
+        if schedules && choices.happens(Label::Schedule, 300) {
+            for node in &mut nodes {
+                node.edition = choices.pick(Label::Schedule, &Edition::BOTH);
+            }
+        }
         Settings {
             lease,
             poll: Duration::from_millis(choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000])),
@@ -259,6 +268,7 @@ fn node(index: usize, intensities: &Intensities, choices: &mut Choices) -> NodeS
         handlers: Arc::new(handlers),
         queues: QUEUES[..served].iter().map(queue).collect(),
         drift,
+        edition: Edition::Current,
     }
 }
 

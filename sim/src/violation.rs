@@ -97,6 +97,8 @@ promises! {
     /// S9.1.
     CatchUpPolicy = "of what was missed, no more starts runs than the schedule says, and the newest of it",
     /// S9.1.
+    NewestVersionStands = "a schedule is what the highest version of its workflow has said of it",
+    /// S9.1.
     OverlapPolicy = "an occurrence that comes while the run before goes on is treated as its schedule says",
     /// S11.2.
     PauseHolds = "after a pause was acknowledged nothing of its queue is claimed or handed off",

@@ -11,6 +11,7 @@ use squid_mesh_sim::fault::intensity::{Intensities, Portfolio};
 use squid_mesh_sim::fault::sometimes::Milestone;
 use squid_mesh_sim::library::{self, HANDLERS, QUEUES};
 use squid_mesh_sim::settings::{NodeSetup, Profile, Settings, Traffic};
+use squid_mesh_sim::store::Edition;
 use squid_mesh_sim::trace::Trace;
 use squid_mesh_sim::world::{Outcome, World};
 
@@ -35,6 +36,7 @@ fn calm(seed: u64) -> Settings {
         handlers: Arc::new(handlers),
         queues: queues.collect(),
         drift: 0,
+        edition: Edition::Current,
     }];
     let index = usize::try_from(seed).expect("a small seed") % library::fixed_shapes();
     settings.workflows = vec![Arc::clone(&library::workflows()[index])];

@@ -296,7 +296,8 @@ impl ScheduleCommand {
         };
         if declares {
             // What a newer version says stands.
-            let older = declaration.version < found.version;
+            let older = declaration.version < found.version
+                && !batch.view.mutation.is(Mutant::OlderVersionDeclares);
             return Ok(if older {
                 self.reply(batch, false, Some(&found))
             } else {
@@ -352,8 +353,11 @@ impl ScheduleCommand {
         found: Option<Schedule>,
         version: u32,
     ) -> ScheduleReply {
+        let goes_on = batch.view.mutation.is(Mutant::RetiredGoesOn);
         match found {
-            Some(found) if found.version < version && found.standing != Standing::Retired => {
+            Some(found)
+                if found.version < version && found.standing != Standing::Retired && !goes_on =>
+            {
                 let mut retired = found.written(batch.view.now);
                 retired.version = version;
                 retired.standing = Standing::Retired;

@@ -165,6 +165,12 @@ milestones! {
     ScheduleTriggered = "a schedule was triggered",
     /// A schedule was changed.
     ScheduleChanged = "a schedule was changed",
+    /// A newer version of its workflow does not declare a schedule.
+    ScheduleRetired = "a newer version retired a schedule",
+    /// One that had been retired is declared again.
+    ScheduleReturned = "a retired schedule was declared again",
+    /// A process of an older version said something of a schedule.
+    OlderVersionIgnored = "an older version changed nothing of a schedule",
     /// A queue was paused.
     QueuePaused = "a queue was paused",
     /// A queue was resumed.

@@ -25,7 +25,7 @@ pub use grant::{Grant, GrantEnd, GrantId};
 pub use process::{ClaimRecord, Process, ProcessId};
 pub use queue::GhostQueues;
 pub use run::{GhostChildren, GhostRun, GhostStep, GhostTries, GhostUndo, Progress, Way, Winding};
-pub use schedule::{GhostSchedule, GhostSchedules};
+pub use schedule::{GhostSchedule, GhostSchedules, is_missed, late_until};
 
 /// What really happened so far.
 #[derive(Debug, Default)]

@@ -31,6 +31,8 @@ pub struct GhostSchedule {
     pub life: Life,
     /// What was declared of it last.
     pub declared: Declaration,
+    /// The highest version of its workflow that has said something of it; 0, if it was created at run time.
+    pub version: u32,
     /// Whether it fires.
     pub standing: Standing,
     /// When it was created.
@@ -48,27 +50,25 @@ impl GhostSchedule {
     pub fn plan(&self) -> &Plan {
         &self.declared.plan
     }
+}
 
-    /// The last instant at which an occurrence may have been, to be late at `now`.
-    pub fn late_until(&self, now: Timestamp) -> Timestamp {
-        let plan = self.plan();
-        let on_time = now.minus(plan.grace.saturating_add(plan.jitter));
-        on_time.minus(std::time::Duration::from_micros(1))
-    }
+/// The last instant at which an occurrence of a plan may have been, to be late at `now`.
+pub fn late_until(plan: &Plan, now: Timestamp) -> Timestamp {
+    let on_time = now.minus(plan.grace.saturating_add(plan.jitter));
+    on_time.minus(std::time::Duration::from_micros(1))
+}
 
-    /// Whether an occurrence is rightly missed at `now`: it is late, and enough others after it are too.
-    pub fn is_missed(&self, occurrence: Timestamp, now: Timestamp) -> bool {
-        let late = self.late_until(now);
-        let mut next = occurrence;
-        let newer = (0..self.plan().catch_up.most()).all(|_| {
-            match self.plan().next_after(next).filter(|at| *at <= late) {
-                Some(at) => {
-                    next = at;
-                    true
-                }
-                None => false,
+/// Whether an occurrence of a plan is rightly missed at `now`: it is late, and enough others after it are too.
+pub fn is_missed(plan: &Plan, occurrence: Timestamp, now: Timestamp) -> bool {
+    let late = late_until(plan, now);
+    let mut next = occurrence;
+    let newer =
+        (0..plan.catch_up.most()).all(|_| match plan.next_after(next).filter(|at| *at <= late) {
+            Some(at) => {
+                next = at;
+                true
             }
+            None => false,
         });
-        occurrence <= late && newer
-    }
+    occurrence <= late && newer
 }

@@ -11,6 +11,7 @@ use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
 use super::Landing;
 use crate::ghost::{GhostRun, Grant, GrantEnd, GrantId, ProcessId, Progress};
 use crate::library::QUEUES;
+use crate::store::Edition;
 use crate::violation::{Check, Promise, broken, ensure};
 
 impl Landing<'_> {
@@ -302,8 +303,11 @@ impl Landing<'_> {
         };
         let held_before = |grant: &Grant| grant.key == row.key && grant.fence.seq == row.fence.seq;
         let claimed_before = self.ghost.grants.iter().any(held_before);
-        let next = schedule.plan().next_after(schedule.cursor);
-        let due = next.is_some_and(|next| next <= self.landed.at);
+        // It was armed by a process of either edition, and may find nothing to do by the other.
+        let due = Edition::BOTH.iter().any(|edition| {
+            let next = edition.of(schedule.plan()).next_after(schedule.cursor);
+            next.is_some_and(|next| next <= self.landed.at)
+        });
         ensure!(
             due || schedule.waiting.is_some() || claimed_before,
             NothingEarly,

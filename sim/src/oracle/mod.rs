@@ -137,7 +137,7 @@ impl Landing<'_> {
             self.clock
         );
         self.before()?;
-        self.schedule_commanded();
+        self.schedule_commanded()?;
         for index in 0..self.landed.touched.runs.len() {
             self.history(self.landed.touched.runs[index])?;
         }

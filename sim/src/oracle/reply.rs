@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{
-    Claim, Claimed, Entry, Operation, Outcome, Rejection, Reply, Report, Settle, SlotReply, Submit,
+    Claim, Claimed, Entry, Operation, Outcome, Rejection, Reply, Report, ScheduleAction,
+    ScheduleReply, Settle, SlotReply, Submit,
 };
 use squid_mesh_core::task::{Item, TaskRow};
 
@@ -412,6 +413,15 @@ pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool 
     match (operation, first, second) {
         (_, Reply::Registered(a), Reply::Registered(b)) => a == b,
         (_, Reply::Queue(a), Reply::Queue(b)) => a == b,
+        (Operation::Schedule(command), Reply::Schedule(Ok(a)), Reply::Schedule(Ok(b)))
+            if is_statement(&command.action) =>
+        {
+            let expected = ScheduleReply {
+                changed: a.changed,
+                ..b.clone()
+            };
+            *a == expected && !b.changed
+        }
         (_, Reply::Schedule(a), Reply::Schedule(b)) => a == b,
         (
             Operation::Submit(submit),
@@ -446,6 +456,14 @@ pub fn same_reply(operation: &Operation, first: &Reply, second: &Reply) -> bool 
         }
         _ => false,
     }
+}
+
+/// Whether an action says how a schedule is to be, which no log keeps: the second time, it is so.
+fn is_statement(action: &ScheduleAction) -> bool {
+    matches!(
+        action,
+        ScheduleAction::Declare(_) | ScheduleAction::Retire { .. }
+    )
 }
 
 /// Whether no two entries concern the same run: otherwise an earlier one finds, the second time, what a later one did.

@@ -12,7 +12,7 @@ use squid_mesh_core::verify;
 
 use super::Landing;
 use crate::fault::sometimes::Milestone;
-use crate::ghost::{Ghost, GhostSchedule};
+use crate::ghost::{Ghost, GhostSchedule, is_missed, late_until};
 use crate::store::Tables;
 use crate::violation::{Check, Promise, broken, ensure};
 
@@ -66,7 +66,7 @@ impl Landing<'_> {
 
     /// What a run is to know of its occurrence, worked out once more.
     fn expected(&self, schedule: &GhostSchedule, at: Timestamp, occasion: Occasion) -> Occurrence {
-        let plan = schedule.plan();
+        let plan = self.landed.edition.of(schedule.plan());
         let before = at.minus(std::time::Duration::from_micros(1));
         let first = plan.start.unwrap_or(schedule.created).min(at);
         Occurrence {
@@ -148,7 +148,7 @@ impl Landing<'_> {
         }
         let schedule = &self.ghost.schedules.all[&id];
         let due = match of.occasion {
-            Occasion::Due => schedule.plan().due(id, of.at),
+            Occasion::Due => self.landed.edition.of(schedule.plan()).due(id, of.at),
             Occasion::Fired | Occasion::Triggered => of.at,
         };
         // What was due once and waits stays due, even if the clock has been stepped back since.
@@ -197,6 +197,7 @@ impl Landing<'_> {
         ensure!(
             row.standing == ghost.standing
                 && row.life == ghost.life
+                && row.version == ghost.version
                 && *row.plan == declared.plan
                 && row.input == declared.input
                 && row.workflow == declared.workflow
@@ -219,6 +220,7 @@ impl Landing<'_> {
     ) -> Check {
         let (id, now) = (row.id, self.landed.at);
         let (old, new) = (ghost.cursor, row.state.cursor);
+        let plan = self.landed.edition.of(ghost.plan());
         if let Some(at) = started {
             ensure!(
                 ghost.standing == Standing::Active,
@@ -241,7 +243,7 @@ impl Landing<'_> {
                 ghost.previous
             );
             ensure!(
-                ghost.waiting == Some(at) || !ghost.is_missed(at, now),
+                ghost.waiting == Some(at) || !is_missed(&plan, at, now),
                 CatchUpPolicy,
                 "schedule {} fires {at} at {now}, which is late, and enough others after it are too",
                 ghost.key
@@ -254,7 +256,7 @@ impl Landing<'_> {
             "the cursor of schedule {} goes back from {old} to {new}",
             ghost.key
         );
-        let mut next = ghost.plan().next_after(old);
+        let mut next = plan.next_after(old);
         for _ in 0..ACCOUNTED {
             let Some(at) = next.filter(|at| *at <= new) else {
                 break;
@@ -263,7 +265,7 @@ impl Landing<'_> {
             let overlaps = at == new && ghost.plan().overlap != Overlap::Allow;
             let waits = overlaps && row.state.waiting == Some(at);
             let skipped = overlaps && (self.is_going_on(ghost) || waits);
-            let missed = ghost.is_missed(at, now);
+            let missed = is_missed(&plan, at, now);
             ensure!(
                 host || started == Some(at) || skipped || missed,
                 NoneVanishes,
@@ -276,10 +278,10 @@ impl Landing<'_> {
             if skipped && !waits {
                 self.sometimes.reached(Milestone::ScheduleSkipped);
             }
-            if started == Some(at) && at <= ghost.late_until(now) {
+            if started == Some(at) && at <= late_until(&plan, now) {
                 self.sometimes.reached(Milestone::ScheduleCaughtUp);
             }
-            next = ghost.plan().next_after(at);
+            next = plan.next_after(at);
         }
         Ok(())
     }
@@ -358,8 +360,9 @@ impl Landing<'_> {
 
     /// A schedule that fires has a task in time for what comes next.
     fn is_armed(&self, row: &Schedule) -> Check {
-        let next = row.plan.next_after(row.state.cursor);
-        let due = next.map(|at| row.plan.due(row.id, at));
+        let plan = self.landed.edition.of(&row.plan);
+        let next = plan.next_after(row.state.cursor);
+        let due = next.map(|at| plan.due(row.id, at));
         let woken = row.state.waiting.is_none() || row.state.previous.is_some();
         let armed = row.state.armed.map(|(due, _)| due);
         let fits = match (row.standing, due) {

@@ -5,7 +5,7 @@
 use squid_mesh_core::operation::{
     Declaration, Operation, Rejection, ScheduleAction, ScheduleCommand, ScheduleReply,
 };
-use squid_mesh_core::schedule::Standing;
+use squid_mesh_core::schedule::{ScheduleKey, Standing};
 
 use super::Landing;
 use crate::fault::sometimes::Milestone;
@@ -51,9 +51,27 @@ impl Landing<'_> {
     }
 
     fn schedule_refused(&mut self, command: &ScheduleCommand, rejection: &Rejection) -> Check {
-        let known = self.ghost.schedules.all.get(&command.schedule.id());
+        let schedules = &self.ghost.schedules;
+        // One in doubt may have been refused before another sending of it was carried out.
+        ensure!(
+            !schedules.answers.contains_key(&command.command) || self.was_in_doubt(),
+            Repeatable,
+            "{:?} of schedule {} was carried out, and is refused now: {rejection}",
+            command.action,
+            command.schedule
+        );
+        let known = schedules.all.get(&command.schedule.id());
         let true_so = match rejection {
-            Rejection::UnknownSchedule { .. } => known.is_none(),
+            Rejection::UnknownSchedule { .. } => {
+                known.is_none_or(|known| known.standing == Standing::Retired)
+            }
+            Rejection::DeclaredSchedule { .. } => matches!(
+                (&command.schedule, &command.action),
+                (
+                    ScheduleKey::Declared { .. },
+                    ScheduleAction::Create(_) | ScheduleAction::Change(_) | ScheduleAction::Delete
+                )
+            ),
             Rejection::ScheduleExists { .. } => known.is_some(),
             Rejection::UnfitSchedule { .. } => {
                 let definition = command.action.definition();
@@ -64,9 +82,10 @@ impl Landing<'_> {
                 self.tables.definition(definition).is_none()
             }
             Rejection::OccurrenceNotDue { occurrence, .. } => *occurrence > self.landed.at,
-            Rejection::NoOccurrence { at, .. } => {
-                known.is_some_and(|known| known.plan().last_at_or_before(*at) != Some(*at))
-            }
+            Rejection::NoOccurrence { at, .. } => known.is_some_and(|known| {
+                let plan = self.landed.edition.of(known.plan());
+                plan.last_at_or_before(*at) != Some(*at)
+            }),
             _ => false,
         };
         // Nobody holds a row that does not exist: one may have come, or gone, while this was in doubt.
@@ -81,21 +100,23 @@ impl Landing<'_> {
     }
 
     /// Takes note of what a command makes of a schedule, before its row is looked at.
-    pub(super) fn schedule_commanded(&mut self) {
+    pub(super) fn schedule_commanded(&mut self) -> Check {
         let Operation::Schedule(command) = self.operation else {
-            return;
+            return Ok(());
         };
         let id = command.schedule.id();
         let now = self.landed.at;
         let touched = self.landed.touched.schedules.contains(&id);
+        self.newest_stands(command, touched)?;
         let schedules = &mut self.ghost.schedules.all;
         match (&command.action, schedules.get_mut(&id)) {
             _ if !touched => {}
-            (ScheduleAction::Create(declared), None) => {
+            (ScheduleAction::Create(declared) | ScheduleAction::Declare(declared), None) => {
                 let created = GhostSchedule {
                     key: command.schedule.clone(),
                     life: declared.life,
                     declared: Declaration::clone(declared),
+                    version: declared.version,
                     standing: Standing::Active,
                     created: now,
                     cursor: now,
@@ -104,12 +125,24 @@ impl Landing<'_> {
                 };
                 schedules.insert(id, created);
             }
-            (ScheduleAction::Change(declared), Some(known)) => {
-                if !declared.plan.fires_like(&known.declared.plan) {
+            (ScheduleAction::Change(declared) | ScheduleAction::Declare(declared), Some(known)) => {
+                let returns = known.standing == Standing::Retired;
+                if returns || !declared.plan.fires_like(&known.declared.plan) {
                     known.cursor = known.cursor.max(now);
                 }
+                if returns {
+                    known.standing = Standing::Active;
+                    self.sometimes.reached(Milestone::ScheduleReturned);
+                }
+                known.version = declared.version;
                 known.declared = Declaration::clone(declared);
                 self.sometimes.reached(Milestone::ScheduleChanged);
+            }
+            (ScheduleAction::Retire { version }, Some(known)) => {
+                known.version = *version;
+                known.standing = Standing::Retired;
+                known.waiting = None;
+                self.sometimes.reached(Milestone::ScheduleRetired);
             }
             (ScheduleAction::Pause, Some(known)) => known.standing = Standing::Paused,
             (ScheduleAction::Resume, Some(known)) => known.standing = Standing::Active,
@@ -118,5 +151,37 @@ impl Landing<'_> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// What the highest version of a workflow has said of a schedule is what it is, whichever process says it when.
+    fn newest_stands(&mut self, command: &ScheduleCommand, touched: bool) -> Check {
+        let known = self.ghost.schedules.all.get(&command.schedule.id());
+        let version = known.map_or(0, |known| known.version);
+        let retired = known.is_some_and(|known| known.standing == Standing::Retired);
+        let changes = match &command.action {
+            ScheduleAction::Declare(declared) => {
+                let says_so = known.is_some_and(|known| {
+                    known.declared.plan == declared.plan && known.declared.input == declared.input
+                });
+                let news = known.is_none() || declared.version > version || retired || !says_so;
+                declared.version >= version && news
+            }
+            ScheduleAction::Retire { version: newer } => {
+                known.is_some() && *newer > version && !retired
+            }
+            _ => return Ok(()),
+        };
+        if known.is_some() && !changes && version > 1 {
+            self.sometimes.reached(Milestone::OlderVersionIgnored);
+        }
+        ensure!(
+            touched == changes,
+            NewestVersionStands,
+            "{:?} of schedule {}, which stands at version {version}, retired {retired}, changes it: {touched}",
+            command.action,
+            command.schedule
+        );
+        Ok(())
     }
 }

@@ -39,13 +39,22 @@ pub(super) fn drawn(settings: &Settings, commands: &mut Vec<Command>, choices: &
 }
 
 fn one(number: u64, settings: &Settings, commands: &mut Vec<Command>, choices: &mut Choices) {
-    let key = ScheduleKey::Named(format!("schedule {number}"));
     let at = SimTime(choices.choose(Label::Schedule, settings.horizon.0 / 4));
     let first = declaration(settings, choices);
+    let deploys = choices.happens(Label::Schedule, 300);
+    let key = if deploys {
+        ScheduleKey::Declared {
+            workflow: first.workflow.clone(),
+            trigger: Name::stored(&format!("nightly_{number}")),
+        }
+    } else {
+        ScheduleKey::Named(format!("schedule {number}"))
+    };
+    let versions = versions(&first, settings, choices);
     let mut push = |at: SimTime, action: ScheduleAction, choices: &mut Choices| {
         let command = CommandId::from_u128(choices.bits());
         let wish = wish(&key, command, action);
-        let twice = choices.happens(Label::Schedule, 150);
+        let twice = choices.happens(Label::Schedule, 250);
         for nth in 0..=u64::from(twice) {
             let later = nth * choices.magnitude(Label::Schedule, 1, 3_000_000);
             commands.push(Command {
@@ -55,13 +64,18 @@ fn one(number: u64, settings: &Settings, commands: &mut Vec<Command>, choices: &
             });
         }
     };
-    push(at, ScheduleAction::Create(Box::new(first.clone())), choices);
+    let create = match deploys {
+        true => versions[0].clone(),
+        false => ScheduleAction::Create(Box::new(first.clone())),
+    };
+    push(at, create, choices);
     for _ in 0..choices.between(Label::Schedule, 0, 5) {
         let at = SimTime(choices.choose(Label::Schedule, settings.horizon.0));
-        let action = match choices.choose(Label::Schedule, 12) {
+        let action = match choices.choose(Label::Schedule, 13) {
             0..=1 => ScheduleAction::Pause,
             2..=3 => ScheduleAction::Resume,
-            4 => ScheduleAction::Delete,
+            4..=7 if deploys => versions[choices.index(Label::Schedule, versions.len())].clone(),
+            4 | 12 => ScheduleAction::Delete,
             5 => ScheduleAction::Create(Box::new(declaration(settings, choices))),
             6..=7 => {
                 let mut changed = declaration(settings, choices);
@@ -82,6 +96,31 @@ fn one(number: u64, settings: &Settings, commands: &mut Vec<Command>, choices: &
             push(later, ScheduleAction::Resume, choices);
         }
     }
+}
+
+/// What the processes of each version of a workflow say of a schedule when they start: the first declares it, a later one may
+/// declare it otherwise, or not at all. They start in any order, as in deploys that are rolled back.
+fn versions(
+    first: &Declaration,
+    settings: &Settings,
+    choices: &mut Choices,
+) -> Vec<ScheduleAction> {
+    let versions = 1..=u32::try_from(choices.between(Label::Schedule, 1, 3)).expect("a few");
+    let mut declared = first.clone();
+    let said = versions.map(|version| {
+        if version > 1 {
+            if choices.happens(Label::Schedule, 300) {
+                return ScheduleAction::Retire { version };
+            }
+            let plan = declaration(settings, choices).plan;
+            if plan.zone() == first.plan.zone() {
+                declared.plan = plan;
+            }
+        }
+        declared.version = version;
+        ScheduleAction::Declare(Box::new(declared.clone()))
+    });
+    said.collect()
 }
 
 /// A host's scheduler fires an occurrence of the first plan, about when the engine does.
@@ -121,9 +160,12 @@ fn plan(settings: &Settings, utc: bool, choices: &mut Choices) -> Plan {
     let slow = PERIODS.iter().position(|seconds| *seconds >= period);
     let slow = slow.unwrap_or(PERIODS.len() - 1);
     let period = PERIODS[(slow + choices.index(Label::Schedule, 2)).min(PERIODS.len() - 1)];
-    let cron = match choices.choose(Label::Schedule, 6) {
+    let cron = match choices.choose(Label::Schedule, 8) {
         0 => format!("0,{period},30,45 * * * * *"),
         1 => format!("*/{period} * 0-23 * * *"),
+        // Of those it depends on the zone whether they have an occurrence within the horizon.
+        2 => format!("*/{period} 0-29 * * * *"),
+        3 => format!("*/{period} * 0-2,12-16 * * *"),
         _ => format!("*/{period} * * * * *"),
     };
     let span = |choices: &mut Choices, most| {

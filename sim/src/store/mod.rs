@@ -6,6 +6,7 @@
 //! Invariant: an operation lands wholly at one instant or not at all, and what it has decided on cannot change before.
 
 mod agenda;
+mod edition;
 mod locks;
 mod look;
 mod memory;
@@ -27,6 +28,7 @@ use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::time::Timestamp;
 
+pub use edition::Edition;
 pub use locks::TransactionId;
 pub use memory::MemoryStore;
 pub use read::{Asked, Blocked, Conditions};
@@ -86,6 +88,8 @@ pub struct Landed {
     pub at: Timestamp,
     /// What it wrote.
     pub touched: Touched,
+    /// The edition of the time zone database by which it was decided.
+    pub edition: Edition,
     /// Queues in which work became due.
     pub hints: BTreeSet<Name>,
 }
@@ -110,6 +114,7 @@ impl InDoubt {
 #[derive(Debug)]
 struct Decided {
     at: Timestamp,
+    edition: Edition,
     reply: Reply,
     writes: Writes,
     definitions: Vec<StoredDefinition>,
@@ -228,8 +233,11 @@ impl Tables {
         mut conditions: Conditions<'_>,
         in_doubt: bool,
     ) -> Result<Progress<Decided>, StoreError> {
+        let edition = conditions.edition;
+        let understood = edition.understood(operation);
+        let operation = understood.as_ref();
         let mut reader = Reader::new(self, operation.shard(), &mut conditions);
-        let (writes, reply) = match reader
+        let (mut writes, reply) = match reader
             .read(&operation.reads())
             .map(|()| operation.decide(reader.view()))
         {
@@ -245,6 +253,7 @@ impl Tables {
                 }
             }
         };
+        edition.write(&mut writes);
         if let Some(on) = self.locks.holder_of_inserted(&writes) {
             return Ok(Progress::Blocked(reader.blocked_by_insert(on)));
         }
@@ -260,6 +269,7 @@ impl Tables {
         };
         Ok(Progress::Done(Decided {
             at: reader.view().now,
+            edition,
             reply,
             writes,
             definitions,
@@ -270,6 +280,7 @@ impl Tables {
     fn land(&mut self, decided: Decided) -> Landed {
         let Decided {
             at,
+            edition,
             reply,
             mut writes,
             definitions,
@@ -282,6 +293,7 @@ impl Tables {
             reply,
             at,
             touched,
+            edition,
             hints,
         }
     }

@@ -13,6 +13,7 @@ use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
 use super::Tables;
+use super::edition::Edition;
 use super::locks::{Lock, TransactionId};
 
 /// Under which conditions an operation is performed: what a real store decides by itself, and a simulation draws.
@@ -24,6 +25,8 @@ pub struct Conditions<'a> {
     pub asked: Option<&'a Asked>,
     /// Which due rows a scan returns; all that are legal, if not given. Any subset is a legal answer.
     pub show: Option<&'a mut dyn FnMut(&TaskRow) -> bool>,
+    /// The time zone database of the process that performs it.
+    pub edition: Edition,
 }
 
 impl<'a> Conditions<'a> {
@@ -33,6 +36,7 @@ impl<'a> Conditions<'a> {
             now,
             asked: None,
             show: None,
+            edition: Edition::Current,
         }
     }
 }
@@ -52,6 +56,7 @@ pub struct Blocked {
 pub struct Asked {
     at: Timestamp,
     tasks: BTreeSet<TaskKey>,
+    entry: bool,
 }
 
 /// Puts a view together.
@@ -124,8 +129,14 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
             self.free(&Lock::Queue(name.clone()))?;
             self.view.queue = Some(row.clone());
         }
+        let early = match self.conditions.asked {
+            Some(asked) if self.tables.mutation.is(Mutant::EntryReadBeforeLocks) => Some(asked),
+            Some(_) | None => None,
+        };
         let entry = set.entry.and_then(|id| self.tables.entry(id));
-        self.view.entry = entry.cloned();
+        self.view.entry = entry
+            .filter(|_| early.is_none_or(|asked| asked.entry))
+            .cloned();
         Ok(())
     }
 
@@ -135,7 +146,7 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
             let found = match self.tables.schedule(id).filter(|_| here) {
                 None => Found::Absent,
                 Some(row) => match self.free(&Lock::Schedule(id)) {
-                    Ok(()) => Found::Row(row.clone()),
+                    Ok(()) => Found::Row(self.conditions.edition.read(row)),
                     Err(on) if set.wait => return Err(on),
                     Err(_) => Found::Busy,
                 },
@@ -282,6 +293,7 @@ impl<'t, 'c, 's> Reader<'t, 'c, 's> {
             Asked {
                 at: self.conditions.now,
                 tasks,
+                entry: set.entry.is_some_and(|id| self.tables.entry(id).is_some()),
             }
         });
         Blocked { on, asked }

@@ -11,7 +11,7 @@ use squid_mesh_core::id::CommandId;
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{QueueAction, ScheduleAction};
-use squid_mesh_core::schedule::{ScheduleId, ScheduleKey};
+use squid_mesh_core::schedule::{ScheduleId, ScheduleKey, Standing};
 
 use super::client::CommandState;
 use super::{Event, World};
@@ -196,7 +196,12 @@ impl World {
                     self.resume_all();
                     self.end_schedules();
                 }
-                let fires = !self.ghost.schedules.all.is_empty();
+                let fires = self
+                    .ghost
+                    .schedules
+                    .all
+                    .values()
+                    .any(|schedule| schedule.standing != Standing::Retired);
                 if answered && !fires && self.ghost.all_ended() && self.in_doubt.is_empty() {
                     self.finished()?;
                 } else if self.now > until {
@@ -227,7 +232,7 @@ impl World {
         }
     }
 
-    /// Deletes what would fire for ever, once it has caught up with everything that was due.
+    /// Deletes or retires what would fire for ever, once it has caught up with everything that was due.
     fn end_schedules(&mut self) {
         // Each turn may wait for a poll, and there may be more occurrences than polls: what is due may be as late as that.
         let patience = self.settings.poll * 3 + self.settings.lease * 2 + SERVED;
@@ -242,12 +247,16 @@ impl World {
         let all = &self.ghost.schedules.all;
         let done: Vec<ScheduleKey> = all
             .iter()
-            .filter(|(id, _)| caught_up(id))
+            .filter(|(id, known)| known.standing != Standing::Retired && caught_up(id))
             .map(|(_, schedule)| schedule.key.clone())
             .collect();
         for key in done {
             let id = CommandId::from_u128(self.choices.bits());
-            let wish = schedule_wish(&key, id, ScheduleAction::Delete);
+            let end = match &key {
+                ScheduleKey::Named(_) => ScheduleAction::Delete,
+                ScheduleKey::Declared { .. } => ScheduleAction::Retire { version: u32::MAX },
+            };
+            let wish = schedule_wish(&key, id, end);
             self.ask_now(wish);
         }
     }

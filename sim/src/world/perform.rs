@@ -18,7 +18,7 @@ use crate::clock::SimTime;
 use crate::fault::sometimes::Milestone;
 use crate::fault::{Fault, Situation};
 use crate::oracle::{Asker, Landing, same_reply};
-use crate::store::{Asked, Conditions, InDoubt, Landed, Progress};
+use crate::store::{Asked, Conditions, Edition, InDoubt, Landed, Progress};
 use crate::violation::{Check, Promise, broken};
 
 /// An operation that was decided, and neither landed nor was rolled back.
@@ -106,6 +106,7 @@ impl World {
         let mut show = |row: &TaskRow| !hidden.as_ref().is_some_and(|hidden| hidden.hides(row));
         let mut conditions = Conditions::at(decided.clock);
         conditions.asked = request.asked.as_ref();
+        conditions.edition = self.edition(request.sender);
         if hidden.is_some() {
             conditions.show = Some(&mut show);
         }
@@ -155,9 +156,9 @@ impl World {
             return Ok(());
         }
         let decided = self.decided_now();
-        let again = self
-            .tables
-            .perform(operation, Conditions::at(decided.clock));
+        let mut conditions = Conditions::at(decided.clock);
+        conditions.edition = self.edition(request.sender);
+        let again = self.tables.perform(operation, conditions);
         let Ok(Progress::Done(landed)) = again else {
             return Ok(());
         };
@@ -179,6 +180,7 @@ impl World {
         let decided = self.decided_now();
         let mut conditions = Conditions::at(decided.clock);
         conditions.asked = request.asked.as_ref();
+        conditions.edition = self.edition(request.sender);
         match self.tables.begin(operation, conditions) {
             Err(error) => {
                 self.reply(request, Answer::Performed(Err(error)));
@@ -240,6 +242,16 @@ impl World {
             self.push(self.now, Event::Arrive(waiting));
         }
         Ok(())
+    }
+
+    /// The time zone database of whoever performs what is asked for: clients have it from the process that they are part of.
+    fn edition(&self, sender: Sender) -> Edition {
+        let node = match (self.process_of(sender), sender) {
+            (Some(process), _) => self.ghost.process(process).node,
+            (None, Sender::Client { command, .. }) => command % self.nodes.len(),
+            (None, _) => 0,
+        };
+        self.settings.nodes[node].edition
     }
 
     fn decided_now(&self) -> Decided {

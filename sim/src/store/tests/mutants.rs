@@ -1,6 +1,7 @@
 //! The seeded bugs of the store do what they say.
 
 use squid_mesh_core::mutant::{Mutant, Mutation};
+use squid_mesh_core::operation::ScheduleAction;
 
 use super::*;
 
@@ -50,6 +51,34 @@ fn a_store_that_reads_tasks_before_it_has_their_runs_misses_what_was_handed_out_
     ] {
         let (rig, run) = cancel_waits_for_a_report(mutation);
         assert_eq!(rig.tables.run(run).unwrap().status, status);
+    }
+}
+
+#[test]
+fn a_store_that_reads_what_was_answered_before_its_locks_refuses_a_command_that_it_has_carried_out()
+{
+    for (mutation, refused) in [
+        (Mutation::NONE, false),
+        (Mutation::of(Mutant::EntryReadBeforeLocks), true),
+    ] {
+        let mut rig = Rig::new();
+        rig.tables = rig.tables.with_mutation(mutation);
+        rig.perform(&schedules::creating(1));
+        let delete = schedules::doing(2, ScheduleAction::Delete);
+        let in_doubt = rig.begin(&delete);
+        let asked = rig.blocked(&delete).asked;
+        let _ = rig.tables.commit(in_doubt);
+        let conditions = Conditions {
+            asked: Some(&asked),
+            ..Conditions::at(rig.now)
+        };
+        let again = rig.tables.perform(&delete, conditions).unwrap();
+        let reply = again.done().reply;
+        assert_eq!(
+            matches!(reply, Reply::Schedule(Err(_))),
+            refused,
+            "{reply:?}"
+        );
     }
 }
 

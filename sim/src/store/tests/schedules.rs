@@ -11,12 +11,12 @@ fn key() -> ScheduleKey {
     ScheduleKey::Named("nightly".to_owned())
 }
 
-fn doing(number: u32, action: ScheduleAction) -> Operation {
+pub(super) fn doing(number: u32, action: ScheduleAction) -> Operation {
     command(Shards::ONE, number, &key(), action)
 }
 
 /// Each second, one run at a time.
-fn creating(number: u32) -> Operation {
+pub(super) fn creating(number: u32) -> Operation {
     let each_second = plan(PlanDraft {
         overlap: Some(Overlap::QueueOne),
         ..PlanDraft::cron("* * * * * *", "UTC")
