@@ -15,6 +15,8 @@ use crate::payload::PayloadDigest;
 use crate::task::Fence;
 use crate::time::{Timestamp, micros_option};
 
+pub mod code;
+
 /// One fact from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
@@ -402,58 +404,6 @@ fn cut(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-/// Codes of failures that the engine itself records.
-pub mod code {
-    /// The handler panicked; retryable.
-    pub const PANIC: &str = "panic";
-    /// The attempt exceeded its step's timeout; retryable.
-    pub const TIMEOUT: &str = "timeout";
-    /// The input does not decode into the handler's type; not retryable.
-    pub const INVALID_INPUT: &str = "invalid_input";
-    /// The output cannot be stored; not retryable.
-    pub const INVALID_OUTPUT: &str = "invalid_output";
-    /// The output is above the payload limit; not retryable.
-    pub const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
-    /// More attempts were lost than the step allows.
-    pub const LOST: &str = "lost";
-    /// What the attempt needs (its definition, a payload) is missing from the store or cannot be read; not retryable.
-    pub const UNREADABLE: &str = "unreadable";
-    /// The database undid the attempt too often, because of others; or its handler started a run under a key that another
-    /// workflow or input has; not retryable.
-    pub const CONFLICT: &str = "conflict";
-    /// A path of an input binding leads nowhere; not retryable.
-    pub const MISSING_INPUT_PATH: &str = "missing_input_path";
-    /// No condition of a route matches, and it has no fallback; not retryable.
-    pub const NO_MATCHING_ROUTE: &str = "no_matching_route";
-    /// The input of a wait is no instant, or one too far away; not retryable.
-    pub const INVALID_WAIT: &str = "invalid_wait";
-    /// A bound of the engine was exceeded; not retryable.
-    pub const LIMIT_EXCEEDED: &str = "limit_exceeded";
-    /// A child failed; not retryable.
-    pub const CHILD_FAILED: &str = "child_failed";
-    /// A child was cancelled; not retryable.
-    pub const CHILD_CANCELLED: &str = "child_cancelled";
-    /// A gate's deadline came before anybody ended it; not retryable.
-    pub const EXPIRED: &str = "expired";
-    /// The handler returned a label that its step does not declare; not retryable.
-    pub const UNKNOWN_LABEL: &str = "unknown_label";
-    /// No definition of the child's workflow is known; not retryable.
-    pub const UNKNOWN_WORKFLOW: &str = "unknown_workflow";
-    /// The handler asked for something that handlers of its kind do not do; not retryable.
-    pub const UNSUPPORTED: &str = "unsupported";
-    /// Somebody said that an attempt of unknown outcome failed; not retryable.
-    pub const FAILED_BY_OPERATOR: &str = "failed_by_operator";
-    /// A transactional handler ended its transaction itself, so its writes and its outcome cannot be made one; not
-    /// retryable.
-    pub const TRANSACTION_ENDED: &str = "transaction_ended";
-    /// The database rolled a transactional attempt back, for something that its handler had done; retryable.
-    pub const TRANSACTION_ABORTED: &str = "transaction_aborted";
-    /// The run's deadline came before its end.
-    pub const DEADLINE_EXCEEDED: &str = "deadline_exceeded";
-    /// Every step of the run has ended, and none of those that its result could be taken from succeeded.
-    pub const NO_RESULT: &str = "no_result";
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 pub mod change;
 pub mod cron;
 pub mod definition;
+#[cfg(test)]
+mod documented;
 pub mod eval;
 pub mod event;
 pub mod explain;

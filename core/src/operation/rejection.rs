@@ -245,42 +245,53 @@ pub enum Rejection {
     },
 }
 
-impl Rejection {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Rejection::UnknownWorkflow { .. } => "unknown_workflow",
-            Rejection::UnknownRun { .. } => "unknown_run",
-            Rejection::KeyConflict { .. } => "key_conflict",
-            Rejection::Finished { .. } => "finished",
-            Rejection::Winding { .. } => "winding",
-            Rejection::Stale { .. } => "stale",
-            Rejection::OtherOutcome { .. } => "other_outcome",
-            Rejection::NotDue { .. } => "not_due",
-            Rejection::Unreadable { .. } => "unreadable",
-            Rejection::LimitExceeded { .. } => "limit_exceeded",
-            Rejection::OtherCancel { .. } => "other_cancel",
-            Rejection::NotWaiting { .. } => "not_waiting",
-            Rejection::AmbiguousGate { .. } => "ambiguous_gate",
-            Rejection::UnknownStep { .. } => "unknown_step",
-            Rejection::Held { .. } => "held",
-            Rejection::InvalidCommand { .. } => "invalid_command",
-            Rejection::UnknownSignal { .. } => "unknown_signal",
-            Rejection::SignalBufferFull { .. } => "signal_buffer_full",
-            Rejection::NotFinished { .. } => "not_finished",
-            Rejection::UnsafeReplay { .. } => "unsafe_replay",
-            Rejection::InvalidCopy { .. } => "invalid_copy",
-            Rejection::ReservedQueue { .. } => "reserved_queue",
-            Rejection::CrossShardBatch { .. } => "cross_shard_batch",
-            Rejection::UnknownSchedule { .. } => "unknown_schedule",
-            Rejection::ScheduleExists { .. } => "schedule_exists",
-            Rejection::DeclaredSchedule { .. } => "declared_schedule",
-            Rejection::UnfitSchedule { .. } => "unfit_schedule",
-            Rejection::UnreadableSchedule { .. } => "unreadable_schedule",
-            Rejection::NoOccurrence { .. } => "no_occurrence",
-            Rejection::OccurrenceNotDue { .. } => "occurrence_not_due",
+macro_rules! codes {
+    ($($rejection:ident = $text:literal,)*) => {
+        impl Rejection {
+            /// Every stable code.
+            pub const CODES: &[&str] = &[$($text,)*];
+
+            /// The stable code.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $(Rejection::$rejection { .. } => $text,)*
+                }
+            }
         }
-    }
+    };
+}
+
+codes! {
+    UnknownWorkflow = "unknown_workflow",
+    UnknownRun = "unknown_run",
+    KeyConflict = "key_conflict",
+    Finished = "finished",
+    Winding = "winding",
+    Stale = "stale",
+    OtherOutcome = "other_outcome",
+    NotDue = "not_due",
+    Unreadable = "unreadable",
+    LimitExceeded = "limit_exceeded",
+    OtherCancel = "other_cancel",
+    NotWaiting = "not_waiting",
+    AmbiguousGate = "ambiguous_gate",
+    UnknownStep = "unknown_step",
+    Held = "held",
+    InvalidCommand = "invalid_command",
+    UnknownSignal = "unknown_signal",
+    SignalBufferFull = "signal_buffer_full",
+    NotFinished = "not_finished",
+    UnsafeReplay = "unsafe_replay",
+    InvalidCopy = "invalid_copy",
+    ReservedQueue = "reserved_queue",
+    CrossShardBatch = "cross_shard_batch",
+    UnknownSchedule = "unknown_schedule",
+    ScheduleExists = "schedule_exists",
+    DeclaredSchedule = "declared_schedule",
+    UnfitSchedule = "unfit_schedule",
+    UnreadableSchedule = "unreadable_schedule",
+    NoOccurrence = "no_occurrence",
+    OccurrenceNotDue = "occurrence_not_due",
 }
 
 /// A step that waits for somebody outside.

@@ -74,6 +74,8 @@
 
 mod author;
 mod client;
+#[cfg(test)]
+mod documented;
 mod handler;
 #[cfg(feature = "http")]
 pub mod http;

@@ -29,34 +29,41 @@ pub struct HttpFailure {
     pub body: Option<String>,
 }
 
-/// What went wrong with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FailureKind {
-    /// The answer was no success.
-    Status,
-    /// There was no whole answer in time.
-    Timeout,
-    /// There was no connection, or it broke.
-    Transport,
-    /// The request cannot be sent, or was redirected without end.
-    Request,
-    /// The answer was too long, or not what was expected.
-    Body,
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
+        /// What went wrong with a request.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum FailureKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl FailureKind {
+            /// Every code of a step's failure that a request can make.
+            pub const CODES: &[&str] = &[$($code,)*];
+
+            /// The code of the step's failure.
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(FailureKind::$kind => $code,)*
+                }
+            }
+        }
+    };
 }
 
-impl FailureKind {
-    /// The code of the step's failure.
-    pub const fn code(self) -> &'static str {
-        match self {
-            FailureKind::Status => "http_status",
-            FailureKind::Timeout => "http_timeout",
-            FailureKind::Transport => "http_transport",
-            FailureKind::Request => "http_request",
-            FailureKind::Body => "http_body",
-        }
-    }
+kinds! {
+    /// The answer was no success.
+    Status = "http_status",
+    /// There was no whole answer in time.
+    Timeout = "http_timeout",
+    /// There was no connection, or it broke.
+    Transport = "http_transport",
+    /// The request cannot be sent, or was redirected without end.
+    Request = "http_request",
+    /// The answer was too long, or not what was expected.
+    Body = "http_body",
 }
 
 /// A request without an answer, or without the rest of one.
