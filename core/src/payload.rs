@@ -45,6 +45,19 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// Whether JSON text has a NUL character: as the escape `\u0000`, or raw, which JSON forbids. A backslash is always
+/// looked at together with the character after it, so that `\\u0000`, an escaped backslash and five characters, is none.
+pub(crate) fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | 0)) {
+        if rest[at] == 0 || rest[at..].starts_with(br"\u0000") {
+            return true;
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
+}
+
 /// Eight bytes that tell payloads apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PayloadDigest(pub [u8; 8]);

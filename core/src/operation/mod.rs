@@ -6,7 +6,6 @@
 mod advance;
 mod batch;
 mod claim;
-mod declaration;
 mod hand_over;
 mod lease;
 mod occurrence;
@@ -22,6 +21,7 @@ mod schedule;
 mod schedules;
 mod settle;
 mod submit;
+mod words;
 mod write;
 
 use std::collections::BTreeSet;

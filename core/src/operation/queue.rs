@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, Offer, OperatorAction, OperatorEntry, ReadSet, Rejection, Reply, View, Writes,
+    Decision, Offer, OperatorAction, OperatorEntry, ReadSet, Rejection, Reply, View, Writes, words,
 };
 use crate::id::{CommandId, Shard};
 use crate::name::Name;
@@ -118,8 +118,17 @@ impl QueueCommand {
         }
         match &view.entry {
             Some(entry) => answered(Ok(self.reply(entry))),
-            None => self.perform(view),
+            None => match self.check() {
+                Ok(()) => self.perform(view),
+                Err(rejection) => answered(Err(rejection)),
+            },
         }
+    }
+
+    /// Whether every store can hold what the operator says.
+    fn check(&self) -> Result<(), Rejection> {
+        words::actor(self.actor.as_deref(), false)?;
+        words::comment("the comment", self.comment.as_deref().unwrap_or_default())
     }
 
     fn perform(&self, view: &View) -> Decision {

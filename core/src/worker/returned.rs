@@ -8,7 +8,7 @@ use crate::definition::LabelIndex;
 use crate::event::{Failure, code};
 use crate::limits;
 use crate::operation::Outcome;
-use crate::payload::Payload;
+use crate::payload::{Payload, has_nul};
 
 /// The outcome of an attempt that returned `result`. An output that cannot be stored is a failure of the step; details of
 /// a failure that cannot be stored are dropped, since the failure itself matters more.
@@ -67,19 +67,6 @@ pub(super) fn check_size(size: usize, limit: usize) -> Result<(), Failure> {
         return Err(Failure::new(code::PAYLOAD_TOO_LARGE, &message, false));
     }
     Ok(())
-}
-
-/// Whether JSON text has a NUL character: as the escape `\u0000`, or raw, which JSON forbids. A backslash is always
-/// looked at together with the character after it, so that `\\u0000`, an escaped backslash and five characters, is none.
-fn has_nul(json: &[u8]) -> bool {
-    let mut rest = json;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | 0)) {
-        if rest[at] == 0 || rest[at..].starts_with(br"\u0000") {
-            return true;
-        }
-        rest = rest.get(at + 2..).unwrap_or_default();
-    }
-    false
 }
 
 fn bounded(failure: Failure, details: Option<&Payload>) -> Failure {

@@ -22,6 +22,7 @@ use squid_mesh_core::verify;
 
 use super::{command, due};
 
+#[derive(Clone, Debug)]
 pub(crate) struct Desk {
     pub(crate) now: Timestamp,
     definitions: BTreeMap<DefinitionKey, Arc<Definition>>,

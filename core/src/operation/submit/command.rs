@@ -7,11 +7,10 @@ use crate::definition::{Definition, StepIndex};
 use crate::eval;
 use crate::event::{By, CancelRequested, Event, Failure, Resolution, Resolved, Signalled, code};
 use crate::id::{CommandId, RunId};
-use crate::limits;
 use crate::mutant::Mutant;
 use crate::name::Name;
 use crate::operation::batch::{Batch, Lookup};
-use crate::operation::{CancelReply, CommandReply, Rejection, Wants};
+use crate::operation::{CancelReply, CommandReply, Rejection, Wants, words};
 use crate::payload::Payload;
 use crate::run::{Phase, Run, named};
 use crate::time::Timestamp;
@@ -94,7 +93,7 @@ impl Cancel {
     pub(super) fn obey(&self, batch: &mut Batch<'_>) -> Result<CancelReply, Refusal> {
         let id = self.run;
         find(batch, id)?;
-        check_by(&self.by, false)?;
+        words::by(&self.by, false)?;
         let (run, _) = batch.run(id);
         let winding = matches!(run.phase(), Phase::Winding(_));
         if let Some(first) = run.cancel() {
@@ -145,7 +144,8 @@ impl Resolve {
             return Ok(reply);
         }
         let needs_actor = matches!(self.ruling, Ruling::Approve | Ruling::Reject);
-        check_by(&self.by, needs_actor)?;
+        words::by(&self.by, needs_actor)?;
+        self.ruling.check()?;
         let (run, definition) = batch.run(id);
         let step = self.step(run, definition)?;
         let at = batch.view.now.max(run.at());
@@ -220,14 +220,10 @@ impl Resolve {
                     None => None,
                     Some(label) => {
                         Some(definition.step(step).way(label.as_str()).ok_or_else(|| {
-                            invalid(
-                                "the label",
-                                &format!(
-                                    "not one that step {:?} of run {} returns",
-                                    definition.step(step).name,
-                                    run.id()
-                                ),
-                            )
+                            let (step, run) = (&definition.step(step).name, run.id());
+                            let problem =
+                                format!("not one that step {step:?} of run {run} returns");
+                            words::invalid("the label", &problem)
                         })?)
                     }
                 };
@@ -244,6 +240,22 @@ impl Resolve {
 }
 
 impl Ruling {
+    /// Whether every store can hold what it carries.
+    fn check(&self) -> Result<(), Rejection> {
+        match self {
+            Ruling::Succeeded { output, .. } => words::json("the output", output),
+            Ruling::Fail { code, message } => {
+                words::plain("the code", code.as_deref().unwrap_or_default())?;
+                words::plain("the message", message)
+            }
+            Ruling::Resume
+            | Ruling::Approve
+            | Ruling::Reject
+            | Ruling::Retry
+            | Ruling::SkipUndo => Ok(()),
+        }
+    }
+
     /// What a step waits for that this decides.
     fn answers(&self) -> Wants {
         match self {
@@ -262,7 +274,8 @@ impl Signal {
         if let Some(reply) = first_answer(batch, id, self.command) {
             return Ok(reply);
         }
-        check_by(&self.by, false)?;
+        words::by(&self.by, false)?;
+        words::json("the payload", &self.payload)?;
         let event = Event::Signalled(Box::new(Signalled {
             command: self.command,
             signal: self.signal.clone(),
@@ -317,50 +330,4 @@ fn first_cancel(run: &Run) -> CancelReply {
         command: first.command,
         status: run.status(),
     }
-}
-
-/// Whoever decides says who they are; what they say is bounded, and their metadata is a JSON object.
-fn check_by(by: &By, needs_actor: bool) -> Result<(), Refusal> {
-    let named = by
-        .actor
-        .as_ref()
-        .is_some_and(|actor| !actor.trim().is_empty());
-    if !named && (needs_actor || by.actor.is_some()) {
-        return Err(invalid("the actor", "missing"));
-    }
-    for (what, text) in [
-        ("the actor", &by.actor),
-        ("the comment", &by.comment),
-        ("the metadata", &by.metadata),
-    ] {
-        if text
-            .as_ref()
-            .is_some_and(|text| text.len() > limits::COMMENT_BYTES)
-        {
-            return Err(invalid(
-                what,
-                &format!("longer than {} bytes", limits::COMMENT_BYTES),
-            ));
-        }
-        if text.as_ref().is_some_and(|text| text.contains('\0')) {
-            return Err(invalid(
-                what,
-                "with a NUL character, which not every store can hold",
-            ));
-        }
-    }
-    let object = |text: &String| {
-        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
-    };
-    match &by.metadata {
-        Some(text) if !object(text) => Err(invalid("the metadata", "no JSON object")),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn invalid(what: &str, problem: &str) -> Refusal {
-    Refusal::Rejected(Rejection::InvalidCommand {
-        what: what.to_owned(),
-        problem: problem.to_owned(),
-    })
 }

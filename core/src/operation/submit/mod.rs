@@ -217,6 +217,12 @@ pub(super) enum Refusal {
     Rejected(Rejection),
 }
 
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Refusal {
+        Refusal::Rejected(rejection)
+    }
+}
+
 impl From<Undecided> for Refusal {
     fn from(undecided: Undecided) -> Refusal {
         match undecided {

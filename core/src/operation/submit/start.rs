@@ -17,7 +17,7 @@ use crate::limits;
 use crate::mutant::{Mutant, Mutation};
 use crate::name::{DEFAULT_TRIGGER, Name};
 use crate::operation::batch::{Batch, Lookup};
-use crate::operation::{Rejection, RunRow, StartReply};
+use crate::operation::{Rejection, RunRow, StartReply, words};
 use crate::payload::{Payload, PayloadDigest};
 use crate::run::{Facts, Run, Seq};
 use crate::schedule::Occurrence;
@@ -121,7 +121,32 @@ impl Start {
         }
     }
 
+    /// Whether every store can hold what the caller says and carries along.
+    pub(super) fn check(&self) -> Result<(), Rejection> {
+        words::by(&self.by, false)?;
+        words::at_most(limits::LABELS, "the number of labels", self.labels.len())?;
+        for (key, value) in &self.labels {
+            for (what, text) in [("a label's key", key), ("a label's value", value)] {
+                let bytes = format!("the number of bytes of {what}");
+                words::at_most(limits::LABEL_BYTES, &bytes, text.len())?;
+                words::plain(what, text)?;
+            }
+        }
+        let key = self.key.as_deref().unwrap_or_default();
+        let bytes = "the number of bytes of the idempotency key";
+        words::at_most(limits::KEY_BYTES, bytes, key.len())?;
+        words::plain("the idempotency key", key)?;
+        let trace = self.trace.as_deref().unwrap_or_default();
+        words::comment("the trace context", trace)?;
+        // The input of a copy is what its source has.
+        match &self.copy {
+            Some(_) => Ok(()),
+            None => words::json("the input", &self.input),
+        }
+    }
+
     fn first(&self, batch: &mut Batch<'_>) -> Result<StartReply, Refusal> {
+        self.check()?;
         let Some(definition) = batch.view.definitions.get(&self.definition) else {
             return Err(Refusal::Rejected(Rejection::UnknownWorkflow {
                 definition: self.definition.clone(),

@@ -3,6 +3,7 @@
 mod flow;
 mod guard;
 mod kind;
+mod nul;
 mod option;
 mod trigger;
 

@@ -3,10 +3,14 @@
 //! Invariant: a command that is performed again has no further effect and is answered alike, and nothing that is done to a
 //! schedule lets an occurrence before its cursor start a run by itself.
 
+mod change;
+mod check;
+mod declaration;
+mod firing;
+
 use std::collections::BTreeSet;
 
-use super::batch::{Batch, Lookup, ScheduleLookup};
-use super::occurrence::{Beginning, Fault, begin};
+use super::batch::{Batch, ScheduleLookup};
 use super::{Decision, OperatorAction, OperatorEntry, ReadSet, Rejection, Reply, StartReply, View};
 use crate::definition::DefinitionKey;
 use crate::event::By;
@@ -14,10 +18,8 @@ use crate::id::{CommandId, Life, RunId, Shard};
 use crate::mutant::Mutant;
 use crate::name::Name;
 use crate::payload::Payload;
-use crate::schedule::{Occasion, Plan, Schedule, ScheduleKey, Standing, Timing};
+use crate::schedule::{Occasion, Plan, Schedule, ScheduleKey, Standing};
 use crate::time::Timestamp;
-
-use std::sync::Arc;
 
 /// Something that is done to a schedule.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,6 +229,7 @@ impl ScheduleCommand {
                 ..reply
             });
         }
+        self.check()?;
         match &self.action {
             // Only its workflow makes one of those.
             ScheduleAction::Create(_) if self.is_declared() => Err(Rejection::DeclaredSchedule {
@@ -310,157 +313,6 @@ impl ScheduleCommand {
         Err(Rejection::ScheduleExists {
             schedule: self.schedule.to_string(),
         })
-    }
-
-    /// Gives a schedule another content. Its standing stays, but for one that had been retired.
-    fn change(
-        &self,
-        batch: &mut Batch<'_>,
-        found: Schedule,
-        declaration: &Declaration,
-    ) -> ScheduleReply {
-        let retired = found.standing == Standing::Retired;
-        if declaration.is_of(&found) && declaration.version == found.version && !retired {
-            return self.reply(batch, false, Some(&found));
-        }
-        let now = batch.view.now;
-        let mut changed = found.written(now);
-        changed.version = declaration.version;
-        changed.workflow = declaration.workflow.clone();
-        changed.trigger = declaration.trigger.clone();
-        changed.plan = Arc::new(declaration.plan.clone());
-        changed.input = declaration.input.clone();
-        changed.state.trouble = None;
-        if retired {
-            changed.standing = Standing::Active;
-        }
-        // Never back: what was decided about stays so, even if the clock was set back since.
-        let keeps = batch.view.mutation.is(Mutant::EditKeepsCursor);
-        if retired || !declaration.plan.fires_like(&found.plan) && !keeps {
-            changed.state.cursor = changed.state.cursor.max(now);
-        }
-        // Whoever holds its task, or it itself, was told of another target.
-        changed.state.armed = None;
-        let changed = changed.rearmed(now, found.state.previous.is_some());
-        let reply = self.reply(batch, true, Some(&changed));
-        batch.put_schedule(changed, true);
-        reply
-    }
-
-    fn retire(
-        &self,
-        batch: &mut Batch<'_>,
-        found: Option<Schedule>,
-        version: u32,
-    ) -> ScheduleReply {
-        let goes_on = batch.view.mutation.is(Mutant::RetiredGoesOn);
-        match found {
-            Some(found)
-                if found.version < version && found.standing != Standing::Retired && !goes_on =>
-            {
-                let mut retired = found.written(batch.view.now);
-                retired.version = version;
-                retired.standing = Standing::Retired;
-                retired.state.waiting = None;
-                let retired = retired.rearmed(batch.view.now, true);
-                let reply = self.reply(batch, true, Some(&retired));
-                batch.put_schedule(retired, true);
-                reply
-            }
-            found => self.reply(batch, false, found.as_ref()),
-        }
-    }
-
-    fn stand(&self, batch: &mut Batch<'_>, found: Schedule, standing: Standing) -> ScheduleReply {
-        if found.standing == standing {
-            return self.reply(batch, false, Some(&found));
-        }
-        let now = batch.view.now;
-        let mut set = found.written(now);
-        set.standing = standing;
-        // Whether the run before goes on is found out by the turn: one that waits for it is to have one.
-        let set = if batch.view.mutation.is(Mutant::PauseLeavesFiring) {
-            set
-        } else {
-            set.rearmed(now, false)
-        };
-        let reply = self.reply(batch, true, Some(&set));
-        batch.put_schedule(set, false);
-        reply
-    }
-
-    fn fire(
-        &self,
-        batch: &mut Batch<'_>,
-        found: Schedule,
-        (occurrence, named): (Timestamp, bool),
-        definition: &DefinitionKey,
-    ) -> Result<ScheduleReply, Rejection> {
-        let now = batch.view.now;
-        if occurrence > now {
-            return Err(Rejection::OccurrenceNotDue {
-                schedule: self.schedule.to_string(),
-                occurrence,
-                now,
-            });
-        }
-        let external = found.plan.timing == Timing::External;
-        if !found.plan.has(occurrence) && (external || !named) {
-            return Err(Rejection::NoOccurrence {
-                schedule: self.schedule.to_string(),
-                at: occurrence,
-            });
-        }
-        self.start(batch, &found, definition, (occurrence, Occasion::Fired))
-    }
-
-    /// Starts the run, unless it exists.
-    fn start(
-        &self,
-        batch: &mut Batch<'_>,
-        found: &Schedule,
-        definition: &DefinitionKey,
-        (at, occasion): (Timestamp, Occasion),
-    ) -> Result<ScheduleReply, Rejection> {
-        if found.standing == Standing::Retired {
-            return Err(self.unknown());
-        }
-        let run = self.run().expect("only what starts a run gets here");
-        let (absent, existing) = match batch.find(run) {
-            Lookup::Absent => (true, false),
-            // The same command again is told what it was told first.
-            Lookup::Here => (false, batch.run(run).0.origin().command != self.command),
-            Lookup::Unreadable(_) => (false, true),
-            Lookup::Busy => unreachable!("a command waits for its runs"),
-        };
-        if absent {
-            let mut occurrence = found.occurrence(at, batch.view.now, occasion);
-            // What a schedule waits for is what it started by itself.
-            occurrence.reports = false;
-            let beginning = Beginning {
-                run,
-                command: self.command,
-                definition: definition.clone(),
-                occurrence,
-                by: self.by.clone(),
-            };
-            begin(batch, found, beginning).map_err(|fault| self.faulty(fault))?;
-        }
-        let mut reply = self.reply(batch, !existing, Some(found));
-        reply.started = Some(StartReply { run, existing });
-        Ok(reply)
-    }
-
-    fn faulty(&self, fault: Fault) -> Rejection {
-        match fault {
-            Fault::UnknownWorkflow { definition } => Rejection::UnknownWorkflow { definition },
-            Fault::OtherWorkflow { .. }
-            | Fault::UnknownTrigger { .. }
-            | Fault::InvalidInput { .. } => Rejection::UnfitSchedule {
-                schedule: self.schedule.to_string(),
-                problem: fault.to_string(),
-            },
-        }
     }
 
     fn unknown(&self) -> Rejection {
