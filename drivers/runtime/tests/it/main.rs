@@ -32,3 +32,4 @@ mod starting;
 mod steps;
 mod stores;
 mod versions;
+mod words;
