@@ -68,6 +68,8 @@ pub const CHILDREN_CALLED: u32 = 1_000;
 pub const CHILDREN_AT_ONCE: u32 = 128;
 /// Most journal rows that a worker reads at once to put the results of children together.
 pub const COLLECT_PAGE: u32 = 1_000;
+/// Bytes of payloads after which such rows are enough for once; a single row may have more.
+pub const COLLECT_BYTES: u64 = 8 << 20;
 /// Longest name of a schedule that is created at run time, in bytes.
 pub const SCHEDULE_NAME_BYTES: usize = 128;
 /// Longest identity that a host's own scheduler gives a firing, in bytes.

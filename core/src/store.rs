@@ -139,7 +139,8 @@ pub struct Fetch {
     pub journal: Option<JournalPart>,
 }
 
-/// Part of a run's journal: rows after one up to another, in order, at most so many.
+/// Part of a run's journal: rows after one up to another, in order, at most so many, and none after those whose payloads have
+/// so many bytes together. Of a part that asks for a row and a byte at least, a row is there if there is any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalPart {
     /// The run.
@@ -150,6 +151,8 @@ pub struct JournalPart {
     pub upto: Seq,
     /// How many at most.
     pub limit: u32,
+    /// How many bytes of payloads are enough: what comes after the row that completes them is left out.
+    pub bytes: u64,
 }
 
 /// What was read; what does not exist is missing from the lists.

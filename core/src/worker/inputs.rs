@@ -215,6 +215,7 @@ impl Worker {
             after,
             upto,
             limit: limits::COLLECT_PAGE,
+            bytes: limits::COLLECT_BYTES,
         };
         gathering.results.rest = Some(part);
         self.inputs.journals.push_back((part, id));

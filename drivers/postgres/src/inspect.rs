@@ -210,7 +210,8 @@ pub(crate) async fn journal(
         .bind(Uuid::from_u128(part.run.as_u128()))
         .bind(bound(part.after))
         .bind(bound(part.upto))
-        .bind(i64::from(part.limit));
+        .bind(i64::from(part.limit))
+        .bind(i64::try_from(part.bytes).unwrap_or(i64::MAX));
     let stored = query.fetch_all(connection).await?;
     let mut journal = Vec::with_capacity(stored.len());
     for row in &stored {

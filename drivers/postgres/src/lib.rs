@@ -285,6 +285,7 @@ impl Inspect for PostgresStore {
             after: Seq(from.0.saturating_sub(1)),
             upto: Seq(u32::MAX),
             limit,
+            bytes: u64::MAX,
         };
         let look = async |lent: &mut Lent<'_>, shards| {
             inspect::journal(lent, shards, part)

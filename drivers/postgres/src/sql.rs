@@ -163,10 +163,14 @@ macro_rules! put_worker {
 }
 
 mod schedules;
+mod schema;
 
 pub(crate) use schedules::{
     CHANGE_SCHEDULES, DELETE_SCHEDULES, INSERT_SCHEDULES, LIST_SCHEDULES,
     LIST_SCHEDULES_OF_WORKFLOW, LOCK_SCHEDULES, LOCK_SCHEDULES_WAITING, SCHEDULE, UPDATE_SCHEDULES,
+};
+pub(crate) use schema::{
+    APPLIED, CREATE_SCHEMA, INSERT_APPLIED, INSERT_META, IS_MIGRATED, LOCK_SCHEMA, META,
 };
 
 // ---------------------------------------------------------------------------------------------------- transactions
@@ -393,9 +397,12 @@ pub(crate) const RUN: &str = concat!(
     " from tasks where shard = $1 and run_id = $2 order by lane) task"
 );
 
-/// Index: `journal_pkey`, the range of a run.
+/// Index: `journal_pkey`, the range of a run, twice: the lengths of payloads first, which need not be read for that.
 pub(crate) const JOURNAL: &str = "select seq, at, transition, payload from journal \
-     where shard = $1 and run_id = $2 and seq > $3 and seq <= $4 order by seq limit $5";
+     where shard = $1 and run_id = $2 and seq > $3 and seq <= (select max(seq) from (\
+     select seq, sum(coalesce(octet_length(payload), 0)) over (order by seq rows unbounded preceding) \
+     - coalesce(octet_length(payload), 0) as before from journal \
+     where shard = $1 and run_id = $2 and seq > $3 and seq <= $4 order by seq limit $5) page where before < $6) order by seq";
 
 /// Index: `runs_by_start`, backwards from the cursor or from the end of the time span.
 pub(crate) const LIST: &str = list!("version >= 0");
@@ -420,27 +427,6 @@ pub(crate) const QUEUES: &str = concat!(
 /// Index: `definitions_pkey`.
 pub(crate) const ALL_DEFINITIONS: &str =
     "select name, version, digest, body from definitions order by name, version";
-
-// ------------------------------------------------------------------------------------------------------------ schema
-
-/// Whether the schema was migrated at all. Asks the catalog and not `to_regclass`, which may answer from before a lock
-/// was waited for.
-pub(crate) const IS_MIGRATED: &str = "select exists (select from pg_class where relname = 'meta' and relnamespace = \
-     (select oid from pg_namespace where nspname = current_setting('search_path')))";
-/// What the schema is.
-pub(crate) const META: &str = "select format, shards from meta";
-/// Migrations that were applied.
-pub(crate) const APPLIED: &str = "select number from migrations order by number";
-/// One migration at a time in a schema, and nobody waits for long.
-pub(crate) const LOCK_SCHEMA: &str = "select pg_advisory_xact_lock(hashtextextended('squid_mesh migrates ' || current_setting('search_path'), 0))";
-/// Makes the schema, whose name is all there is in `search_path`. One that exists asks for no right to make it.
-pub(crate) const CREATE_SCHEMA: &str = "do $$ begin \
-     if not exists (select from pg_namespace where nspname = current_setting('search_path')) then \
-     execute format('create schema %I', current_setting('search_path')); end if; end $$";
-/// Records what the schema is.
-pub(crate) const INSERT_META: &str = "insert into meta (format, shards) values ($1, $2)";
-/// Records a migration.
-pub(crate) const INSERT_APPLIED: &str = "insert into migrations (number, name) values ($1, $2)";
 
 /// Every statement that is prepared before it is executed.
 #[cfg(test)]

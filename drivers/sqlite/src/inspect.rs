@@ -77,6 +77,7 @@ impl Inspect for SqliteStore {
             after: Seq(from.0.saturating_sub(1)),
             upto: Seq(u32::MAX),
             limit,
+            bytes: u64::MAX,
         })
         .await
     }
@@ -159,7 +160,8 @@ impl SqliteStore {
             .with(part.run.to_bytes().as_slice())
             .with(part.after.0)
             .with(part.upto.0)
-            .with(part.limit);
+            .with(part.limit)
+            .with(i64::try_from(part.bytes).unwrap_or(i64::MAX));
         let found = self.query(script).await?;
         found.iter().map(|row| stored_row(part.run, row)).collect()
     }

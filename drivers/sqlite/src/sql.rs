@@ -239,10 +239,12 @@ pub(crate) const PAYLOADS: &str = "SELECT row.run_id, row.seq, row.payload \
      FROM json_each(?) AS wanted CROSS JOIN squid_mesh_journal AS row \
      ON row.shard = 0 AND row.run_id = unhex(wanted.value ->> 0) AND row.seq = wanted.value ->> 1";
 
-/// A stretch of one journal: a range of its primary key.
+/// A stretch of one journal: a range of its primary key, twice: the lengths of payloads first, which need not be read for that.
 pub(crate) const JOURNAL: &str = "SELECT row.seq, row.at, row.transition, row.payload \
-     FROM squid_mesh_journal AS row WHERE row.shard = 0 AND row.run_id = ? AND row.seq > ? AND row.seq <= ? \
-     ORDER BY row.seq LIMIT ?";
+     FROM squid_mesh_journal AS row WHERE row.shard = 0 AND row.run_id = ?1 AND row.seq > ?2 AND row.seq <= (SELECT max(seq) FROM (\
+     SELECT seq, sum(coalesce(length(payload), 0)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) \
+     - coalesce(length(payload), 0) AS before FROM squid_mesh_journal \
+     WHERE shard = 0 AND run_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4) WHERE before < ?5) ORDER BY row.seq";
 
 macro_rules! list {
     ($of:literal) => {

@@ -117,13 +117,14 @@ async fn a_journal_row_that_cannot_be_read_is_shown_as_such() {
     .await;
     let run = RunId::from_u128(7);
     let journal = store.journal(run, Seq::FIRST, 10).await.unwrap();
-    let (after, upto, limit) = (Seq(0), Seq::FIRST, 10);
+    let (after, upto, limit, bytes) = (Seq(0), Seq::FIRST, 10, 10);
     let wanted = Fetch {
         journal: Some(JournalPart {
             run,
             after,
             upto,
             limit,
+            bytes,
         }),
         ..Fetch::default()
     };

@@ -145,6 +145,7 @@ impl Inspect for ListStore {
             after: Seq(from.0.saturating_sub(1)),
             upto: Seq(u32::MAX),
             limit,
+            bytes: u64::MAX,
         }))
     }
 

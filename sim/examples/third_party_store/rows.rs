@@ -140,7 +140,14 @@ impl Rows {
             .journal
             .iter()
             .filter(|row| row.run == part.run && row.seq > part.after && row.seq <= part.upto);
+        let mut bytes = 0;
         rows.take(part.limit as usize)
+            .take_while(|row| {
+                let is_wanted = bytes < part.bytes;
+                let payload = row.payload.as_ref();
+                bytes += payload.map_or(0, |payload| payload.bytes().len() as u64);
+                is_wanted
+            })
             .map(|row| StoredRow {
                 seq: row.seq,
                 row: Ok(row.clone()),

@@ -121,24 +121,33 @@ async fn newest<S: Store>(store: &S) -> Result<(), Failure> {
 
 /// Parts of journals, as they are of the whole.
 async fn parts<S: Store + Inspect>(store: &S, runs: [RunId; 3]) -> Result<(), Failure> {
+    let all = u64::MAX;
     let table = [
-        (0, u32::MAX, 9),
-        (0, 1, 9),
-        (1, 2, 9),
-        (0, 2, 1),
-        (1, 1, 9),
-        (2, 9, 9),
-        (0, 9, 0),
+        (0, u32::MAX, 9, all),
+        (0, 1, 9, all),
+        (1, 2, 9, all),
+        (0, 2, 1, all),
+        (1, 1, 9, all),
+        (2, 9, 9, all),
+        (0, 9, 0, all),
+        (0, 9, 9, 0),
     ];
     for run in runs {
         let whole = store.journal(run, Seq::FIRST, EVERYTHING).await;
         let whole = whole.map_err(unanswered)?;
-        for (after, upto, limit) in table {
+        let [first, second] = [0, 1].map(|at| whole.get(at).map_or(0, payload_bytes));
+        // As many bytes as the first rows have, and one more or less.
+        let sums = [first, first + second];
+        let around = sums.map(|sum| [sum.saturating_sub(1), sum, sum + 1]);
+        let around = around.into_iter().flatten().map(|bytes| (0, 9, 9, bytes));
+        let around = around.chain([(1, 9, 9, 1), (1, 9, 1, second)]);
+        for (after, upto, limit, bytes) in table.into_iter().chain(around) {
             let part = JournalPart {
                 run,
                 after: Seq(after),
                 upto: Seq(upto),
                 limit,
+                bytes,
             };
             let wanted = Fetch {
                 journal: Some(part),
@@ -149,12 +158,26 @@ async fn parts<S: Store + Inspect>(store: &S, runs: [RunId; 3]) -> Result<(), Fa
                 .iter()
                 .filter(|row| (after + 1..=upto).contains(&row.seq.0))
                 .take(limit as usize)
+                .scan(0, |before, row| {
+                    let is_wanted = *before < bytes;
+                    *before += payload_bytes(row);
+                    is_wanted.then_some(row)
+                })
                 .cloned()
                 .collect();
             same_rows(&format!("{part:?}"), &expected, &fetched.journal)?;
         }
     }
     Ok(())
+}
+
+fn payload_bytes(stored: &StoredRow) -> u64 {
+    let payload = stored
+        .row
+        .as_ref()
+        .ok()
+        .and_then(|row| row.payload.as_ref());
+    payload.map_or(0, |payload| payload.bytes().len() as u64)
 }
 
 fn at(run: RunId, seq: u32, payload: &Payload) -> PayloadRef {

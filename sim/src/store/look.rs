@@ -211,8 +211,15 @@ impl Tables {
 
     fn part(&self, part: &JournalPart) -> Vec<StoredRow> {
         let rows = self.journal(part.run, part.after.next());
+        let mut bytes = 0_u64;
         rows.take_while(|row| row.seq <= part.upto)
             .take(part.limit as usize)
+            .take_while(|row| {
+                let is_wanted = bytes < part.bytes;
+                let payload = row.payload.as_ref();
+                bytes += payload.map_or(0, |payload| payload.bytes().len() as u64);
+                is_wanted
+            })
             .map(|row| StoredRow {
                 seq: row.seq,
                 row: Ok(row.clone()),

@@ -321,6 +321,7 @@ async fn a_journal_row_that_cannot_be_read_is_shown_as_such() {
         after: Seq(0),
         upto: Seq::FIRST,
         limit: 10,
+        bytes: 10,
     };
     let wanted = Fetch {
         journal: Some(part),

@@ -48,6 +48,7 @@ fn page(rig: &mut Rig, after: u32, journal: Vec<StoredRow>) {
         after: Seq(after),
         upto: Seq(9),
         limit: limits::COLLECT_PAGE,
+        bytes: limits::COLLECT_BYTES,
     };
     assert_eq!(wanted.journal, Some(part));
     rig.fetched(
@@ -89,6 +90,76 @@ fn a16_5_results_are_put_together_in_the_order_of_the_input_over_several_pages()
         panic!("they were all there");
     };
     assert_eq!(output, text(r#"["a","b","c"]"#));
+}
+
+/// What a store with these rows gives of a part of them.
+fn given(part: &JournalPart, rows: &[StoredRow]) -> Vec<StoredRow> {
+    let mut bytes = 0;
+    let within = rows
+        .iter()
+        .filter(|stored| stored.seq > part.after && stored.seq <= part.upto);
+    within
+        .take(part.limit as usize)
+        .take_while(|stored| {
+            let is_wanted = bytes < part.bytes;
+            bytes += payload_bytes(stored);
+            is_wanted
+        })
+        .cloned()
+        .collect()
+}
+
+fn payload_bytes(stored: &StoredRow) -> u64 {
+    let row = stored.row.as_ref().expect("it can be read");
+    let payload = row.payload.as_ref();
+    payload.map_or(0, |payload| payload.bytes().len() as u64)
+}
+
+#[test]
+fn s11_5_large_results_come_in_pages_of_bounded_bytes_complete_and_in_order() {
+    let large = 1 << 20;
+    let roomy = Config {
+        payload_limit: limits::PAYLOAD_BYTES_MAX,
+        ..config()
+    };
+    // Children end in another order than that of their elements.
+    let result = |child: u32| format!("\"{child}{}\"", "x".repeat(large));
+    let rows: Vec<StoredRow> = (0..20)
+        .map(|at| {
+            let child = at * 7 % 20;
+            ended(at + 1, EACH, child, ChildEnd::Completed, &result(child))
+        })
+        .collect();
+    let (after, upto) = (Seq(0), Seq(20));
+    let work = Work::Collect {
+        count: 20,
+        after,
+        upto,
+    };
+    let mut rig = doing(roomy, &task(TaskKind::Collect, EACH, None, work), &[]);
+    let mut pages = Vec::new();
+    while pages.iter().sum::<usize>() < rows.len() {
+        let (ticket, wanted) = rig.fetch();
+        let part = wanted.journal.expect("a part of the journal is wanted");
+        let journal = given(&part, &rows);
+        let bytes: u64 = journal.iter().map(payload_bytes).sum();
+        assert!(
+            bytes <= limits::COLLECT_BYTES + large as u64 + 4,
+            "{bytes} bytes"
+        );
+        pages.push(journal.len());
+        let fetched = Fetched {
+            journal,
+            ..Fetched::default()
+        };
+        rig.fetched(ticket, fetched);
+    }
+    assert_eq!(pages, [8, 8, 4]);
+    let Outcome::Collected { output } = reported(&mut rig) else {
+        panic!("they were all there");
+    };
+    let all: Vec<String> = (0..20).map(result).collect();
+    assert!(output == text(&format!("[{}]", all.join(","))));
 }
 
 #[test]
