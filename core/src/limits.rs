@@ -70,6 +70,10 @@ pub const CHILDREN_AT_ONCE: u32 = 128;
 pub const COLLECT_PAGE: u32 = 1_000;
 /// Bytes of payloads after which such rows are enough for once; a single row may have more.
 pub const COLLECT_BYTES: u64 = 8 << 20;
+/// Most children of one step that an explanation or a graph names.
+pub const CHILDREN_NAMED: usize = 16;
+/// Most forks that are offered: the first steps, in declaration order, from which one would be accepted.
+pub const FORKS_OFFERED: usize = 16;
 /// Longest name of a schedule that is created at run time, in bytes.
 pub const SCHEDULE_NAME_BYTES: usize = 128;
 /// Longest identity that a host's own scheduler gives a firing, in bytes.

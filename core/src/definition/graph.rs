@@ -33,15 +33,6 @@ impl Definition {
         found
     }
 
-    /// Whether a run may skip the step at `index`: because of its guards, a failure that it takes, a step that it needs and
-    /// that may be skipped or fail with its failure consumed, or a group of alternatives that all may.
-    ///
-    /// A step of which this is false is never skipped. It may be true of one that never is either: whether the labels
-    /// of the guards cover every case is not looked at.
-    pub fn can_be_skipped(&self, index: StepIndex) -> bool {
-        self.skippable[index.at()]
-    }
-
     /// Whether a step is guarded by the expiry of the gate at `index`; if not, the gate fails when its deadline comes.
     pub fn wires_expiry(&self, index: StepIndex) -> bool {
         let Some(expired) = self.step(index).way(label::EXPIRED) else {
@@ -88,7 +79,7 @@ mod tests {
     use proptest::sample::Index;
 
     use super::*;
-    use crate::definition::{Origin, StepKind, samples};
+    use crate::definition::{Draft, DraftBinding, DraftSource, Origin, StepKind, samples};
 
     fn named(definition: &Definition, steps: impl IntoIterator<Item = StepIndex>) -> Vec<String> {
         let steps = steps.into_iter();
@@ -165,24 +156,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_may_be_skipped_in_the_sample() {
-        let order = samples::changed(|_| {});
-        let skippable = order.indexes().filter(|step| order.can_be_skipped(*step));
-        assert_eq!(
-            named(&order, skippable),
-            [
-                "record",
-                "park",
-                "paid",
-                "invoice",
-                "refund",
-                "apologise",
-                "close"
-            ]
-        );
-    }
-
     /// How a step of an imagined run ended.
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum End {
@@ -236,15 +209,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_skips_only_what_can_be_skipped_and_completes_with_what_its_result_takes(
+        fn a_run_completes_with_what_its_result_takes_and_with_whatever_it_might_take(
             draft in samples::any_draft(), picks in prop::collection::vec(any::<Index>(), 32)
         ) {
-            let definition = Definition::validate(draft).unwrap();
+            let definition = Definition::validate(draft.clone()).unwrap();
             if let Some(ends) = course(&definition, &picks) {
-                for index in definition.indexes() {
-                    let skipped = ends[index.at()] == End::Skipped;
-                    prop_assert!(!skipped || definition.can_be_skipped(index), "{}", definition.step(index).name);
-                }
                 let succeeded = |step: &StepIndex| matches!(ends[step.at()], End::Succeeded(_));
                 // That one of several alternatives succeeds is their author's word.
                 let mut groups = definition.steps().iter().flat_map(|step| &step.either);
@@ -253,6 +222,12 @@ mod tests {
                     if let Origin::Output(step) = &source.origin {
                         prop_assert!(!kept || succeeded(step));
                     }
+                }
+                for index in definition.indexes().filter(|step| kept && !succeeded(step)) {
+                    let name = definition.step(index).name.as_str();
+                    let result = DraftBinding::Whole(DraftSource::output(name));
+                    let taking = Draft { result, ..draft.clone() };
+                    prop_assert!(Definition::validate(taking).is_err(), "{name}");
                 }
             }
         }

@@ -89,7 +89,6 @@ pub struct Definition {
     steps: Vec<Step>,
     dependents: Vec<Vec<StepIndex>>,
     consumers: Vec<Vec<StepIndex>>,
-    skippable: Vec<bool>,
     result: Binding,
     queue: Name,
     priority: i16,

@@ -10,13 +10,11 @@ use super::Reason;
 use super::situation::Situation;
 use crate::change::Heading;
 use crate::definition::{Definition, StepIndex, StepKind};
+use crate::limits;
 use crate::name::Name;
 use crate::operation::Wants;
 use crate::run::{Phase, Run, Stage, Status};
 use crate::store::RunRecord;
-
-/// Most forks that are offered: the first steps, in declaration order, from which one would be accepted.
-pub const FORKS_OFFERED: usize = 16;
 
 /// Something that would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -201,8 +199,11 @@ pub(super) fn of_ended(run: &Run, definition: &Definition) -> Vec<NextAction> {
         matches!(stage, Stage::Succeeded | Stage::Failed)
     });
     let safe = ended.filter(|step| is_safe(&run.repeated(definition, BTreeSet::from([*step]))));
-    actions.extend(safe.take(FORKS_OFFERED).map(|step| NextAction::Fork {
-        step: definition.step(step).name.clone(),
-    }));
+    actions.extend(
+        safe.take(limits::FORKS_OFFERED)
+            .map(|step| NextAction::Fork {
+                step: definition.step(step).name.clone(),
+            }),
+    );
     actions
 }

@@ -9,14 +9,14 @@ mod situation;
 
 use serde::Serialize;
 
-pub use action::{FORKS_OFFERED, NextAction};
+pub use action::NextAction;
 pub use reason::Reason;
-pub use situation::CHILDREN_NAMED;
 
 use crate::change::{Cause, Heading};
 use crate::definition::Definition;
 use crate::event::{By, Event, Resolution};
 use crate::id::RunId;
+use crate::limits;
 use crate::operation::WorkerRow;
 use crate::run::{Phase, Run, Seq, Status, UndoStage};
 use crate::store::RunRecord;
@@ -268,7 +268,7 @@ fn open(scene: &Scene<'_>) -> Explanation {
 
 fn children_of(situations: &[Situation]) -> Vec<RunId> {
     let children = situations.iter().flat_map(|one| &one.children);
-    children.take(CHILDREN_NAMED).copied().collect()
+    children.take(limits::CHILDREN_NAMED).copied().collect()
 }
 
 /// Each piece of evidence once, in the order in which they come.

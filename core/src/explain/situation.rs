@@ -5,14 +5,12 @@
 use super::{Evidence, Reason};
 use crate::definition::{Definition, StepIndex, StepKind};
 use crate::id::RunId;
+use crate::limits;
 use crate::operation::WorkerRow;
 use crate::run::{Armed, Fan, Run, Seq, Stage};
 use crate::store::RunRecord;
 use crate::task::{TASK_FORMAT, TaskKind, TaskRow};
 use crate::time::Timestamp;
-
-/// Most children that an explanation names.
-pub const CHILDREN_NAMED: usize = 16;
 
 /// Something that goes on in a run.
 #[derive(Debug)]
@@ -239,7 +237,7 @@ impl Scene<'_> {
 
     fn first_out(&self, step: StepIndex, fan: &Fan) -> Vec<RunId> {
         let out = (0..fan.started).filter(|child| !fan.has_arrived(*child));
-        out.take(CHILDREN_NAMED)
+        out.take(limits::CHILDREN_NAMED)
             .map(|child| fan.run(self.run.id(), step, child))
             .collect()
     }

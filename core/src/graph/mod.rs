@@ -15,14 +15,12 @@ pub use edge::{EdgeState, RunEdge};
 use crate::definition::{Definition, PreviewNode, StepIndex};
 use crate::event::{CopyKind, Role};
 use crate::id::RunId;
+use crate::limits;
 use crate::run::{Fan, Run, Stage, StepState, UndoStage};
 use crate::store::RunRecord;
 use crate::task::TaskRow;
 use crate::time::Timestamp;
 use crate::transition::DecodeError;
-
-/// Most children of one step that a graph names.
-pub const CHILDREN_NAMED: usize = 16;
 
 /// The graph of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,7 +89,7 @@ pub struct NodeChildren {
     pub started: u32,
     /// How many have ended.
     pub ended: u32,
-    /// The first of those that were started, up to [`CHILDREN_NAMED`].
+    /// The first of those that were started, up to [`limits::CHILDREN_NAMED`].
     pub runs: Vec<RunId>,
 }
 
@@ -260,7 +258,7 @@ fn node_of(
 }
 
 fn children(run: &Run, step: StepIndex, fan: &Fan) -> NodeChildren {
-    let named = (0..fan.started).take(CHILDREN_NAMED);
+    let named = (0..fan.started).take(limits::CHILDREN_NAMED);
     NodeChildren {
         count: fan.count,
         started: fan.started,

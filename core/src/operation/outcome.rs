@@ -101,12 +101,7 @@ pub enum Finding {
     /// That many children are to be started.
     Children(u32),
     /// It cannot be done.
-    Failure {
-        /// Why.
-        failure: Failure,
-        /// The failure's details, if any.
-        details: Option<Payload>,
-    },
+    Failure(Failure),
 }
 
 /// Children to start.
@@ -231,7 +226,6 @@ impl Outcome {
                 output.bytes().len()
             }
             Outcome::Failed { details, .. } => of(details),
-            Outcome::Found(Finding::Failure { details, .. }) => of(details),
             Outcome::Spawn(spawn) => spawn
                 .inputs
                 .iter()

@@ -298,14 +298,16 @@ impl Worker {
 
     /// A failure of an attempt, or of something that the engine does by itself.
     pub(super) fn report_failed(&mut self, id: AttemptId, failure: Failure) {
-        let details = None;
         let task = self.task_mut(id);
         let outcome = match (task.item, task.parent.take()) {
-            (Item::Attempt, _) => Outcome::Failed { failure, details },
+            (Item::Attempt, _) => Outcome::Failed {
+                failure,
+                details: None,
+            },
             (Item::Delivery, Some(parent)) => chores::undelivered(id.key.run, parent, &failure),
             (Item::Firing, _) => Outcome::Fired { definition: None },
             (Item::Delivery | Item::Chore(_) | Item::Loss | Item::Wait | Item::Deadline, _) => {
-                Outcome::Found(Finding::Failure { failure, details })
+                Outcome::Found(Finding::Failure(failure))
             }
         };
         self.report(id, outcome);

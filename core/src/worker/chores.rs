@@ -329,8 +329,5 @@ fn misfit(step: &Step) -> Failure {
 }
 
 fn found_failure(failure: Failure) -> Outcome {
-    Outcome::Found(Finding::Failure {
-        failure,
-        details: None,
-    })
+    Outcome::Found(Finding::Failure(failure))
 }

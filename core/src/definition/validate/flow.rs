@@ -15,16 +15,15 @@ use super::wiring::{Wires, order};
 use super::{Checker, shown};
 
 impl Checker<'_> {
-    /// For each step whether a run may skip it; nothing if the steps cannot be ordered, which is reported elsewhere.
-    pub(super) fn flow(&mut self, draft: &Draft, wires: &[Wires<'_>]) -> Vec<bool> {
+    /// Steps that need what a run may skip, and a result that takes it; nothing if the steps cannot be ordered, which is
+    /// reported elsewhere.
+    pub(super) fn flow(&mut self, draft: &Draft, wires: &[Wires<'_>]) {
         let edges: Vec<Vec<usize>> = wires.iter().map(Wires::waits_for).collect();
         let Some(order) = order(&edges) else {
-            return Vec::new();
+            return;
         };
         self.skippable_needs(draft, wires, &order);
-        let consumed = consumed(wires);
-        self.result(draft, &doubtful(wires, &order, &consumed, false));
-        skippable(wires, &order, &consumed)
+        self.result(draft, &doubtful(wires, &order));
     }
 
     fn skippable_needs(&mut self, draft: &Draft, wires: &[Wires<'_>], order: &[usize]) {
@@ -109,28 +108,16 @@ fn consumed(wires: &[Wires<'_>]) -> Vec<bool> {
     consumed
 }
 
-/// The steps whose output a completed run may lack; with `groups`, also for want of an alternative.
-fn doubtful(wires: &[Wires<'_>], order: &[usize], consumed: &[bool], groups: bool) -> Vec<bool> {
-    let mut doubtful = consumed.to_vec();
+/// The steps whose output a completed run may lack: their failure leads somewhere, or they may be skipped.
+fn doubtful(wires: &[Wires<'_>], order: &[usize]) -> Vec<bool> {
+    let mut doubtful = consumed(wires);
     for step in order {
-        doubtful[*step] |= skips(&wires[*step], &doubtful, groups);
+        let own = &wires[*step];
+        doubtful[*step] |= !own.guards.is_empty()
+            || !own.failures.is_empty()
+            || own.needs.iter().any(|need| doubtful[*need]);
     }
     doubtful
-}
-
-/// The steps that a run may skip.
-fn skippable(wires: &[Wires<'_>], order: &[usize], consumed: &[bool]) -> Vec<bool> {
-    let doubtful = doubtful(wires, order, consumed, true);
-    let steps = wires.iter();
-    steps.map(|wires| skips(wires, &doubtful, true)).collect()
-}
-
-fn skips(wires: &Wires<'_>, doubtful: &[bool], groups: bool) -> bool {
-    let without = |group: &Vec<usize>| group.iter().all(|step| doubtful[*step]);
-    !wires.guards.is_empty()
-        || !wires.failures.is_empty()
-        || wires.needs.iter().any(|step| doubtful[*step])
-        || (groups && wires.either.iter().any(without))
 }
 
 /// What is known to have happened when a step runs.

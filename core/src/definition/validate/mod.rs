@@ -87,8 +87,6 @@ struct Parts {
     key: DefinitionKey,
     triggers: Vec<Trigger>,
     steps: Vec<Step>,
-    /// For each step whether a run may skip it.
-    skippable: Vec<bool>,
     result: Binding,
     queue: Name,
     deadline: Option<Duration>,
@@ -103,7 +101,6 @@ impl Parts {
             triggers: self.triggers,
             dependents: graph::dependents(&self.steps),
             consumers: graph::consumers(&self.steps),
-            skippable: self.skippable,
             steps: self.steps,
             result: self.result,
             queue: self.queue,
@@ -143,7 +140,7 @@ impl<'a> Checker<'a> {
         self.texts("", draft.label.as_deref(), draft.description.as_deref());
         self.contract("input", &draft.input);
         let triggers = self.triggers(draft);
-        let (steps, skippable) = self.graph(draft);
+        let steps = self.graph(draft);
         let result = self.binding("result", "the result", &draft.result);
         self.result_failures(&draft.result);
         let queue = match &draft.queue {
@@ -158,15 +155,14 @@ impl<'a> Checker<'a> {
             },
             triggers: triggers?,
             steps: steps?,
-            skippable,
             result: result?,
             queue: queue?,
             deadline,
         })
     }
 
-    /// The steps, each and as a whole, and for each whether a run may skip it.
-    fn graph(&mut self, draft: &Draft) -> (Option<Vec<Step>>, Vec<bool>) {
+    /// The steps, each and as a whole.
+    fn graph(&mut self, draft: &Draft) -> Option<Vec<Step>> {
         if draft.steps.is_empty() {
             self.report(
                 "steps",
@@ -185,13 +181,12 @@ impl<'a> Checker<'a> {
             .collect();
         self.approvals(draft);
         self.signals(draft);
-        let mut skippable = Vec::new();
         if within {
             let wires = Wires::of(draft, &self.steps);
             self.cycles(draft, &wires);
-            skippable = self.flow(draft, &wires);
+            self.flow(draft, &wires);
         }
-        (steps.into_iter().collect(), skippable)
+        steps.into_iter().collect()
     }
 
     fn name(&mut self, path: &str, text: &str) -> Option<Name> {

@@ -176,12 +176,8 @@ impl Settle {
     /// The children cannot be started.
     fn failed(&self, batch: &mut Batch<'_>, report: &Report, row: &TaskRow, code: &str) -> Slot {
         let failure = crate::event::Failure::new(code, "the child cannot be started", false);
-        let finding = Finding::Failure {
-            failure,
-            details: None,
-        };
         let report = Report {
-            outcome: Outcome::Found(finding),
+            outcome: Outcome::Found(Finding::Failure(failure)),
             ..report.clone()
         };
         self.record(batch, &report, Some(row))

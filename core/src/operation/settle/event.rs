@@ -153,8 +153,8 @@ fn found(step: StepIndex, finding: &Finding) -> Written {
             (found, Some(payload))
         }
         Finding::Children(count) => (Found::Children { count: *count }, None),
-        Finding::Failure { failure, details } => {
-            let payload = eval::failure_payload(failure, details.as_ref());
+        Finding::Failure(failure) => {
+            let payload = eval::failure_payload(failure, None);
             let found = Found::Failure {
                 failure: failure.clone(),
                 payload: payload.digest(),

@@ -215,7 +215,7 @@ impl Stepper {
         let run = task.key.run;
         let failure = match outcome {
             Some(Outcome::Failed { failure, .. }) => Some(failure),
-            Some(Outcome::Found(Finding::Failure { failure, .. })) => Some(failure),
+            Some(Outcome::Found(Finding::Failure(failure))) => Some(failure),
             Some(Outcome::Conflicted) => Some(conflict()),
             Some(
                 Outcome::Succeeded { .. }

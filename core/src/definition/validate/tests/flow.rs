@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::*;
 use super::problem;
-use crate::definition::{DraftGuard, DraftStep};
+use crate::definition::{DraftBinding, DraftGuard, DraftSource, DraftStep};
 
 /// The problems of these steps and this result.
 fn found(steps: &Value, result: &Value) -> Vec<(String, &'static str)> {
@@ -128,14 +128,6 @@ fn a_step_that_needs_one_whose_failure_leads_elsewhere_is_skipped_with_it() {
         let expected: Vec<_> = code.iter().map(|code| problem("result", code)).collect();
         assert_eq!(found(&steps, &json!(result)), expected, "{result}");
     }
-    let draft = json!({"name": "w", "version": 1, "steps": steps});
-    let definition = Definition::parse(&draft).unwrap();
-    let skippable: Vec<&str> = definition
-        .indexes()
-        .filter(|index| definition.can_be_skipped(*index))
-        .map(|index| definition.step(index).name.as_str())
-        .collect();
-    assert_eq!(skippable, ["notify", "note", "ship", "pack", "join"]);
 }
 
 #[test]
@@ -229,7 +221,13 @@ fn the_widest_graph_is_checked_too() {
         step.needs = (0..i).map(|other| format!("s{other}")).collect();
         draft.steps.push(step);
     }
-    let definition = Definition::validate(draft).unwrap();
-    assert!(!definition.can_be_skipped(StepIndex(0)));
-    assert!(definition.can_be_skipped(StepIndex(1)));
+    let firm = Draft {
+        result: DraftBinding::Whole(DraftSource::output("s0")),
+        ..draft.clone()
+    };
+    assert!(Definition::validate(firm).is_ok());
+    draft.result = DraftBinding::Whole(DraftSource::output("s1"));
+    let problems = Definition::validate(draft).unwrap_err();
+    let codes: Vec<&str> = problems.into_iter().map(|p| p.code.as_str()).collect();
+    assert_eq!(codes, ["skippable_result"]);
 }

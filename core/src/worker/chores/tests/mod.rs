@@ -113,7 +113,7 @@ fn found(step: u16, input: &str) -> Outcome {
 
 fn failure_of(outcome: &Outcome) -> &str {
     match outcome {
-        Outcome::Found(Finding::Failure { failure, .. }) => &failure.code,
+        Outcome::Found(Finding::Failure(failure)) => &failure.code,
         other => panic!("{other:?} is no failure"),
     }
 }
