@@ -18,5 +18,6 @@ pub mod scene;
 pub mod smoke;
 pub mod soak;
 pub mod start;
+pub mod stored;
 pub mod worker;
 pub mod workflows;

@@ -57,7 +57,7 @@ impl Scene {
     /// # Errors
     /// If the database cannot be opened or the runtime not started.
     pub async fn open(place: &Place) -> anyhow::Result<(Scene, Runtime)> {
-        let (mut scene, store) = Scene::set(place).await?;
+        let (mut scene, store) = Scene::set(place, Weather::default()).await?;
         let runtime = scene
             .workflows
             .register(Runtime::builder(&store))
@@ -72,13 +72,13 @@ impl Scene {
     ///
     /// # Errors
     /// If the database cannot be opened.
-    pub async fn without_runtime(place: &Place) -> anyhow::Result<Scene> {
-        Ok(Scene::set(place).await?.0)
+    pub async fn without_runtime(place: &Place, weather: Weather) -> anyhow::Result<Scene> {
+        Ok(Scene::set(place, weather).await?.0)
     }
 
-    async fn set(place: &Place) -> anyhow::Result<(Scene, SharedStore)> {
+    async fn set(place: &Place, weather: Weather) -> anyhow::Result<(Scene, SharedStore)> {
         let (store, ledger) = place.open().await?;
-        let gateway = Gateway::open(Weather::default())
+        let gateway = Gateway::open(weather)
             .await
             .context("cannot open the gateway")?;
         let app = App::new(ledger, GatewayClient::new(gateway.url())?);

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::CheckArgs;
+use crate::gateway::Weather;
 use crate::process::WorkerProcess;
 use crate::progress;
 use crate::report::conclude;
@@ -61,7 +62,7 @@ impl Restart {
 pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let mut place = args.database.place()?;
     let stage = Stage {
-        scene: Scene::without_runtime(&place).await?,
+        scene: Scene::without_runtime(&place, Weather::default()).await?,
         program: std::env::current_exe().context("cannot find this program")?,
         database: place.url().to_owned(),
     };

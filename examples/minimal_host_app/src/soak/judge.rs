@@ -5,17 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use squid_mesh::core::id::RunId;
-use squid_mesh::core::run::Seq;
-use squid_mesh::core::store::{Fetch, Inspect as _, Store as _};
-use squid_mesh::core::verify;
 use squid_mesh::{StepInspection, StepStatus};
 
 use super::plan::Outcome;
 use crate::ledger::Effect;
 use crate::scene::{Ended, Scene};
-
-/// The longest journal of a run that any plan makes, and some.
-const ROWS: u32 = 500;
+use crate::stored::Stored;
 
 /// A step whose effect is a row of its transaction.
 const BOOKING: &str = "book_order";
@@ -79,36 +74,15 @@ fn is_done(step: &StepInspection) -> bool {
 /// Refolds the journal of a run, and compares it with its snapshot and its agenda.
 ///
 /// # Errors
-/// If the store does not answer, or does not have the run.
+/// As [`Stored::read`].
 pub(super) async fn journal(
     scene: &Scene,
     run: RunId,
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
-    let store = scene.client.store();
-    let Some(record) = store.run(run).await? else {
-        anyhow::bail!("run {run} is not stored");
-    };
-    let wanted = Fetch {
-        definitions: BTreeSet::from([record.row.definition.clone()]),
-        ..Fetch::default()
-    };
-    let Some(definition) = store.fetch(wanted).await?.definitions.pop() else {
-        anyhow::bail!("the definition of run {run} is not stored");
-    };
-    let mut transitions = Vec::new();
-    for row in store.journal(run, Seq::FIRST, ROWS).await? {
-        match row.row {
-            Ok(row) => transitions.push(row.transition),
-            Err(error) => outcome
-                .violations
-                .push(format!("journal of {run}: {error}")),
-        }
-    }
-    let found = verify::run(&definition, &record.row, &transitions, &record.tasks);
-    let told = found.into_iter().map(|what| format!("run {run}: {what:?}"));
-    outcome.violations.extend(told);
-    let tasks = record.tasks.len();
+    let stored = Stored::read(scene.client.store(), run).await?;
+    outcome.violations.extend(stored.discrepancies);
+    let tasks = stored.record.tasks.len();
     outcome.equal("tasks of a run that has ended", tasks, 0);
     Ok(())
 }

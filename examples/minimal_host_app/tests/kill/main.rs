@@ -14,14 +14,12 @@ mod verdict;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use minimal_host_app::app::App;
-use minimal_host_app::gateway::{Gateway, GatewayClient, Weather};
+use minimal_host_app::gateway::Weather;
 use minimal_host_app::place::Place;
 use minimal_host_app::process::WorkerProcess;
-use minimal_host_app::workflows::Workflows;
+use minimal_host_app::scene::Scene;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use squid_mesh::{Client, SharedStore};
 use squid_mesh_test_support::{TestDatabase, sqlite_url};
 
 use mix::Mix;
@@ -52,11 +50,7 @@ async fn every_run_ends_as_it_should_on_postgres_however_often_its_worker_is_kil
 /// Everything that the test process works with.
 struct World {
     url: String,
-    store: SharedStore,
-    client: Client,
-    app: std::sync::Arc<App>,
-    workflows: Workflows,
-    gateway: Gateway,
+    scene: Scene,
 }
 
 async fn survive(url: &str) {
@@ -116,33 +110,20 @@ async fn ready(worker: WorkerProcess) -> WorkerProcess {
 impl World {
     fn worker(&self) -> WorkerProcess {
         let program = Path::new(env!("CARGO_BIN_EXE_minimal-host-app"));
-        WorkerProcess::start(program, &self.url, &self.gateway.url(), &[])
+        WorkerProcess::start(program, &self.url, &self.scene.gateway.url(), &[])
             .expect("the program starts")
     }
 
     async fn open(url: &str) -> World {
         let place = Place::find(Some(url.to_owned()), None).expect("a place");
-        let (store, ledger) = place.open().await.expect("the database opens");
         let weather = Weather {
             failures: 2,
             latency: Duration::from_millis(50),
         };
-        let gateway = Gateway::open(weather)
-            .await
-            .expect("a port for the gateway");
-        let app = App::new(
-            ledger,
-            GatewayClient::new(gateway.url()).expect("an HTTP client"),
-        );
-        let workflows = Workflows::new(&app).expect("the workflows are valid");
-        let client = Client::connect(&store).await.expect("the database is open");
+        let scene = Scene::without_runtime(&place, weather).await;
         World {
             url: url.to_owned(),
-            store,
-            client,
-            app,
-            workflows,
-            gateway,
+            scene: scene.expect("the database and the gateway open"),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Mix {
             tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
             let run = plan.start(world).await;
             if let Plan::Cancel { after, .. } = plan {
-                let client = world.client.clone();
+                let client = world.scene.client.clone();
                 cancels.spawn(async move {
                     tokio::time::sleep(after).await;
                     client
@@ -113,11 +113,12 @@ impl Mix {
 impl Plan {
     /// Starts the run, under a key that makes it safe to start again.
     async fn start(&self, world: &World) -> RunId {
-        let (client, workflows) = (&world.client, &world.workflows);
+        let (client, workflows) = (&world.scene.client, &world.scene.workflows);
         let key = self.key();
         let started = match self.clone() {
             Plan::Payment { invoice, cents } => {
                 world
+                    .scene
                     .app
                     .ledger
                     .add_invoice(&invoice, "Ada", cents)
@@ -188,6 +189,7 @@ pub(crate) async fn wait_until_all_ended(world: &World, patience: Duration) {
         .collect();
     loop {
         let page = world
+            .scene
             .client
             .list(&open, None, 5)
             .await
@@ -198,11 +200,12 @@ pub(crate) async fn wait_until_all_ended(world: &World, patience: Duration) {
         if began.elapsed() > patience {
             for run in &page.runs {
                 let why = world
+                    .scene
                     .client
                     .explain(run.run)
                     .await
                     .map(|explanation| explanation.summary);
-                let history = world.client.history(run.run).await;
+                let history = world.scene.client.history(run.run).await;
                 eprintln!(
                     "{} {} is {}: {why:?}\n{history:#?}",
                     run.workflow, run.run, run.status

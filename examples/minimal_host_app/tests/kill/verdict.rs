@@ -1,22 +1,19 @@
 //! What a run left behind, compared with what it should have left.
 //!
-//! Invariant: the journal is read as the store has it, not as the engine's snapshot sums it up; both are compared.
+//! Invariant: no effect is without an attempt that the journal counts, and no recorded success without its effect.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use minimal_host_app::ledger::{Effect, PAID};
+use minimal_host_app::stored::Stored;
 use minimal_host_app::workflows::{
     cancellable_wait, dependency_recovery, retry_verification, timeout_recovery,
 };
 use squid_mesh_core::change::Change;
 use squid_mesh_core::definition::{Definition, StepIndex};
 use squid_mesh_core::event::Event;
-use squid_mesh_core::id::RunId;
-use squid_mesh_core::run::{Seq, Status};
-use squid_mesh_core::store::{Fetch, Inspect as _, RunRecord, Store as _};
+use squid_mesh_core::run::Status;
 use squid_mesh_core::transition::Transition;
-use squid_mesh_core::verify;
 
 use super::World;
 use super::mix::{Plan, Planned};
@@ -49,19 +46,22 @@ struct Tally {
 pub(crate) async fn judge_all(world: &World, runs: &[Planned]) -> Totals {
     let mut totals = Totals::default();
     for planned in runs {
-        let record = world
-            .store
-            .run(planned.run)
+        let Stored {
+            record,
+            definition,
+            journal,
+            discrepancies,
+        } = Stored::read(world.scene.client.store(), planned.run)
             .await
-            .expect("the store answers")
-            .expect("the run exists");
-        let definition = definition(world, &record).await;
-        let journal = journal(world, planned.run).await;
-        let discrepancies = verify::run(&definition, &record.row, &journal, &record.tasks);
-        assert_eq!(discrepancies, [], "{planned:?}: {journal:#?}");
+            .expect("the run is stored");
+        assert!(
+            discrepancies.is_empty(),
+            "{planned:?}: {discrepancies:?}\n{journal:#?}"
+        );
         assert_eq!(record.tasks, [], "{planned:?} has ended, and has tasks");
 
         let effects = world
+            .scene
             .app
             .ledger
             .effects(planned.run)
@@ -165,7 +165,7 @@ fn tally(journal: &[Transition]) -> BTreeMap<StepIndex, Tally> {
 
 /// The run ended as planned, and the application's tables hold what it was for.
 async fn judge_end(world: &World, planned: &Planned, status: Status, effects: &[Effect]) {
-    let ledger = &world.app.ledger;
+    let ledger = &world.scene.app.ledger;
     let figure = async |subject: &str, name: &str| {
         ledger
             .figure(subject, name)
@@ -180,7 +180,7 @@ async fn judge_end(world: &World, planned: &Planned, status: Status, effects: &[
         status,
         expected,
         "{planned:?}: {:#?}",
-        world.client.history(planned.run).await
+        world.scene.client.history(planned.run).await
     );
     match &planned.plan {
         Plan::Payment { invoice, cents } => {
@@ -240,33 +240,4 @@ async fn judge_end(world: &World, planned: &Planned, status: Status, effects: &[
             );
         }
     }
-}
-
-async fn definition(world: &World, record: &RunRecord) -> Arc<Definition> {
-    let wanted = Fetch {
-        definitions: BTreeSet::from([record.row.definition.clone()]),
-        ..Fetch::default()
-    };
-    let mut fetched = world.store.fetch(wanted).await.expect("the store answers");
-    fetched
-        .definitions
-        .pop()
-        .expect("a run's definition is stored")
-}
-
-/// The whole journal of a run.
-async fn journal(world: &World, run: RunId) -> Vec<Transition> {
-    const PAGE: u32 = 500;
-    let rows = world
-        .store
-        .journal(run, Seq::FIRST, PAGE)
-        .await
-        .expect("the store answers");
-    assert!(
-        rows.len() < PAGE as usize,
-        "run {run} has a longer journal than its plan can make"
-    );
-    rows.into_iter()
-        .map(|row| row.row.expect("every row can be read").transition)
-        .collect()
 }
