@@ -1,7 +1,9 @@
-//! What callers say and carry along: whether every store can hold it.
+//! What callers say and carry along: whether every store can hold it, and whether it is not too much.
 //!
 //! Invariant: what is refused here is refused whatever the store, before anything is written; what the engine says itself is
 //! not looked at.
+
+use std::time::Duration;
 
 use super::Rejection;
 use crate::event::By;
@@ -74,6 +76,20 @@ pub(super) fn at_most(limit: usize, what: &str, found: usize) -> Result<(), Reje
         what: what.to_owned(),
         limit: wide(limit),
         found: wide(found),
+    })
+}
+
+/// A span is not longer than the engine waits for anything.
+pub(super) fn span(what: &str, found: Duration) -> Result<(), Rejection> {
+    if found <= limits::SPAN_MAX {
+        return Ok(());
+    }
+    // Rounded up: a span just above the limit shows as above it.
+    let started = u64::from(found.subsec_nanos() > 0);
+    Err(Rejection::LimitExceeded {
+        what: format!("the number of seconds of the {what}"),
+        limit: limits::SPAN_MAX.as_secs(),
+        found: found.as_secs().saturating_add(started),
     })
 }
 

@@ -6,10 +6,12 @@ mod common;
 mod commands;
 mod scene;
 
+use std::time::Duration;
+
 use common::*;
 use scene::Scene;
 use squid_mesh_core::limits;
-use squid_mesh_core::operation::{Rejection, Ruling};
+use squid_mesh_core::operation::{Rejection, Ruling, Start, StartDelay};
 
 #[test]
 fn what_is_said_is_taken_at_its_limit_and_refused_by_name_above_it() {
@@ -97,4 +99,55 @@ fn what_was_said_with_a_command_is_not_looked_at_again_when_it_is_repeated() {
     let mut again = first;
     again.by.comment = Some("a\0b".to_owned());
     assert_eq!(scene.desk.resolve(again).unwrap(), reply);
+}
+
+#[test]
+fn a_start_waits_for_ten_years_at_most_and_one_for_later_is_refused_and_not_brought_forward() {
+    let tick = Duration::from_micros(1);
+    let most = limits::SPAN_MAX;
+    let now = Scene::set().desk.now;
+    let after = |span| Some(StartDelay::At(now.plus(span)));
+    for (delay, deadline, refused) in [
+        (Some(StartDelay::In(most)), None, None),
+        (after(most), None, None),
+        (after(Duration::ZERO), Some(most), None),
+        (
+            Some(StartDelay::In(most + tick)),
+            None,
+            Some("the number of seconds of the delay"),
+        ),
+        (
+            after(most + tick),
+            None,
+            Some("the number of seconds of the delay"),
+        ),
+        (
+            None,
+            Some(most + tick),
+            Some("the number of seconds of the deadline"),
+        ),
+    ] {
+        for called in [false, true] {
+            let mut scene = Scene::set();
+            let start = Start {
+                delay,
+                deadline,
+                ..scene.start()
+            };
+            let operation = if called {
+                scene.call(start)
+            } else {
+                scene.begin(start)
+            };
+            let expected = refused.map(|what| Rejection::LimitExceeded {
+                what: what.to_owned(),
+                limit: most.as_secs(),
+                found: most.as_secs() + 1,
+            });
+            match expected {
+                Some(expected) => assert_eq!(scene.refused(&operation), expected),
+                None => assert_eq!(scene.perform(&operation), Ok(())),
+            }
+        }
+    }
 }

@@ -74,7 +74,7 @@ impl Call {
             Lookup::Unreadable(error) => return Err(unreadable(id, error)),
             Lookup::Absent => return Err(Refusal::Rejected(Rejection::UnknownRun { run: id })),
         }
-        self.start.check()?;
+        self.start.check(batch.view.now)?;
         let parent = self.parent(batch)?;
         let Some(definition) = batch.view.definitions.get(&self.start.definition) else {
             return Err(Refusal::Rejected(Rejection::UnknownWorkflow {

@@ -121,9 +121,16 @@ impl Start {
         }
     }
 
-    /// Whether every store can hold what the caller says and carries along.
-    pub(super) fn check(&self) -> Result<(), Rejection> {
+    /// Whether every store can hold what the caller says and carries along, and its times are near enough.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), Rejection> {
         words::by(&self.by, false)?;
+        let delay = self.delay.map(|delay| match delay {
+            StartDelay::In(span) => span,
+            StartDelay::At(at) => at.since(now),
+        });
+        for (what, span) in [("delay", delay), ("deadline", self.deadline)] {
+            words::span(what, span.unwrap_or_default())?;
+        }
         words::at_most(limits::LABELS, "the number of labels", self.labels.len())?;
         for (key, value) in &self.labels {
             for (what, text) in [("a label's key", key), ("a label's value", value)] {
@@ -146,7 +153,7 @@ impl Start {
     }
 
     fn first(&self, batch: &mut Batch<'_>) -> Result<StartReply, Refusal> {
-        self.check()?;
+        self.check(batch.view.now)?;
         let Some(definition) = batch.view.definitions.get(&self.definition) else {
             return Err(Refusal::Rejected(Rejection::UnknownWorkflow {
                 definition: self.definition.clone(),
@@ -261,8 +268,8 @@ impl Start {
         mutation: Mutation,
     ) -> Started {
         let due = self.delay.map(|delay| match delay {
-            StartDelay::In(span) => now.plus(span.min(limits::SPAN_MAX)),
-            StartDelay::At(at) => at.min(now.plus(limits::SPAN_MAX)),
+            StartDelay::In(span) => now.plus(span),
+            StartDelay::At(at) => at,
         });
         let due = due.filter(|due| *due > now);
         let span = self.deadline.or(definition.deadline());

@@ -93,13 +93,13 @@ impl<O> StartRun<O> {
         self
     }
 
-    /// Begins that long after the start is recorded, by the database's clock.
+    /// Begins that long after the start is recorded, by the database's clock; ten years at most.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.options.delay = Some(StartDelay::In(delay));
         self
     }
 
-    /// Begins at that instant by the database's clock; at once if it is past.
+    /// Begins at that instant by the database's clock; at once if it is past, and refused if it is more than ten years away.
     pub fn at(mut self, at: Timestamp) -> Self {
         self.options.delay = Some(StartDelay::At(at));
         self

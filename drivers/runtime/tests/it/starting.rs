@@ -1,5 +1,6 @@
 //! Starting runs.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use squid_mesh::core::definition::ContractViolation;
 use squid_mesh::core::explain::Reason;
+use squid_mesh::core::limits;
+use squid_mesh::core::operation::Rejection;
 use squid_mesh::core::run::Status;
 use squid_mesh::core::time::Timestamp;
 use squid_mesh::{BuildError, Client, Runtime, StartError, StepContext, StepError, Workflow, step};
+use tokio::sync::Notify;
 
 use crate::faulty::Faulty;
 use crate::harness::{journal_rows, on_every_store, until};
@@ -79,13 +83,25 @@ on_every_store! {
 
     async fn a_run_that_is_executed_here_is_waited_for_without_a_look(place) {
         let store = Faulty::new(place).await;
-        let runtime = Runtime::builder(store.shared()).workflow(charging().unwrap());
-        let runtime = runtime.start().await.unwrap();
+        let gate = Arc::new(Notify::new());
+        let opened = gate.clone();
+        let (mut wf, n) = Workflow::builder::<u32>("gated", 1);
+        let end = wf.step("end", n, step(move |_: StepContext, n: u32| {
+            let opened = opened.clone();
+            async move {
+                opened.notified().await;
+                Ok::<_, StepError>(n)
+            }
+        }));
+        let wf = wf.finish(end).unwrap();
+        let runtime = Runtime::builder(store.shared()).workflow(&wf).start().await.unwrap();
         store.faults.looks.store(1, Ordering::SeqCst);
-        let run = runtime.client().start(&charging().unwrap().reference(), order(5)).await.unwrap();
-        assert_eq!(run.wait_terminal().await.unwrap(), Status::Completed);
+        let run = runtime.client().start(&wf.reference(), 5).await.unwrap();
+        // The step does not end before its run is waited for.
+        let (status, ()) = tokio::join!(run.wait_terminal(), async { gate.notify_one() });
+        assert_eq!(status.unwrap(), Status::Completed);
         assert_eq!(store.faults.looks.swap(0, Ordering::SeqCst), 1, "nobody looked");
-        assert_eq!(run.result().await.unwrap(), "5 EUR");
+        assert_eq!(run.result().await.unwrap(), 5);
         runtime.shutdown().await;
     }
 
@@ -124,6 +140,24 @@ on_every_store! {
         let done = run.inspect().await.unwrap();
         assert!(done.updated >= done.due.unwrap(), "{done:?}");
         runtime.shutdown().await;
+    }
+
+    async fn a_start_that_is_more_than_ten_years_away_is_refused_and_not_brought_forward(place) {
+        let client = registered(place).await;
+        let start = || client.start(&charging().unwrap().reference(), order(1));
+        let tick = Duration::from_micros(1);
+        let now = start().await.unwrap().inspect().await.unwrap().created;
+        for refused in [start().delay(limits::SPAN_MAX + tick), start().deadline(limits::SPAN_MAX + tick)] {
+            let error = refused.await.unwrap_err();
+            assert!(matches!(&error, StartError::Limit(limit) if limit.found == limit.limit + 1), "{error}");
+        }
+        let error = start().at(now.plus(limits::SPAN_MAX + Duration::from_secs(600))).await.unwrap_err();
+        let StartError::Rejected(Rejection::LimitExceeded { what, .. }) = &error else { panic!("{error}") };
+        assert_eq!(what, "the number of seconds of the delay");
+        assert_eq!(runs(&client).await, 1);
+        let far = start().delay(limits::SPAN_MAX).deadline(limits::SPAN_MAX).await.unwrap().inspect().await.unwrap();
+        assert_eq!(far.due, Some(far.created.plus(limits::SPAN_MAX)));
+        start().at(now.plus(limits::SPAN_MAX)).await.unwrap();
     }
 
     async fn a3_7_a_run_that_nobody_touched_is_pending_and_says_why(place) {
