@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use squid_mesh::core::definition::ProblemCode;
+use squid_mesh::core::limits;
 use squid_mesh::{
     AnyStore, Client, Handlers, LaunchError, Runtime, StepContext, StepError, Workflow, step,
 };
@@ -52,16 +53,21 @@ on_every_store! {
     }
 
     async fn settings_out_of_range_are_named(place) {
-        let day = Duration::from_secs(86_400);
+        let tick = Duration::from_nanos(1);
         for (builder, setting) in [
             (place.runtime().await.lease(Duration::ZERO), "lease"),
-            (place.runtime().await.lease(day), "lease"),
+            (place.runtime().await.lease(limits::LEASE_MIN - tick), "lease"),
+            (place.runtime().await.lease(limits::LEASE_MAX + tick), "lease"),
             (place.runtime().await.poll(Duration::ZERO), "poll"),
             (place.runtime().await.payload_limit((64 << 20) + 1), "payload_limit"),
             (place.runtime().await.payload_limit(0), "payload_limit"),
         ] {
             let error = builder.start().await.unwrap_err();
             assert!(matches!(&error, LaunchError::Setting { setting: found, .. } if *found == setting), "{error}");
+        }
+        for lease in [limits::LEASE_MIN, limits::LEASE_MAX] {
+            let builder = place.runtime().await.lease(lease).payload_limit(limits::PAYLOAD_BYTES_MAX);
+            builder.start().await.unwrap().shutdown().await;
         }
         let error = place.runtime().await.queue("Mail", 1).start().await.unwrap_err();
         assert!(matches!(error, LaunchError::Name(_)), "{error}");

@@ -272,6 +272,7 @@ on_every_store! {
         }
         let many = client.inspect_schedule("mine").preview(1_001).await;
         assert!(matches!(many, Err(ScheduleError::Limit(_))), "{many:?}");
+        assert_eq!(client.inspect_schedule("mine").preview(1_000).await.unwrap().upcoming.len(), 1_000);
         runtime.shutdown().await;
     }
 
