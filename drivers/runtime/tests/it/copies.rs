@@ -7,10 +7,8 @@ use serde_json::json;
 use squid_mesh::core::event::CopyKind;
 use squid_mesh::core::name::Name;
 use squid_mesh::core::run::Status;
-use squid_mesh::core::store::RunFilter;
 use squid_mesh::{
-    BulkDone, BulkError, CopyError, InspectError, RunHandle, Runtime, StepContext, StepError,
-    StepStatus, Workflow, step,
+    CopyError, InspectError, RunHandle, Runtime, StepContext, StepError, Workflow, step,
 };
 
 use crate::harness::{Place, journal_rows, on_every_store};
@@ -238,62 +236,6 @@ on_every_store! {
         let run = runtime.client().start(&wf.reference(), 1).await.unwrap();
         let error = run.replay().await.unwrap_err();
         assert!(matches!(error, CopyError::NotFinished { .. }), "{error}");
-        runtime.shutdown().await;
-    }
-
-    async fn a14_9_many_are_treated_up_to_the_limit_and_reported_one_by_one(place) {
-        let (mut wf, n) = Workflow::builder::<u32>("shipping", 1);
-        let shipped = wf.step("ship", n, step(async |_, n: u32| match n {
-            3 => Ok(n),
-            _ => Err(StepError::permanent("broken", "no")),
-        }).irreversible());
-        let wf = wf.finish(shipped).unwrap();
-        let runtime = place.runtime().await.workflow(&wf).start().await.unwrap();
-        let client = runtime.client();
-        let mut runs = Vec::new();
-        for n in 0..8 {
-            let run = client.start(&wf.reference(), n).await.unwrap();
-            run.wait_terminal().await.unwrap();
-            runs.push(run.id());
-        }
-        let mut all = RunFilter::default();
-        all.workflow = Some(Name::new("shipping").unwrap());
-        // Newest first: 7, 6, 5, 4 can be copied, 3 must not.
-        let report = client.replay_all(all.clone()).limit(6).key("bulk").await.unwrap();
-        let refused = |entry: &squid_mesh::BulkEntry| matches!(&entry.result, Err(BulkError::Copy(CopyError::UnsafeReplay { .. })));
-        let seen: Vec<_> = report.runs.iter().map(|entry| (entry.run, refused(entry))).collect();
-        let expected: Vec<_> = runs.iter().rev().take(6).map(|run| (*run, *run == runs[3])).collect();
-        assert_eq!(seen, expected);
-        assert!(report.next.is_some());
-        let again = client.replay_all(all.clone()).limit(20).key("bulk").await.unwrap();
-        let old = again.runs.iter().filter(|entry| matches!(entry.result, Ok(BulkDone::Copied { existing: true, .. })));
-        assert_eq!(old.count(), 5, "the same command treats none twice");
-        let mut failed = all.clone();
-        failed.statuses.insert(Status::Completed);
-        let none = client.resume_failed_all(failed).await.unwrap();
-        assert!(none.runs.is_empty(), "what completed is not resumed");
-        let stopped = client.replay_all(all).limit(100).stop_at_rejection(true).await.unwrap();
-        assert!(refused(stopped.runs.last().unwrap()));
-        assert_eq!(stopped.runs.iter().filter(|entry| entry.result.is_err()).count(), 1);
-        runtime.shutdown().await;
-    }
-
-    async fn many_runs_are_cancelled_by_one_command(place) {
-        let (mut wf, n) = Workflow::builder::<u32>("pausing", 1);
-        wf.pause("look", n);
-        let wf = wf.finish(n).unwrap();
-        let runtime = place.runtime().await.workflow(&wf).start().await.unwrap();
-        let client = runtime.client();
-        for n in 0..5 {
-            client.start(&wf.reference(), n).await.unwrap();
-        }
-        let report = client.cancel_all(RunFilter::default()).actor("ana").await.unwrap();
-        assert_eq!(report.runs.len(), 5);
-        for entry in report.runs {
-            assert!(matches!(entry.result, Ok(BulkDone::Cancelled { .. })), "{entry:?}");
-            let seen = client.inspect(entry.run).await.unwrap();
-            assert_eq!(seen.step("look").unwrap().status, StepStatus::Cancelled);
-        }
         runtime.shutdown().await;
     }
 }

@@ -12,6 +12,7 @@ use squid_mesh::{
 };
 
 use crate::harness::{Place, journal_rows, on_every_store, until_status};
+use crate::schedules::{Bench, at};
 
 async fn outcome(_: StepContext, decision: Decision) -> Result<String, StepError> {
     Ok(format!(
@@ -209,24 +210,42 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
-    async fn a9_8_of_approve_and_reject_at_once_exactly_one_wins(place) {
+    async fn a9_8_of_approve_and_reject_at_once_exactly_one_wins_a_thousand_times_over(place) {
         let wf = review(None);
-        let runtime = running(place, &wf).await;
-        let client = runtime.client();
-        for n in 0..30 {
-            let run = at_gate(&runtime, &wf, n).await;
-            let (yes, no) = tokio::join!(
-                client.approve(run.id()).actor("ana").into_future(),
-                client.reject(run.id()).actor("ben").into_future(),
-            );
-            let result = run.result().await.unwrap();
-            match (yes, no) {
-                (Ok(_), Err(error)) => assert_eq!((result.as_str(), truthful(&error)), ("approved by ana", true)),
-                (Err(error), Ok(_)) => assert_eq!((result.as_str(), truthful(&error)), ("rejected by ben", true)),
-                both => panic!("{both:?}"),
+        running(place, &wf).await.shutdown().await;
+        // Each has connections of its own, and nobody executes what a decision leads to.
+        let (ana, ben) = (place.client().await, place.client().await);
+        let gates = ana.start_many(&wf.reference(), vec![1; 1_000]).await.unwrap();
+        let mut won = [0, 0];
+        for gates in gates.chunks(8) {
+            let races = gates.iter().map(|gate| {
+                let yes = tokio::spawn(ana.approve(gate.id()).actor("ana").into_future());
+                let no = tokio::spawn(ben.reject(gate.id()).actor("ben").into_future());
+                (gate.id(), yes, no)
+            });
+            let races: Vec<_> = races.collect();
+            for (run, yes, no) in races {
+                let (winner, error) = match (yes.await.unwrap(), no.await.unwrap()) {
+                    (Ok(_), Err(error)) => (0, error),
+                    (Err(error), Ok(_)) => (1, error),
+                    both => panic!("{both:?}"),
+                };
+                won[winner] += 1;
+                let ResolveError::NotWaiting(told) = &error else { panic!("{error}") };
+                assert_eq!(told.waits, [], "nothing waits any more");
+                let (label, summary) = [
+                    ("approved", "ana approved review"),
+                    ("rejected", "ben rejected review"),
+                ][winner];
+                let seen = ana.inspect(run).await.unwrap();
+                assert_eq!(seen.step("review").unwrap().label.as_ref().unwrap().as_str(), label);
+                let history = ana.history(run).await.unwrap();
+                let decided: Vec<&str> =
+                    history.iter().filter(|entry| entry.event == "resolved").map(|entry| entry.summary.as_str()).collect();
+                assert_eq!(decided, [summary]);
             }
         }
-        runtime.shutdown().await;
+        assert_eq!(won[0] + won[1], 1_000);
     }
 
     async fn s4_4_an_operator_says_what_came_of_an_attempt_of_unknown_outcome(place) {
@@ -278,10 +297,43 @@ on_every_store! {
     }
 }
 
-/// Whether the loser is told that the gate is closed.
-fn truthful(error: &ResolveError) -> bool {
-    matches!(
-        error,
-        ResolveError::NotWaiting(_) | ResolveError::Finished { .. }
-    )
+#[tokio::test]
+async fn a9_6_nothing_happens_before_the_deadline_and_at_it_the_route_of_the_expiry_is_taken() {
+    let wf = review(Some(Duration::from_secs(2 * 86_400)));
+    let mut bench = Bench::new("2026-01-01T00:00:00Z", &[&wf]).await;
+    let run = bench.client.start(&wf.reference(), 1).await.unwrap();
+    bench.settle().await;
+    let rows = journal_rows(&bench.client, run.id()).await;
+    bench.at("2026-01-02T23:59:00Z").await;
+    assert_eq!(journal_rows(&bench.client, run.id()).await, rows);
+    let seen = run.inspect().await.unwrap();
+    assert_eq!(seen.status, Status::Paused);
+    assert_eq!(
+        seen.step("review").unwrap().due,
+        Some(at("2026-01-03T00:00:00Z"))
+    );
+    bench.at("2026-01-03T00:00:00Z").await;
+    assert_eq!(run.result().await.unwrap(), "expired by ");
+    let seen = run.inspect().await.unwrap();
+    let review = seen.step("review").unwrap();
+    assert_eq!(review.label.as_ref().unwrap().as_str(), "expired");
+    for (step, status) in [
+        ("late", StepStatus::Succeeded),
+        ("ship", StepStatus::Skipped),
+        ("refund", StepStatus::Skipped),
+    ] {
+        assert_eq!(seen.step(step).unwrap().status, status, "{step}");
+    }
+    let history = bench.client.history(run.id()).await.unwrap();
+    let expired = history
+        .iter()
+        .find(|entry| entry.summary == "gate review expired");
+    assert_eq!(expired.unwrap().at.unwrap(), at("2026-01-03T00:00:00Z"));
+    let error = bench
+        .client
+        .approve(run.id())
+        .actor("ana")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ResolveError::Finished { .. }), "{error}");
 }

@@ -4,6 +4,7 @@
 
 mod batches;
 mod branches;
+mod bulk;
 mod called;
 mod cancelling;
 mod children;
