@@ -30,7 +30,7 @@ fn waiting(step: &str, wants: Wants) -> Waiting {
 }
 
 #[test]
-fn a9_6_a_decision_that_fits_several_gates_must_name_one() {
+fn s5_2_a_decision_that_fits_several_gates_must_name_one() {
     let mut desk = Desk::new([gates()]);
     let run = desk.started(1);
     let ambiguous = Rejection::AmbiguousGate {
@@ -60,7 +60,7 @@ fn a9_6_a_decision_that_fits_several_gates_must_name_one() {
 }
 
 #[test]
-fn a9_7_an_approval_needs_an_actor_and_its_output_says_who_decided_what_and_when() {
+fn a9_3_an_approval_needs_an_actor_and_its_output_says_who_decided_what_and_when() {
     let mut desk = Desk::new([gates()]);
     let run = desk.started(1);
     let approve = resolving(run, 5, None, Ruling::Approve);
@@ -125,7 +125,7 @@ fn a_command_that_is_repeated_gets_the_first_answer_and_has_no_further_effect() 
 }
 
 #[test]
-fn a10_4_a_signal_that_is_repeated_is_delivered_once() {
+fn a10_5_a_signal_that_is_repeated_is_delivered_once() {
     let definition = workflow(json!([
         {"name": "a", "signal": {"name": "paid"}},
         {"name": "b", "signal": {"name": "paid"}, "needs": ["a"]},
@@ -185,7 +185,7 @@ fn shipping() -> (Desk, squid_mesh_core::id::RunId) {
 }
 
 #[test]
-fn a6_7_the_late_report_of_a_held_attempt_counts_under_its_own_lease_only() {
+fn s4_4_the_late_report_of_a_held_attempt_counts_under_its_own_lease_only() {
     let (mut desk, run) = shipping();
     let first = desk.claim(run, 0);
     desk.mark_begun(run, 0);
@@ -202,7 +202,7 @@ fn a6_7_the_late_report_of_a_held_attempt_counts_under_its_own_lease_only() {
 }
 
 #[test]
-fn a6_7_an_operator_settles_a_doubt_with_an_output_and_a_label_that_the_step_has() {
+fn a6_8_an_operator_settles_a_doubt_with_an_output_and_a_label_that_the_step_has() {
     let (mut desk, run) = shipping();
     desk.finish(run, 0, failing(timeout()));
     let ruling = |label: &str| Ruling::Succeeded {
@@ -218,7 +218,7 @@ fn a6_7_an_operator_settles_a_doubt_with_an_output_and_a_label_that_the_step_has
 }
 
 #[test]
-fn a6_7_a_doubt_that_is_ruled_a_failure_has_the_code_and_message_of_the_ruling() {
+fn a6_8_a_doubt_that_is_ruled_a_failure_has_the_code_and_message_of_the_ruling() {
     let (mut desk, run) = shipping();
     desk.finish(run, 0, failing(timeout()));
     let ruling = Ruling::Fail {

@@ -174,7 +174,7 @@ fn a9_2_an_approval_goes_the_way_of_its_decision() {
 }
 
 #[test]
-fn a9_4_a_gate_that_nobody_ended_takes_the_route_of_its_expiry() {
+fn a9_6_a_gate_that_nobody_ended_takes_the_route_of_its_expiry() {
     let mut run = Fold::start(approval(true));
     assert!(matches!(
         run.at(3_599).try_take(expired(A)),
@@ -201,7 +201,7 @@ fn a9_4_a_gate_that_nobody_ended_takes_the_route_of_its_expiry() {
 }
 
 #[test]
-fn a9_4_without_a_route_of_its_expiry_a_gate_fails_as_expired() {
+fn s5_2_without_a_route_of_its_expiry_a_gate_fails_as_expired() {
     let mut run = Fold::start(approval(false));
     run.at(3_600).take_knowing(expired(A), &BTreeSet::new());
     assert_eq!(

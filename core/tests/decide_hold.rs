@@ -45,7 +45,7 @@ fn a6_7_an_attempt_lost_after_it_began_is_held_and_gives_its_lane_back() {
 }
 
 #[test]
-fn a6_8_an_attempt_lost_before_it_began_is_scheduled_again() {
+fn s4_4_an_attempt_lost_before_it_began_is_scheduled_again() {
     let mut run = Fold::start(ship());
     run.at(40).take(lost_after(A, 1, false));
     assert_eq!(run.last(), [lose(A), schedule(A, 0, due(40))]);
@@ -73,7 +73,7 @@ fn a_step_that_may_be_repeated_is_not_held() {
 }
 
 #[test]
-fn a6_7_an_operator_says_that_it_succeeded() {
+fn a6_8_an_operator_says_that_it_succeeded() {
     let mut run = held();
     run.at(50).take(resolved(5, A, success(0)));
     assert_eq!(
@@ -92,7 +92,7 @@ fn a6_7_an_operator_says_that_it_succeeded() {
 }
 
 #[test]
-fn a6_7_an_operator_has_it_tried_again() {
+fn a6_8_an_operator_has_it_tried_again() {
     let mut run = held();
     run.at(50).take(resolved(5, A, Resolution::Retry));
     assert_eq!(run.last(), [obey(5), schedule(A, 0, due(50))]);
@@ -103,7 +103,7 @@ fn a6_7_an_operator_has_it_tried_again() {
 }
 
 #[test]
-fn a6_7_an_operator_says_that_it_failed() {
+fn a6_8_an_operator_says_that_it_failed() {
     let mut run = held();
     let fails_it = |code: &str| Resolution::Fail { code: code.into() };
     run.take_knowing(

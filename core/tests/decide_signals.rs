@@ -104,7 +104,7 @@ fn of_two_steps_that_listen_for_one_signal_the_one_that_waited_longer_gets_it() 
 }
 
 #[test]
-fn a10_4_the_65th_signal_that_nobody_waits_for_is_refused_and_none_is_dropped() {
+fn s5_3_the_65th_signal_that_nobody_waits_for_is_refused_and_none_is_dropped() {
     let mut run = Fold::start(two());
     for number in 0..64 {
         run.take(signalled(100 + number, "paid"));

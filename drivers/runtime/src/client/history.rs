@@ -24,7 +24,7 @@ pub struct HistoryEntry {
     pub at: Option<Timestamp>,
     /// What happened, in one stable word: `started`, `succeeded`, `failed`, `lost`, `conflicted`, `evaluated`, `due`,
     /// `deadline_reached`, `cancel_requested`, `resolved`, `signalled`, `children_started`, `children_cancelled`,
-    /// `child_ended`, `collected`, or `unreadable`.
+    /// `child_called`, `child_ended`, `collected`, or `unreadable`.
     pub event: String,
     /// The step it happened to.
     pub step: Option<String>,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use squid_mesh::core::graph::EdgeState;
 use squid_mesh::core::run::Status;
 use squid_mesh::{
     Handlers, ResultError, RouteMark, Routed, Runtime, StepContext, StepError, StepFailure,
@@ -138,7 +139,7 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
-    async fn a11_6_a_failure_that_is_consumed_feeds_its_step_and_the_run_goes_on(place) {
+    async fn a11_6_and_a11_8_a_failure_that_is_consumed_feeds_its_step_and_the_run_goes_on(place) {
         let (mut wf, n) = Workflow::builder::<u32>("charging", 1);
         let paid = wf.step("charge", n, step(async |_, n: u32| match n {
             0 => Ok("paid".to_owned()),
@@ -156,6 +157,9 @@ on_every_store! {
         assert_eq!(run.result().await.unwrap(), "declined no funds 7");
         let history = runtime.client().history(run.id()).await.unwrap();
         assert!(history.iter().any(|entry| entry.summary.ends_with("its failure leads to notify as compensation")), "{history:?}");
+        let graph = runtime.client().graph(run.id()).await.unwrap();
+        let edge = graph.edges.iter().find(|edge| edge.from == "charge" && edge.to == "notify").unwrap();
+        assert_eq!((edge.state, edge.mark), (EdgeState::Selected, Some("compensation")));
         let fine = runtime.client().start(&wf.reference(), 0).await.unwrap();
         assert_eq!(fine.result().await.unwrap(), "paid");
         assert_eq!(fine.inspect().await.unwrap().step("notify").unwrap().status, StepStatus::Skipped);

@@ -1,9 +1,12 @@
 //! Pauses, approvals, attempts of unknown outcome: what people decide.
 
 use std::future::IntoFuture as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use squid_mesh::core::explain::Reason;
 use squid_mesh::core::operation::Wants;
 use squid_mesh::core::run::Status;
 use squid_mesh::{
@@ -168,7 +171,7 @@ on_every_store! {
         runtime.shutdown().await;
     }
 
-    async fn a9_6_a_gate_closes_at_its_deadline_and_not_before(place) {
+    async fn s5_2_a_gate_closes_at_its_deadline_on_every_store(place) {
         let days = Duration::from_secs(2 * 86_400);
         let short = review(Some(Duration::from_millis(80)));
         let runtime = running(place, &short).await;
@@ -248,23 +251,40 @@ on_every_store! {
         assert_eq!(won[0] + won[1], 1_000);
     }
 
-    async fn s4_4_an_operator_says_what_came_of_an_attempt_of_unknown_outcome(place) {
+    async fn a6_7_and_a6_8_an_operator_says_what_came_of_an_attempt_of_unknown_outcome(place) {
+        let begun = Arc::new(AtomicU32::new(0));
+        let counter = begun.clone();
         let (mut wf, n) = Workflow::builder::<u32>("shipping", 1);
-        let shipped = wf.step("ship", n, step(async |cx: StepContext, n: u32| {
-            assert!(cx.attempt() > 1, "the first attempt dies half way");
-            Ok(n)
+        let shipped = wf.step("ship", n, step(move |cx: StepContext, n: u32| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(cx.attempt() > 1, "the first attempt dies half way");
+                Ok::<_, StepError>(json!({ "id": n }))
+            }
         }).irreversible());
-        let wf = wf.finish(shipped).unwrap();
+        let told = wf.step("tell", shipped, step(async |_, parcel: Value| Ok(parcel)));
+        let wf = wf.finish(told).unwrap();
         let runtime = running(place, &wf).await;
         let client = runtime.client();
         let held = at_gate(&runtime, &wf, 1).await;
         let step = held.inspect().await.unwrap().steps.remove(0);
         assert_eq!((step.status, step.doubtful, step.failure.unwrap().code.as_str()), (StepStatus::Held, true, "panic"));
-        client.resolve_unknown(held.id()).succeeded(5).actor("ana").await.unwrap();
-        assert_eq!(held.result().await.unwrap(), 5);
+        let why = client.explain(held.id()).await.unwrap();
+        assert_eq!(why.reason, Reason::UnknownOutcome);
+        let offered: Vec<Value> = why.next_actions.iter().map(|action| serde_json::to_value(action).unwrap()).collect();
+        for action in ["resolve_succeeded", "resolve_retry", "resolve_fail"] {
+            assert!(offered.iter().any(|offer| offer["action"] == action), "{action} is not in {offered:?}");
+        }
+        client.resolve_unknown(held.id()).succeeded(json!({"id": 7})).actor("ana").await.unwrap();
+        assert_eq!(held.result().await.unwrap(), json!({"id": 7}));
+        assert_eq!(begun.swap(0, Ordering::SeqCst), 1, "it was not executed again");
+        let history = client.history(held.id()).await.unwrap();
+        let entry = history.iter().find(|entry| entry.event == "resolved").unwrap();
+        assert_eq!((entry.step.as_deref(), entry.actor.as_deref()), (Some("ship"), Some("ana")));
         let held = at_gate(&runtime, &wf, 2).await;
         client.resolve_unknown(held.id()).retry().await.unwrap();
-        assert_eq!(held.result().await.unwrap(), 2);
+        assert_eq!(held.result().await.unwrap(), json!({"id": 2}));
+        assert_eq!(begun.load(Ordering::SeqCst), 2, "once more");
         let held = at_gate(&runtime, &wf, 3).await;
         client.resolve_unknown(held.id()).fail("stolen", "the parcel is gone").await.unwrap();
         let error = held.result().await.unwrap_err();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod batches;
+mod bindings;
 mod branches;
 mod bulk;
 mod called;
@@ -33,4 +34,5 @@ mod starting;
 mod steps;
 mod stores;
 mod versions;
+mod waits;
 mod words;

@@ -77,6 +77,14 @@ impl Clock for StandingClock {
     }
 }
 
+async fn stepper<I, O>(store: SharedStore, workflows: &[&Workflow<I, O>]) -> Stepper {
+    let mut builder = Runtime::builder(store);
+    for workflow in workflows {
+        builder = builder.workflow(*workflow);
+    }
+    builder.manual().await.unwrap()
+}
+
 /// A database whose clock stands still until it is set, and somebody who performs what is due.
 pub(crate) struct Bench {
     clock: Arc<StandingClock>,
@@ -93,17 +101,19 @@ impl Bench {
             .await
             .unwrap();
         store.migrate().await.unwrap();
-        let mut builder = Runtime::builder(SharedStore::new(store));
-        for workflow in workflows {
-            builder = builder.workflow(*workflow);
-        }
-        let stepper = builder.manual().await.unwrap();
+        let stepper = stepper(SharedStore::new(store), workflows).await;
         let client = stepper.client().clone();
         Bench {
             clock,
             stepper,
             client,
         }
+    }
+
+    /// Has another process take the place of the one that performs what is due.
+    pub(crate) async fn restart<I, O>(&mut self, workflows: &[&Workflow<I, O>]) {
+        self.stepper = stepper(self.client.store().clone(), workflows).await;
+        self.client = self.stepper.client().clone();
     }
 
     /// Sets the clock, and performs all that is due by it.

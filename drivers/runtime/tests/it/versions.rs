@@ -6,7 +6,7 @@ use squid_mesh::core::explain::Reason;
 use squid_mesh::core::run::Status;
 use squid_mesh::{LaunchError, Retry, StepContext, StepError, Workflow, step};
 
-use crate::harness::{on_every_store, until, until_status};
+use crate::harness::{journal_rows, on_every_store, until, until_status};
 
 async fn begin(_: StepContext, n: u32) -> Result<u32, StepError> {
     Ok(n)
@@ -44,7 +44,10 @@ fn order(version: u32, attempts: u32, end_handler: &str) -> Workflow<u32, String
 
 on_every_store! {
     async fn a1_14_another_content_under_a_stored_version_stops_the_start_and_says_what_differs(place) {
-        place.runtime().await.workflow(order(1, 1, "order_end")).start().await.unwrap().shutdown().await;
+        let stored = order(1, 1, "order_end");
+        let runtime = place.runtime().await.workflow(&stored).queue("elsewhere", 1).start().await.unwrap();
+        let run = runtime.client().start(&stored.reference(), 1).await.unwrap();
+        runtime.shutdown().await;
         let started = place.runtime().await.workflow(order(1, 2, "order_end")).start().await;
         let error = started.unwrap_err();
         assert!(matches!(&error, LaunchError::Definitions(conflicts) if conflicts.len() == 1));
@@ -52,6 +55,10 @@ on_every_store! {
         for part in ["order@1", "begin", "retry"] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
+        let client = place.client().await;
+        assert_eq!(journal_rows(&client, run.id()).await, 1, "the run is as it was");
+        let seen = client.inspect(run.id()).await.unwrap();
+        assert_eq!((seen.status, seen.steps[0].worker), (Status::Pending, None));
     }
 
     async fn one_binary_with_two_contents_for_one_version_does_not_start(place) {

@@ -163,3 +163,40 @@ fn a_date_that_never_comes_is_taken() {
     let schedule = definition.triggers()[2].schedule.as_ref().unwrap();
     assert_eq!(schedule.plan.next_after(crate::time::Timestamp::MIN), None);
 }
+
+#[test]
+fn a1_16_an_expression_or_zone_that_cannot_be_is_a_problem_and_each_form_of_expression_is_taken() {
+    for (cron, zone, expected) in [
+        ("61 * * * *", "UTC", Some(("cron", "malformed_cron"))),
+        ("* * *", "UTC", Some(("cron", "malformed_cron"))),
+        ("0 25 * * *", "UTC", Some(("cron", "malformed_cron"))),
+        (
+            "0 9 * * *",
+            "Europe/Atlantis",
+            Some(("zone", "unknown_zone")),
+        ),
+        ("@hourly", "Europe/Berlin", None),
+        ("*/5 * * * *", "UTC", None),
+        ("0 0 9 * * MON-FRI", "America/New_York", None),
+    ] {
+        let mut schedule = changed("cron", json!(cron));
+        schedule["zone"] = json!(zone);
+        let Some((field, code)) = expected else {
+            assert!(
+                Definition::parse(&with(schedule)).is_ok(),
+                "{cron} in {zone}"
+            );
+            continue;
+        };
+        let found = problems(schedule);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(path, code, _)| (path.as_str(), code.as_str()))
+            .collect();
+        assert_eq!(
+            found,
+            [(format!("~.{field}").as_str(), code)],
+            "{cron} in {zone}"
+        );
+    }
+}
