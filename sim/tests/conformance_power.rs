@@ -41,6 +41,7 @@ enum Bug {
     TakesEachPauseForAnother,
     ShowsNoQueues,
     ReadsPartsOfJournalsFromTheRowBefore,
+    IgnoresTheBytesOfAPart,
     KnowsOnlyFirstVersions,
     IgnoresParents,
     ForgetsFirings,
@@ -175,6 +176,13 @@ impl Store for Buggy {
                 let mut wanted = wanted;
                 if let Some(part) = &mut wanted.journal {
                     part.after = Seq(part.after.0.saturating_sub(1));
+                }
+                self.inner.fetch(wanted).await
+            }
+            Bug::IgnoresTheBytesOfAPart => {
+                let mut wanted = wanted;
+                if let Some(part) = wanted.journal.as_mut().filter(|part| part.bytes > 0) {
+                    part.bytes = u64::MAX;
                 }
                 self.inner.fetch(wanted).await
             }
@@ -346,6 +354,7 @@ async fn each_bug_is_found_by_the_check_that_is_there_for_it() {
         (Bug::TakesEachPauseForAnother, Check::Operators),
         (Bug::ShowsNoQueues, Check::Scripts),
         (Bug::ReadsPartsOfJournalsFromTheRowBefore, Check::Fetches),
+        (Bug::IgnoresTheBytesOfAPart, Check::Fetches),
         (Bug::KnowsOnlyFirstVersions, Check::Fetches),
         (Bug::IgnoresParents, Check::Filters),
         (Bug::ForgetsFirings, Check::Firings),
