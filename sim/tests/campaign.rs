@@ -16,6 +16,7 @@ use squid_mesh_sim::trace::Trace;
 use squid_mesh_sim::world::{Outcome, World};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A calm world of one node, with the first fixed workflows.
 fn calm(seed: u64) -> Settings {
@@ -124,6 +125,24 @@ fn a20_3_every_run_finishes_although_every_hint_is_lost() {
         settings.hints_off = true;
         passed(&World::with(settings, Choices::seeded(seed), Trace::told()).run());
     }
+}
+
+#[test]
+fn a_backlog_is_worked_off_as_slots_get_free_and_not_by_a_claim_a_poll() {
+    let mut settings = Settings {
+        traffic: Traffic::StartsOnly,
+        hints_off: true,
+        poll: Duration::from_secs(600),
+        runs: 40,
+        ..calm(0)
+    };
+    settings.nodes[0].queues[0].slots = 2;
+    let poll = settings.poll;
+    let outcome = World::with(settings, Choices::seeded(0), Trace::told()).run();
+    passed(&outcome);
+    assert_eq!(outcome.sometimes.count(Milestone::Completed), 40);
+    let taken = Duration::from_micros(outcome.simulated.0);
+    assert!(taken < poll * 3, "it took {taken:?}");
 }
 
 #[test]
