@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// Schedules.
     #[arg(long, default_value_t = 10_000)]
     schedules: u32,
-    /// Seconds from now to the second in which they are due; what it takes to create them, if not given.
+    /// Seconds from now to the second in which they are due; enough to create them and to settle down, if not given.
     #[arg(long)]
     lead: Option<u32>,
 }
@@ -40,6 +40,9 @@ pub(crate) struct Options {
 const LANES: u32 = 64;
 /// Schedules that are created in a second at least.
 const CREATED_PER_SECOND: u32 = 250;
+/// Seconds between their creation and their due time at least: sessions of Postgres that have gone idle report what they did
+/// after ten (`PGSTAT_IDLE_INTERVAL`), and none of that is to be counted as firing.
+const QUIET: u32 = 15;
 /// How long the runs of all may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -67,7 +70,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
     let lead = options
         .lead
-        .unwrap_or(5 + options.schedules / CREATED_PER_SECOND);
+        .unwrap_or(QUIET + options.schedules / CREATED_PER_SECOND);
     let due = (now()?.as_micros() / 1_000_000 + i64::from(lead)) * 1_000_000;
     let crowd = Crowd {
         client,

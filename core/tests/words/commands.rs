@@ -7,8 +7,8 @@ use squid_mesh_core::id::CommandId;
 use squid_mesh_core::limits;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    Cancel, Entry, Operation, QueueAction, QueueCommand, Resolve, Ruling, ScheduleAction, Signal,
-    Start,
+    Cancel, Declaration, Entry, Operation, QueueAction, QueueCommand, Resolve, Ruling,
+    ScheduleAction, Signal, Start,
 };
 
 use super::scene::{Kind, Scene, payload, scheduled, submit};
@@ -234,43 +234,9 @@ fn schedules() -> [Field; 5] {
                 scheduled(70, &it, ScheduleAction::Create(declaration), By::default())
             },
         ),
-        field("a new schedule", "the input", Kind::Json, |scene, input| {
-            let declaration = Box::new(scene.declaration(input));
-            scheduled(
-                70,
-                "weekly",
-                ScheduleAction::Create(declaration),
-                By::default(),
-            )
-        }),
-        field(
-            "a changed schedule",
-            "the input",
-            Kind::Json,
-            |scene, input| {
-                let declaration = Box::new(scene.declaration(input));
-                scheduled(
-                    70,
-                    "nightly",
-                    ScheduleAction::Change(declaration),
-                    By::default(),
-                )
-            },
-        ),
-        field(
-            "a declared schedule",
-            "the input",
-            Kind::Json,
-            |scene, input| {
-                let declaration = Box::new(scene.declaration(input));
-                scheduled(
-                    70,
-                    "nightly",
-                    ScheduleAction::Declare(declaration),
-                    By::default(),
-                )
-            },
-        ),
+        declared("a new schedule", "weekly", ScheduleAction::Create),
+        declared("a changed schedule", "nightly", ScheduleAction::Change),
+        declared("a declared schedule", "nightly", ScheduleAction::Declare),
         field("a firing", "the signal", signal, |scene, it| {
             let action = ScheduleAction::Fire {
                 occurrence: scene.desk.now,
@@ -280,6 +246,18 @@ fn schedules() -> [Field; 5] {
             scheduled(70, "nightly", action, By::default())
         }),
     ]
+}
+
+/// The input of a command that says what a schedule is.
+fn declared(
+    command: &'static str,
+    schedule: &'static str,
+    action: fn(Box<Declaration>) -> ScheduleAction,
+) -> Field {
+    field(command, "the input", Kind::Json, move |scene, input| {
+        let declaration = Box::new(scene.declaration(input));
+        scheduled(70, schedule, action(declaration), By::default())
+    })
 }
 
 fn queues() -> [Field; 2] {

@@ -24,9 +24,9 @@ pub struct Stored {
     pub record: RunRecord,
     /// The definition that it is pinned to.
     pub definition: Arc<Definition>,
-    /// Its whole journal.
+    /// Its journal, as far as it can be read.
     pub journal: Vec<Transition>,
-    /// Where journal, snapshot and tasks do not agree.
+    /// Where journal, snapshot and tasks do not agree, and what of the journal cannot be read.
     pub discrepancies: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl Stored {
     /// Reads a run, refolds its journal, and compares that with its snapshot and its tasks.
     ///
     /// # Errors
-    /// If the store does not answer, does not have the run or its definition, or has a row that cannot be read.
+    /// If the store does not answer, or does not have the run or its definition.
     pub async fn read(store: &SharedStore, run: RunId) -> anyhow::Result<Stored> {
         let record = store.run(run).await?;
         let record = record.with_context(|| format!("run {run} is not stored"))?;
@@ -50,15 +50,17 @@ impl Stored {
             rows.len() < ROWS as usize,
             "run {run} has a longer journal than its plan can make"
         );
-        let mut journal = Vec::new();
+        let (mut journal, mut discrepancies) = (Vec::new(), Vec::new());
         for stored in rows {
-            let row = stored.row.with_context(|| format!("journal of {run}"))?;
-            journal.push(row.transition);
+            match stored.row {
+                Ok(row) => journal.push(row.transition),
+                Err(error) => discrepancies.push(format!("journal of {run}: {error}")),
+            }
         }
         let found = verify::run(&definition, &record.row, &journal, &record.tasks);
-        let discrepancies = found.into_iter().map(|what| format!("run {run}: {what:?}"));
+        discrepancies.extend(found.into_iter().map(|what| format!("run {run}: {what:?}")));
         Ok(Stored {
-            discrepancies: discrepancies.collect(),
+            discrepancies,
             record,
             definition,
             journal,

@@ -171,6 +171,8 @@ milestones! {
     ScheduleReturned = "a retired schedule was declared again",
     /// A process of an older version said something of a schedule.
     OlderVersionIgnored = "an older version changed nothing of a schedule",
+    /// A process decided about a schedule by another edition of the time zone database, which makes a difference.
+    OtherEdition = "an occurrence was decided about by another edition of the zones",
     /// A queue was paused.
     QueuePaused = "a queue was paused",
     /// A queue was resumed.

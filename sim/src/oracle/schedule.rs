@@ -257,6 +257,9 @@ impl Landing<'_> {
             ghost.key
         );
         let mut next = plan.next_after(old);
+        if next != ghost.plan().next_after(old) {
+            self.sometimes.reached(Milestone::OtherEdition);
+        }
         for _ in 0..ACCOUNTED {
             let Some(at) = next.filter(|at| *at <= new) else {
                 break;

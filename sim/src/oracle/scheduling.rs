@@ -159,20 +159,20 @@ impl Landing<'_> {
         let known = self.ghost.schedules.all.get(&command.schedule.id());
         let version = known.map_or(0, |known| known.version);
         let retired = known.is_some_and(|known| known.standing == Standing::Retired);
-        let changes = match &command.action {
+        let (by, changes) = match &command.action {
             ScheduleAction::Declare(declared) => {
                 let says_so = known.is_some_and(|known| {
                     known.declared.plan == declared.plan && known.declared.input == declared.input
                 });
                 let news = known.is_none() || declared.version > version || retired || !says_so;
-                declared.version >= version && news
+                (declared.version, declared.version >= version && news)
             }
-            ScheduleAction::Retire { version: newer } => {
-                known.is_some() && *newer > version && !retired
+            ScheduleAction::Retire { version: by } => {
+                (*by, known.is_some() && *by > version && !retired)
             }
             _ => return Ok(()),
         };
-        if known.is_some() && !changes && version > 1 {
+        if by < version {
             self.sometimes.reached(Milestone::OlderVersionIgnored);
         }
         ensure!(

@@ -46,19 +46,10 @@ impl Edition {
 
     /// An operation as this edition understands it.
     pub(super) fn understood(self, operation: &Operation) -> Cow<'_, Operation> {
-        let Operation::Schedule(command) = operation else {
+        let (Edition::Next, Operation::Schedule(command)) = (self, operation) else {
             return Cow::Borrowed(operation);
         };
-        let action = match &command.action {
-            ScheduleAction::Create(declared) => ScheduleAction::Create(declared.clone()),
-            ScheduleAction::Change(declared) => ScheduleAction::Change(declared.clone()),
-            ScheduleAction::Declare(declared) => ScheduleAction::Declare(declared.clone()),
-            _ => return Cow::Borrowed(operation),
-        };
-        let mut understood = ScheduleCommand {
-            action,
-            ..ScheduleCommand::clone(command)
-        };
+        let mut understood = ScheduleCommand::clone(command);
         if let ScheduleAction::Create(declared)
         | ScheduleAction::Change(declared)
         | ScheduleAction::Declare(declared) = &mut understood.action
@@ -96,4 +87,35 @@ impl Edition {
 
 fn quoted(zone: &str) -> String {
     format!("\"{zone}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use squid_mesh_core::time::Timestamp;
+
+    use super::*;
+
+    /// In September 2026. Half a century before, Kathmandu had the time of Kolkata.
+    const AUTUMN: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+
+    #[test]
+    fn no_zone_is_on_both_sides() {
+        for (own, rules) in OTHER_RULES {
+            assert!(OTHER_RULES.iter().all(|(other, _)| *other != rules));
+            assert_eq!(
+                OTHER_RULES.iter().filter(|(_, of)| *of == rules).count(),
+                1,
+                "{own}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_zone_has_occurrences_by_the_next_edition_that_it_has_not_by_the_current_one() {
+        for (own, _) in OTHER_RULES {
+            let plan = PlanDraft::cron("0 12 * * *", own).check().unwrap();
+            let next = |edition: Edition| edition.of(&plan).next_after(AUTUMN);
+            assert_ne!(next(Edition::Current), next(Edition::Next), "{own}");
+        }
+    }
 }
