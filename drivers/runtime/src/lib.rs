@@ -103,8 +103,8 @@ pub use client::{
     UndoStatus, UnwritableCommand, preview,
 };
 pub use handler::{
-    Handler, HandlerConflict, Handlers, Routed, ScheduleContext, StepContext, StepError, TxCall,
-    TxHandler, TxStateCall, TxStateHandler,
+    Attempt, Handler, HandlerConflict, Handlers, Routed, ScheduleContext, StepContext, StepError,
+    TxCall, TxHandler, TxStateCall, TxStateHandler,
 };
 pub use runtime::{LaunchError, Performed, Runtime, RuntimeBuilder, Stepper};
 pub use stores::{AnyStore, ConnectError, SharedStore, StoreSource};

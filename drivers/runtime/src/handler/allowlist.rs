@@ -100,6 +100,12 @@ impl Handlers {
         self
     }
 
+    /// The handler of a name: the first that was added under it.
+    pub(super) fn find(&self, name: &str) -> Option<&BoxedHandler> {
+        let mut named = self.handlers.iter().filter(|(own, _)| own == name);
+        named.next().map(|(_, handler)| handler)
+    }
+
     /// Takes over what another list has.
     pub(crate) fn extend(&mut self, other: &Handlers) {
         self.handlers.extend(other.handlers.iter().cloned());

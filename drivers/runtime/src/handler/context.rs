@@ -68,7 +68,9 @@ impl StepContext {
         let timeout = execution.timeout;
         let cx = StepContext {
             attempt: Arc::new(attempt),
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            // By tokio's clock, which is the usual one unless a test or a simulation has paused it.
+            deadline: timeout
+                .and_then(|timeout| tokio::time::Instant::now().into_std().checked_add(timeout)),
             stop,
         };
         (cx, Stopper(sender))

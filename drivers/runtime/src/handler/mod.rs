@@ -3,6 +3,7 @@
 //! Invariant: whatever a handler does, what comes out is one output or one failure; it never takes its worker down.
 
 mod allowlist;
+mod attempt;
 mod context;
 mod error;
 pub(crate) mod json;
@@ -28,6 +29,7 @@ pub(crate) use squid_mesh_core::worker::Returned;
 
 pub use allowlist::Handlers;
 pub(crate) use allowlist::RegisterError;
+pub use attempt::Attempt;
 pub use context::StepContext;
 pub(crate) use context::Stopper;
 pub use error::StepError;
