@@ -14,6 +14,7 @@
 //! Invariant: everything here drives the same `Worker`, `Operation` and `Run` code as production; nothing is modelled twice.
 
 pub mod campaign;
+pub mod cast;
 pub mod choice;
 pub mod clock;
 #[cfg(feature = "conformance")]
@@ -30,5 +31,6 @@ pub mod script;
 pub mod settings;
 pub mod store;
 pub mod trace;
+pub mod user;
 pub mod violation;
 pub mod world;

@@ -17,7 +17,6 @@ use squid_mesh_core::payload::Payload;
 
 use crate::choice::{Choices, Label};
 use crate::clock::SimTime;
-use crate::library::QUEUES;
 use crate::settings::{Settings, Traffic};
 
 pub(crate) use schedules::wish as schedule_wish;
@@ -92,24 +91,25 @@ fn around(
             via,
         });
     };
-    if choices.happens(Label::Command, 120) {
+    let asked = settings.cast.commands;
+    if asked.repeats && choices.happens(Label::Command, 120) {
         let later = at.plus_micros(choices.magnitude(Label::Command, 1, 10_000_000));
         push(later, Entry::Start(Box::new(start.clone())), choices);
     }
-    if start.key.is_some() && choices.happens(Label::Command, 600) {
+    if asked.repeats && start.key.is_some() && choices.happens(Label::Command, 600) {
         let mut again = Start {
             command: CommandId::from_u128(choices.bits()),
             ..start.clone()
         };
         again.life = life(choices);
         if choices.happens(Label::Command, 400) {
-            again.input = Payload::new(*b"\"another\"");
+            again.input = settings.cast.another_input(&start.definition);
             again.raw_input = again.input.digest();
         }
         let later = at.plus_micros(choices.magnitude(Label::Command, 1, 10_000_000) - 1);
         push(later, Entry::Start(Box::new(again)), choices);
     }
-    if choices.happens(Label::Command, 220) {
+    if asked.cancels && choices.happens(Label::Command, 220) {
         let mut at = at;
         let mut cancel = cancel(start.run, choices);
         for _ in 0..choices.pick(Label::Command, &[1, 1, 2]) {
@@ -130,13 +130,14 @@ fn single(entry: Entry) -> Wish {
 
 /// Operators pause queues and resume them, some more than once, some never.
 fn pauses(settings: &Settings, choices: &mut Choices, commands: &mut Vec<Command>) {
-    if !choices.happens(Label::Command, 350) {
+    if !settings.cast.commands.pauses || !choices.happens(Label::Command, 350) {
         return;
     }
+    let (usual, other) = (&settings.cast.queues[0], settings.cast.other_queue());
     for _ in 0..choices.between(Label::Command, 1, 4) {
         let queue = choices.pick(
             Label::Command,
-            &[QUEUES[0], QUEUES[0], QUEUES[1], ENGINE_QUEUE],
+            &[usual.as_str(), usual.as_str(), other.as_str(), ENGINE_QUEUE],
         );
         let at = SimTime(choices.choose(Label::Command, settings.horizon.0 / 2));
         let mut push = |at, wish| {
@@ -172,7 +173,11 @@ fn route(settings: &Settings, choices: &mut Choices) -> Option<usize> {
 }
 
 fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
-    let definition = &settings.workflows[choices.index(Label::Command, settings.workflows.len())];
+    let given = settings.cast.start(number, choices);
+    let definition = match &given {
+        Some((definition, _)) => definition,
+        None => &settings.workflows[choices.index(Label::Command, settings.workflows.len())],
+    };
     let key = choices
         .happens(Label::Command, 300)
         .then(|| format!("key {number}"));
@@ -182,26 +187,33 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
     };
     let at = settings.base.as_micros() / 1_000
         + i64::try_from(choices.between(Label::Command, 0, 60_000)).expect("a minute");
-    let input = Payload::new(format!("{{\"number\":{number},\"at\":{at}}}").into_bytes());
+    let plain = || Payload::new(format!("{{\"number\":{number},\"at\":{at}}}").into_bytes());
     let priority = choices.pick(Label::Command, &[None, None, None, Some(3), Some(-3)]);
     let (life, command) = (life(choices), CommandId::from_u128(choices.bits()));
+    let trigger = definition
+        .triggers()
+        .first()
+        .map(|trigger| trigger.name.clone());
     let definition = Definition::key(definition).clone();
+    let input = given.map_or_else(plain, |(_, input)| input);
+    let asked = settings.cast.commands;
+    let start = Start::new(run, life, command, definition, input);
     Start {
         key,
         queue: choices
             .happens(Label::Command, 100)
-            .then(|| Name::new(QUEUES[1]).expect("a proper name")),
+            .then(|| settings.cast.other_queue().clone()),
         priority,
         delay: delay(settings, choices),
-        deadline: choices
-            .happens(Label::Command, 120)
+        deadline: (asked.deadlines && choices.happens(Label::Command, 120))
             .then(|| span(choices, 200_000, 40_000_000)),
-        ..Start::new(run, life, command, definition, input)
+        trigger: trigger.unwrap_or_else(|| start.trigger.clone()),
+        ..start
     }
 }
 
 fn delay(settings: &Settings, choices: &mut Choices) -> Option<StartDelay> {
-    if !choices.happens(Label::Command, 150) {
+    if !settings.cast.commands.delays || !choices.happens(Label::Command, 150) {
         return None;
     }
     let span = span(choices, 1_000, 20_000_000);

@@ -13,11 +13,12 @@ use squid_mesh_core::operation::HandlerSet;
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::worker::QueueConfig;
 
+use crate::cast::Cast;
 use crate::choice::{Choices, Label};
 use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::intensity::{Intensities, Portfolio};
-use crate::library::{self, HANDLERS, QUEUES};
+use crate::library;
 use crate::store::Edition;
 
 /// How a campaign wants its worlds.
@@ -78,6 +79,8 @@ pub struct Settings {
     pub nodes: Vec<NodeSetup>,
     /// What is run.
     pub workflows: Vec<Arc<Definition>>,
+    /// Which handlers and queues there are, and what clients do.
+    pub cast: Arc<Cast>,
     /// Whether hints are never delivered.
     pub hints_off: bool,
     /// Whether there are schedules.
@@ -103,8 +106,10 @@ pub struct NodeSetup {
 
 impl NodeSetup {
     /// Whether it can execute every handler and serves every queue.
-    pub fn is_capable(&self) -> bool {
-        self.handlers.len() == HANDLERS.len() && self.queues.len() == QUEUES.len()
+    pub fn is_capable(&self, cast: &Cast) -> bool {
+        let mut handlers = cast.handlers.iter();
+        handlers.all(|name| self.handlers.contains(name.as_str()))
+            && self.queues.len() == cast.queues.len()
     }
 
     /// Whether its clock is far off.
@@ -130,8 +135,9 @@ impl Settings {
             &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)],
         );
         let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 4, 2, 3]);
+        let cast = Cast::library();
         let mut nodes: Vec<NodeSetup> = (0..count)
-            .map(|index| node(index, &intensities, choices))
+            .map(|index| node(index, &intensities, &cast, choices))
             .collect();
         let schedules = choices.happens(Label::Schedule, 350);
         // A deploy that brings another time zone database is under way.
@@ -155,6 +161,7 @@ impl Settings {
             runs: usize::try_from(runs).expect("a small number"),
             nodes,
             workflows: workflows(choices),
+            cast,
             hints_off: choices.happens(Label::Hint, intensities.of(Fault::HintsOff)),
             traffic: Traffic::Mixed,
             intensities,
@@ -237,27 +244,34 @@ fn with_children(mut picked: Vec<Arc<Definition>>) -> Vec<Arc<Definition>> {
     picked
 }
 
-fn node(index: usize, intensities: &Intensities, choices: &mut Choices) -> NodeSetup {
+/// Draws a node. The first of all lacks nothing.
+pub(crate) fn node(
+    index: usize,
+    intensities: &Intensities,
+    cast: &Cast,
+    choices: &mut Choices,
+) -> NodeSetup {
     let lacks =
         index > 0 && choices.happens(Label::Topology, intensities.of(Fault::MissingHandler));
-    let missing = lacks.then(|| 1 + choices.index(Label::Topology, HANDLERS.len() - 1));
-    let handlers = HANDLERS
+    let several = cast.handlers.len() > 1;
+    let missing =
+        (lacks && several).then(|| 1 + choices.index(Label::Topology, cast.handlers.len() - 1));
+    let handlers = cast
+        .handlers
         .iter()
         .enumerate()
         .filter(|(position, _)| Some(*position) != missing);
-    let handlers = handlers
-        .map(|(_, name)| Name::new(name).expect("handlers have proper names"))
-        .collect();
+    let handlers = handlers.map(|(_, name)| name.clone()).collect();
     let slots =
         u32::try_from(choices.pick(Label::Topology, &[8_u64, 1, 2, 64])).expect("a small number");
-    let queue = |name: &&str| QueueConfig {
-        name: Name::new(name).expect("queues have proper names"),
+    let queue = |name: &Name| QueueConfig {
+        name: name.clone(),
         slots,
     };
     let served = if index > 0 && choices.happens(Label::Topology, 100) {
         1
     } else {
-        QUEUES.len()
+        cast.queues.len()
     };
     let far_off = choices.happens(Label::Topology, intensities.of(Fault::HostDrift));
     let drift = match far_off {
@@ -266,7 +280,7 @@ fn node(index: usize, intensities: &Intensities, choices: &mut Choices) -> NodeS
     };
     NodeSetup {
         handlers: Arc::new(handlers),
-        queues: QUEUES[..served].iter().map(queue).collect(),
+        queues: cast.queues[..served].iter().map(queue).collect(),
         drift,
         edition: Edition::Current,
     }
@@ -284,7 +298,7 @@ mod tests {
                 Profile::PullRequest,
                 Mutation::NONE,
             );
-            assert!(settings.nodes[0].is_capable());
+            assert!(settings.nodes[0].is_capable(&settings.cast));
             assert!(!settings.workflows.is_empty());
         }
     }

@@ -4,13 +4,13 @@
 
 use squid_mesh_core::event::Role;
 use squid_mesh_core::limits;
+use squid_mesh_core::name::ENGINE_QUEUE;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
 
 use super::Landing;
 use crate::ghost::{GhostRun, Grant, GrantEnd, GrantId, ProcessId, Progress};
-use crate::library::QUEUES;
 use crate::store::Edition;
 use crate::violation::{Check, Promise, broken, ensure};
 
@@ -286,8 +286,8 @@ impl Landing<'_> {
     }
 
     fn can_execute(&self, process: ProcessId, handler: &str, row: &TaskRow) -> bool {
-        let setup = &self.setups[self.ghost.process(process).node];
-        let serves = !QUEUES.contains(&row.queue.as_str())
+        let setup = &self.setups[process.0];
+        let serves = row.queue.as_str() == ENGINE_QUEUE
             || setup.queues.iter().any(|queue| queue.name == row.queue);
         setup.handlers.contains(handler) && serves
     }

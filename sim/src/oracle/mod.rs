@@ -101,7 +101,7 @@ pub struct Landing<'a> {
     pub late: bool,
     /// Whether some other operation is in doubt, or has been while this one waited.
     pub contended: bool,
-    /// The nodes.
+    /// What each process was set up with.
     pub setups: &'a [NodeSetup],
     /// Counters.
     pub sometimes: &'a mut Sometimes,

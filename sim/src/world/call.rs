@@ -34,7 +34,8 @@ impl World {
         };
         let depth = run.start.parent.as_ref().map_or(0, |parent| parent.depth);
         let rate = library::calls(run.definition.name().as_str());
-        let able = self.called_definition().is_some()
+        let able = self.settings.cast.library
+            && self.called_definition().is_some()
             && execution.role() == Role::Step
             && depth < DEEPEST
             && run.definition.name().as_str() != library::CALLED;

@@ -47,10 +47,6 @@ pub(super) enum Phase {
 
 /// What somebody takes at most to be served by an operator or the engine, however busy they are.
 const SERVED: Duration = Duration::from_secs(60);
-/// Most children of one step in the library.
-const ELEMENTS: u32 = 6;
-/// Longest attempt once faults have stopped: 2.5 leases, at most 40 s.
-const ATTEMPT: Duration = Duration::from_secs(40);
 
 impl World {
     /// Faults and clients stop. A random healthy core stays; the rest is dead or frozen for ever.
@@ -63,7 +59,7 @@ impl World {
             self.settings.hints_off = true;
         }
         let capable: Vec<usize> = (0..self.nodes.len())
-            .filter(|node| self.settings.nodes[*node].is_capable())
+            .filter(|node| self.is_capable(*node))
             .collect();
         let core = capable[self.choices.index(Label::Core, capable.len())];
         self.phase = Phase::Finishing {
@@ -93,7 +89,7 @@ impl World {
         match self.phase {
             Phase::Faults => true,
             Phase::Finishing { .. } => {
-                let drained = self.settings.nodes[node].is_capable();
+                let drained = self.is_capable(node);
                 let others =
                     (0..self.nodes.len()).any(|other| other != node && self.is_core(other));
                 drained && !others
@@ -102,11 +98,13 @@ impl World {
         }
     }
 
+    fn is_capable(&self, node: usize) -> bool {
+        self.settings.nodes[node].is_capable(&self.settings.cast)
+    }
+
     fn is_core(&self, node: usize) -> bool {
         let state = &self.nodes[node];
-        self.settings.nodes[node].is_capable()
-            && !state.frozen
-            && (state.process.is_some() || state.booting)
+        self.is_capable(node) && !state.frozen && (state.process.is_some() || state.booting)
     }
 
     /// How long it can take at most until every run has ended, whatever the order in which one slot works through it all.
@@ -174,7 +172,7 @@ impl World {
                     .iter()
                     .map(|step| self.step_work(step, depth + 1))
                     .sum();
-                (one * 2 + SERVED) * ELEMENTS
+                (one * 2 + SERVED) * self.settings.cast.elements
             }
             _ => SERVED + self.settings.poll * 2,
         }
@@ -182,7 +180,12 @@ impl World {
 
     fn attempts(&self, retry: &Retry) -> Duration {
         let attempts = retry.max_attempts + retry.max_lost + 2;
-        (ATTEMPT + retry.backoff.max + self.settings.lease + self.settings.poll + SERVED) * attempts
+        (self.settings.cast.longest
+            + retry.backoff.max
+            + self.settings.lease
+            + self.settings.poll
+            + SERVED)
+            * attempts
             + Duration::from_secs(32) * retry.max_lost
     }
 

@@ -32,7 +32,7 @@ use crate::fault::sometimes::Sometimes;
 use crate::ghost::{BodyId, Ghost, ProcessId};
 use crate::oracle;
 use crate::panics;
-use crate::settings::{Profile, Settings, Traffic};
+use crate::settings::{NodeSetup, Profile, Settings, Traffic};
 use crate::store::Tables;
 use crate::trace::Trace;
 use crate::violation::{Broken, Check, Promise, Violation, broken};
@@ -62,6 +62,8 @@ pub struct World {
     clock: DatabaseClock,
     tables: Tables,
     nodes: Vec<Node>,
+    /// What each process was set up with, in the order of their starts.
+    setups: Vec<NodeSetup>,
     commands: Vec<CommandState>,
     requests: BTreeMap<RequestId, Request>,
     in_doubt: BTreeMap<RequestId, InDoubtRequest>,
@@ -138,6 +140,7 @@ impl World {
             clock: DatabaseClock::new(settings.base, settings.grain),
             tables: Tables::new(Shards::ONE).with_mutation(settings.mutation),
             nodes: settings.nodes.iter().map(|_| Node::default()).collect(),
+            setups: Vec::new(),
             commands: commands.into_iter().map(CommandState::new).collect(),
             requests: BTreeMap::new(),
             in_doubt: BTreeMap::new(),

@@ -20,6 +20,7 @@ impl World {
     /// Somebody looks at every run.
     pub(super) fn operate(&mut self) {
         let finishing = matches!(self.phase, Phase::Finishing { .. });
+        let asked = self.settings.cast.commands;
         if finishing || self.phase == Phase::Faults {
             let span = if finishing {
                 self.choices.between(Label::Operator, 500_000, 5_000_000)
@@ -37,11 +38,15 @@ impl World {
                 continue;
             }
             if state.ended.is_some() {
-                self.maybe_copy(run, finishing);
+                if asked.copies {
+                    self.maybe_copy(run, finishing);
+                }
             } else {
                 self.serve(run, finishing);
-                self.signal_early(run, finishing);
-                if self.choices.happens(Label::Operator, 100) {
+                if asked.mistakes {
+                    self.signal_early(run, finishing);
+                }
+                if asked.copies && self.choices.happens(Label::Operator, 100) {
                     // Too early, and refused.
                     self.maybe_copy(run, finishing);
                 }
@@ -77,7 +82,8 @@ impl World {
     }
 
     fn decide(&mut self, run: RunId, step: Name, wants: Wants, finishing: bool) -> Entry {
-        let wrong = !finishing && self.choices.happens(Label::Operator, 100);
+        let asked = self.settings.cast.commands;
+        let wrong = asked.mistakes && !finishing && self.choices.happens(Label::Operator, 100);
         let wants = if wrong {
             self.choices.pick(
                 Label::Operator,
@@ -91,6 +97,8 @@ impl World {
             Wants::Approval if self.choices.happens(Label::Operator, 500) => Ruling::Reject,
             Wants::Approval => Ruling::Approve,
             Wants::Undo => Ruling::SkipUndo,
+            // Who does not know has it tried again, which the key of the attempt makes safe.
+            Wants::Outcome if !self.settings.cast.library => Ruling::Retry,
             Wants::Outcome => match self.choices.choose(Label::Operator, 4) {
                 0 if !finishing => Ruling::Retry,
                 1 => Ruling::Fail {
@@ -115,6 +123,9 @@ impl World {
 
     /// Whether somebody gives the undo of a step up: more often one that is being attempted, which is refused.
     fn gives_up(&mut self, run: RunId, step: &Name) -> bool {
+        if !self.settings.cast.commands.skipped_undos {
+            return false;
+        }
         let index = self.ghost.run(run).definition.index_of(step.as_str());
         let held = index.and_then(|step| self.ghost.attempt_on(run, step, Role::Undo));
         let rate = if held.is_some() { 400 } else { 250 };
@@ -134,11 +145,13 @@ impl World {
     }
 
     fn signal(&mut self, run: RunId, signal: Name) -> Entry {
+        let number = self.commands.len() as u64;
+        let given = self.settings.cast.signal(&signal, number);
         Entry::Signal(Box::new(Signal {
             run,
             command: CommandId::from_u128(self.choices.bits()),
             signal,
-            payload: self.number(),
+            payload: given.unwrap_or_else(|| self.number()),
             by: ana(),
         }))
     }

@@ -318,7 +318,7 @@ impl World {
             stepped: self.stepped,
             late: request.given_up,
             contended: decided.contended,
-            setups: &self.settings.nodes,
+            setups: &self.setups,
             sometimes: &mut self.sometimes,
             repeats: Vec::new(),
             holders: Vec::new(),

@@ -45,14 +45,16 @@ impl World {
         if setup.drifts() {
             self.sometimes.fired(Fault::HostDrift, Situation::Idle);
         }
-        if !setup.is_capable() {
+        if !setup.is_capable(&self.settings.cast) {
             self.sometimes.fired(Fault::MissingHandler, Situation::Idle);
         }
         let start = self.choices.choose(Label::Topology, 1_000_000_000);
+        let drift = setup.drift;
+        self.setups.push(setup);
         let state = &mut self.nodes[node];
         state.process = Some(process);
         state.incarnation = Some(incarnation);
-        state.clock = HostClock::new(self.now, start, setup.drift);
+        state.clock = HostClock::new(self.now, start, drift);
         self.trace
             .say(|| format!("node {node} starts process {} ({incarnation})", process.0));
         self.register(process);
