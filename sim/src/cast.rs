@@ -70,24 +70,27 @@ impl fmt::Debug for Maker {
 
 impl GivenStart {
     /// The input of the run with a number, as a client would send it: defaults filled in.
-    ///
+    fn filled(&self, number: u64) -> Result<Value, String> {
+        let input = self.input.make(number);
+        let Some(trigger) = self.definition.triggers().first() else {
+            return Ok(input);
+        };
+        trigger.contract.check(&input).map_err(|violations| {
+            let workflow = self.definition.key();
+            format!("the input of run {number} does not fit workflow {workflow}: {violations}")
+        })
+    }
+
+    /// Whether the input of the run with a number fits the workflow.
+    pub(crate) fn check(&self, number: u64) -> Result<(), String> {
+        self.filled(number).map(drop)
+    }
+
     /// # Panics
     /// If the workflow's contract refuses it.
     fn payload(&self, number: u64) -> Payload {
-        let input = self.input.make(number);
-        let contract = self
-            .definition
-            .triggers()
-            .first()
-            .map(|trigger| &trigger.contract);
-        let filled = match contract.map(|contract| contract.check(&input)) {
-            Some(Ok(filled)) => filled,
-            Some(Err(violations)) => panic!(
-                "the input of run {number} does not fit workflow {}: {violations}",
-                self.definition.key()
-            ),
-            None => input,
-        };
+        let filled = self.filled(number);
+        let filled = filled.unwrap_or_else(|why| panic!("{why}"));
         Payload::new(filled.to_string().into_bytes())
     }
 }

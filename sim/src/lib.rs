@@ -34,3 +34,10 @@ pub mod trace;
 pub mod user;
 pub mod violation;
 pub mod world;
+
+pub use user::{CampaignError, Commands, Faults, Scripted, WorldView, campaign};
+
+/// Environments for handlers of one's own: what is outside of the engine.
+pub mod env {
+    pub use crate::user::{Ledger, LedgerEntry};
+}

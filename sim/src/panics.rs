@@ -2,6 +2,7 @@
 //!
 //! Invariant: outside a simulation the hook that was there before does what it did.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
@@ -18,6 +19,26 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> (Option<T>, Option<String>) 
     let returned = catch_unwind(AssertUnwindSafe(run));
     let first = FIRST.with_borrow_mut(Option::take).flatten();
     (returned.ok(), first)
+}
+
+/// Runs code of somebody else inside a simulation: its panics are its own business, and pass by unrecorded.
+pub(crate) fn contained<T>(run: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Option<String>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FIRST.set(self.0.take());
+        }
+    }
+    install();
+    let _restore = Restore(FIRST.replace(Some(Some(String::new()))));
+    run()
+}
+
+/// What a caught panic says.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked".to_owned())
 }
 
 fn install() {
@@ -42,6 +63,15 @@ fn install() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_of_somebody_elses_code_is_not_the_simulations() {
+        let (returned, first) = caught(|| {
+            let panicked = contained(|| catch_unwind(|| panic!("theirs")));
+            message(panicked.expect_err("it panics").as_ref())
+        });
+        assert_eq!((returned.as_deref(), first), (Some("theirs"), None));
+    }
 
     #[test]
     fn a_contained_panic_is_noticed_too() {

@@ -55,6 +55,8 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
         };
         let at = SimTime(choices.choose(Label::Command, latest));
         let mut start = start(number, settings, choices);
+        // Clients ask for what a deploy brings when it has begun.
+        let at = at.max(settings.known_from(&start.definition));
         match settings.traffic {
             Traffic::Mixed => around(&start, at, settings, choices, &mut commands),
             Traffic::StartsOnly => start.deadline = None,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use squid_mesh_core::definition::Definition;
+use squid_mesh_core::definition::{Definition, DefinitionKey};
 use squid_mesh_core::mutant::Mutation;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::HandlerSet;
@@ -20,6 +20,7 @@ use crate::fault::Fault;
 use crate::fault::intensity::{Intensities, Portfolio};
 use crate::library;
 use crate::store::Edition;
+use crate::user::Release;
 
 /// How a campaign wants its worlds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +82,10 @@ pub struct Settings {
     pub workflows: Vec<Arc<Definition>>,
     /// Which handlers and queues there are, and what clients do.
     pub cast: Arc<Cast>,
+    /// What the processes of a node register, in the order in which releases are rolled out; all of `workflows`, if empty.
+    pub releases: Vec<Release>,
+    /// When the second release begins to be rolled out, if there is one.
+    pub deploy: SimTime,
     /// Whether hints are never delivered.
     pub hints_off: bool,
     /// Whether there are schedules.
@@ -110,6 +115,15 @@ impl NodeSetup {
         let mut handlers = cast.handlers.iter();
         handlers.all(|name| self.handlers.contains(name.as_str()))
             && self.queues.len() == cast.queues.len()
+    }
+
+    /// The handlers that it cannot execute.
+    pub(crate) fn lacks(&self, cast: &Cast) -> Vec<Name> {
+        let lacked = cast
+            .handlers
+            .iter()
+            .filter(|name| !self.handlers.contains(name.as_str()));
+        lacked.cloned().collect()
     }
 
     /// Whether its clock is far off.
@@ -162,11 +176,38 @@ impl Settings {
             nodes,
             workflows: workflows(choices),
             cast,
+            releases: Vec::new(),
+            deploy: SimTime(0),
             hints_off: choices.happens(Label::Hint, intensities.of(Fault::HintsOff)),
             traffic: Traffic::Mixed,
             intensities,
             mutation,
         }
+    }
+
+    /// From when on clients start a workflow.
+    pub(crate) fn known_from(&self, key: &DefinitionKey) -> SimTime {
+        let first = self.releases.first();
+        let brought = first.is_some_and(|first| {
+            let mut first = first.workflows.iter();
+            first.all(|definition| definition.key() != key)
+        });
+        if brought { self.deploy } else { SimTime(0) }
+    }
+
+    /// What processes of a release register.
+    pub(crate) fn registered(&self, release: usize) -> Vec<Arc<Definition>> {
+        let release = self.releases.get(release);
+        release.map_or_else(
+            || self.workflows.clone(),
+            |release| release.workflows.clone(),
+        )
+    }
+
+    /// What workers of a release run as children of a workflow's name.
+    pub(crate) fn newest_of(&self, release: usize) -> Arc<BTreeMap<Name, Arc<Definition>>> {
+        let release = self.releases.get(release);
+        release.map_or_else(|| self.newest(), Release::newest)
     }
 
     /// What workers run as children of a workflow's name.

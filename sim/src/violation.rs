@@ -106,6 +106,10 @@ promises! {
     EveryRunFinishes = "with faults stopped and a capable worker every run finishes",
     /// S12.2.
     Explained = "an explanation gives the true reason, evidence that exists, and actions that are accepted",
+    /// A property of a campaign of somebody's own.
+    Always = "what must always hold, holds after every operation",
+    /// A property of a campaign of somebody's own.
+    Eventually = "what must hold in the end, holds at the end of every world",
     /// Idle cost.
     IdleIsCheap = "an idle system polls and does nothing else",
     /// Whatever else.

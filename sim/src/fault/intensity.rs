@@ -47,21 +47,27 @@ impl Intensities {
 
     /// Draws the mix: of 20 seeds 8 have everything, 6 a swarm, 3 a pair, 2 a crash sweep, 1 nothing.
     pub fn drawn(choices: &mut Choices) -> Intensities {
+        Intensities::drawn_of(Fault::ALL, choices)
+    }
+
+    /// Draws the mix from these faults; the others never strike.
+    pub fn drawn_of(faults: &[Fault], choices: &mut Choices) -> Intensities {
         let portfolio = match choices.choose(Label::Portfolio, 20) {
+            _ if faults.is_empty() => Portfolio::Calm,
             0 => Portfolio::Calm,
-            1 | 2 => Portfolio::Sweep {
+            1 | 2 if faults.contains(&Fault::CrashAtEffect) => Portfolio::Sweep {
                 effect: choices.choose(Label::Portfolio, 150),
             },
-            3..=5 => Portfolio::Pair(
-                choices.pick(Label::Portfolio, Fault::ALL),
-                choices.pick(Label::Portfolio, Fault::ALL),
+            1..=5 => Portfolio::Pair(
+                choices.pick(Label::Portfolio, faults),
+                choices.pick(Label::Portfolio, faults),
             ),
             6..=11 => Portfolio::Swarm,
             _ => Portfolio::Everything,
         };
         let mut per_mille = [0; Fault::COUNT];
-        for (fault, rate) in Fault::ALL.iter().zip(&mut per_mille) {
-            *rate = portfolio.rate(*fault, choices);
+        for fault in faults {
+            per_mille[*fault as usize] = portfolio.rate(*fault, choices);
         }
         Intensities {
             portfolio,

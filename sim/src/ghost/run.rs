@@ -158,6 +158,8 @@ impl GhostChildren {
 pub struct GhostUndo {
     /// When it may be claimed; ended, if never.
     pub due: Option<Timestamp>,
+    /// Whether it was done.
+    pub done: bool,
     /// Its attempts.
     pub tries: GhostTries,
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::ghost::{Ghost, GhostRun, Progress};
 
 /// What a binding gives in a run.
-pub(super) fn bound(ghost: &Ghost, id: RunId, binding: &Binding) -> Payload {
+pub(crate) fn bound(ghost: &Ghost, id: RunId, binding: &Binding) -> Payload {
     let run = ghost.run(id);
     let part = |source: &Source| at(&origin(run, &source.origin), &source.path);
     let value = match binding {

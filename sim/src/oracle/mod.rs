@@ -49,7 +49,7 @@ use crate::settings::NodeSetup;
 use crate::store::{Landed, Tables};
 use crate::violation::{Check, Promise, broken, ensure};
 
-use bound::bound;
+pub(crate) use bound::bound;
 
 pub use begin::{Beginning, begin};
 pub use explained::all as all_explained;

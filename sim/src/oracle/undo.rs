@@ -64,6 +64,7 @@ impl Landing<'_> {
         let tries = state.undo.take().map(|undo| undo.tries).unwrap_or_default();
         state.undo = Some(GhostUndo {
             due: Some(due),
+            done: false,
             tries,
         });
         Ok(())
@@ -116,7 +117,7 @@ impl Landing<'_> {
                 format!("run {id} step {} is taken back twice", step.0),
             );
         };
-        undo.due = None;
+        (undo.due, undo.done) = (None, done);
         let milestone = if done {
             Milestone::Compensated
         } else {

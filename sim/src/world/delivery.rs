@@ -73,6 +73,10 @@ impl World {
                 self.body_hears(body, nth, &delivery.answer);
                 return Ok(());
             }
+            Sender::Handler(question) => {
+                self.handler_hears(question, delivery.answer);
+                return Ok(());
+            }
             Sender::Worker(..) | Sender::Registration(_) | Sender::InPlace(_) => {}
         }
         let process = self.process_of(delivery.sender);
@@ -98,7 +102,10 @@ impl World {
         let number = match sender {
             Sender::Worker(_, number) => number,
             Sender::InPlace(body) => return self.transaction_hears(node, body, &wish, answer),
-            Sender::Registration(_) | Sender::Client { .. } | Sender::Body(..) => {
+            Sender::Registration(_)
+            | Sender::Client { .. }
+            | Sender::Body(..)
+            | Sender::Handler(..) => {
                 return self.registered(node, process, answer);
             }
         };

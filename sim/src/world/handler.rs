@@ -5,7 +5,7 @@
 use squid_mesh_core::definition::OnLost;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::name::Name;
-use squid_mesh_core::worker::{AttemptId, Execution, Input, StopReason};
+use squid_mesh_core::worker::{AttemptFailure, AttemptId, Execution, Input, Returned, StopReason};
 
 use super::{Event, World};
 use crate::choice::Label;
@@ -34,9 +34,14 @@ impl World {
             self.sometimes.fired(fault, Situation::Attempt);
         }
         let fails = self.settings.intensities.of(Fault::HandlerFails);
-        if execution.role() == Role::Undo && self.choices.happens(Label::Script, fails / 2) {
+        let library = self.settings.cast.library;
+        if library
+            && execution.role() == Role::Undo
+            && self.choices.happens(Label::Script, fails / 2)
+        {
             script.ending = Ending::FinalFailure;
         }
+        self.direct(&execution, &mut script);
         if execution.transactional {
             self.transact(&execution, &mut script);
         } else {
@@ -52,8 +57,7 @@ impl World {
                 execution.task.attempt
             )
         });
-        let lasts = script.lasts;
-        let calls = script.calls.clone();
+        let played = script.clone();
         let beginning = Beginning {
             process,
             execution: &execution,
@@ -64,7 +68,7 @@ impl World {
             ghost: &mut self.ghost,
         };
         let body = oracle::begin(beginning, &mut self.sometimes)?;
-        let key = lasts.map(|span| self.push(self.now.plus(span), Event::Finish(body)));
+        let key = self.enters(body, &execution, &played);
         self.nodes[node].running.insert(body, key);
         if self.must_not_repeat(&execution) {
             self.maybe_freeze_holder(process, 6);
@@ -72,7 +76,7 @@ impl World {
         if execution.transactional {
             self.nodes[node].transactions.insert(body, execution);
         }
-        for (nth, call) in calls.iter().enumerate() {
+        for (nth, call) in played.calls.iter().enumerate() {
             self.push(self.now.plus(call.after), Event::Call(body, nth));
         }
         Ok(())
@@ -118,13 +122,28 @@ impl World {
         if let Some(execution) = self.nodes[node].transactions.remove(&id) {
             return self.end_transaction(node, process, id, execution);
         }
+        let result = self.result_of(id, ending, label);
+        self.exits(id);
         let body = &mut self.ghost.bodies[id.0];
-        let result = Script::result(ending, label, id.0, self.settings.payload_limit);
         body.end = Some(BodyEnd::Returned(result.clone()));
         let attempt = body.attempt;
         self.trace
             .say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
         self.input(node, process, Input::Finished { attempt, result })
+    }
+
+    /// What a body returns that ends in a way.
+    pub(super) fn result_of(
+        &mut self,
+        id: BodyId,
+        ending: Ending,
+        label: Option<String>,
+    ) -> Result<Returned, AttemptFailure> {
+        let limit = self.settings.payload_limit;
+        match &mut self.play {
+            Some(play) => play.result(id, ending, label, limit),
+            None => Script::result(ending, label, id.0, limit),
+        }
     }
 
     fn running_body(&self, node: usize, process: ProcessId, attempt: &AttemptId) -> Option<BodyId> {
@@ -153,6 +172,10 @@ impl World {
         if body.told.replace(self.now).is_some() {
             return;
         }
+        if self.stops(id, reason) {
+            return;
+        }
+        let body = &mut self.ghost.bodies[id.0];
         let ending = match body.script.on_stop {
             OnStop::Ignores => return,
             OnStop::GivesUp => Ending::Failure { retry_after: None },
@@ -177,6 +200,7 @@ impl World {
             self.heap.remove(&key);
         }
         self.nodes[node].transactions.remove(&id);
+        self.exits(id);
         let body = &mut self.ghost.bodies[id.0];
         body.end = Some(BodyEnd::Aborted);
         body.ended = self.now;

@@ -60,17 +60,20 @@ impl World {
         let Script { ending, .. } = self.ghost.bodies[id.0].script;
         match ending {
             Ending::Conflict => {
+                self.exits(id);
                 self.ghost.bodies[id.0].end = Some(BodyEnd::RolledBack);
                 return self.input(node, process, Input::Conflicted { attempt });
             }
             Ending::Overtime => {
+                self.exits(id);
                 self.ghost.bodies[id.0].end = Some(BodyEnd::Aborted);
                 let result = Err(plain(Failure::timed_out()));
                 return self.input(node, process, Input::Finished { attempt, result });
             }
             _ => {}
         }
-        let result = Script::result(ending, None, id.0, self.settings.payload_limit);
+        let result = self.result_of(id, ending, None);
+        self.exits(id);
         self.ghost.bodies[id.0].end = Some(BodyEnd::Returned(result.clone()));
         let settle = result.and_then(|returned| {
             let config = self.config(node, process);

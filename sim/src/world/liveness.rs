@@ -58,6 +58,7 @@ impl World {
         if self.choices.happens(Label::Core, 300) {
             self.settings.hints_off = true;
         }
+        self.end_deploys();
         let capable: Vec<usize> = (0..self.nodes.len())
             .filter(|node| self.is_capable(*node))
             .collect();

@@ -5,6 +5,7 @@
 mod call;
 mod client;
 mod delivery;
+mod deploy;
 mod handler;
 mod hint;
 mod in_place;
@@ -13,6 +14,7 @@ mod node;
 mod operator;
 mod outcome;
 mod perform;
+mod play;
 mod process;
 mod request;
 mod story;
@@ -35,6 +37,7 @@ use crate::panics;
 use crate::settings::{NodeSetup, Profile, Settings, Traffic};
 use crate::store::Tables;
 use crate::trace::Trace;
+use crate::user::play::Play;
 use crate::violation::{Broken, Check, Promise, Violation, broken};
 
 pub use outcome::Outcome;
@@ -84,6 +87,8 @@ pub struct World {
     asked: u64,
     /// For how many microseconds a run was open.
     open_for: u64,
+    /// Handlers and properties of somebody's own.
+    play: Option<Box<Play>>,
 }
 
 /// Where an event is in the heap: its time, a drawn tiebreak, and the order of making.
@@ -109,6 +114,8 @@ enum Event {
     Wake(ProcessId),
     /// A handler's body ends.
     Finish(BodyId),
+    /// A handler's body goes on.
+    Act(BodyId),
     /// A handler's body starts the n-th of its runs.
     Call(BodyId, usize),
     /// A hint reaches a process.
@@ -117,6 +124,8 @@ enum Event {
     Strike(Strike),
     /// A node that stood still goes on.
     Thaw(usize, ProcessId),
+    /// A node is to start again as a release.
+    Deploy(usize, usize),
     /// Somebody looks at runs.
     Operate,
     /// Faults and clients stop.
@@ -155,6 +164,7 @@ impl World {
             effects: 0,
             asked: 0,
             open_for: 0,
+            play: None,
             choices,
             settings,
         };
@@ -178,6 +188,7 @@ impl World {
             );
         }
         self.draw_strikes();
+        self.draw_deploys();
         if self.settings.hints_off {
             self.sometimes
                 .fired(Fault::HintsOff, crate::fault::Situation::Idle);
@@ -241,6 +252,7 @@ impl World {
     fn run_until(&mut self, events: u64) -> Check {
         let mut checked = 0;
         while self.phase != Phase::Over && self.trace.events() < events {
+            self.advance_stage();
             let Some(((at, ..), event)) = self.heap.pop_first() else {
                 return self.nothing_left();
             };
@@ -263,7 +275,11 @@ impl World {
             }
         }
         oracle::full_check(&self.ghost, &self.tables)?;
-        oracle::all_explained(&self.ghost, &self.tables, self.database_now())
+        oracle::all_explained(&self.ghost, &self.tables, self.database_now())?;
+        if self.phase == Phase::Over {
+            self.judge(true)?;
+        }
+        Ok(())
     }
 
     fn happen(&mut self, event: Event) -> Check {
@@ -283,6 +299,7 @@ impl World {
             Event::Deliver(delivery) => self.deliver(delivery),
             Event::Wake(process) => self.wake(process),
             Event::Finish(body) => self.finish(body),
+            Event::Act(body) => self.act_on(body),
             Event::Call(body, nth) => self.call(body, nth),
             Event::Hint(process, queue) => self.hint(process, queue),
             Event::Strike(strike) => self.strike(strike),
@@ -290,6 +307,7 @@ impl World {
                 self.thaw(node, process);
                 Ok(())
             }
+            Event::Deploy(node, release) => self.deploy(node, release),
             Event::Operate => {
                 self.operate();
                 Ok(())

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use squid_mesh_core::id::Incarnation;
+use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::worker::{Execution, Worker};
 
@@ -37,6 +38,12 @@ pub(super) struct Node {
     pub(super) in_flight: BTreeMap<u64, Situation>,
     /// Whether a start of it is in the heap.
     pub(super) booting: bool,
+    /// Which release its process is of.
+    pub(super) release: usize,
+    /// Which release its next process is of.
+    pub(super) installed: usize,
+    /// What it lacks of every release.
+    pub(super) lacks: Vec<Name>,
 }
 
 impl Default for Node {
@@ -53,6 +60,9 @@ impl Default for Node {
             transactions: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             booting: false,
+            release: 0,
+            installed: 0,
+            lacks: Vec::new(),
         }
     }
 }

@@ -331,7 +331,7 @@ impl World {
         };
         landing.check()?;
         self.after_landing(request, operation, landed);
-        Ok(())
+        self.judge(false)
     }
 
     fn after_landing(&mut self, request: &Request, operation: &Operation, landed: &Landed) {

@@ -34,6 +34,7 @@ impl World {
             .incarnation
             .filter(|_| reused)
             .unwrap_or(fresh);
+        self.installs(node);
         let setup = self.settings.nodes[node].clone();
         let process = ProcessId(self.ghost.processes.len());
         self.ghost.processes.push(Process::started(
@@ -81,7 +82,7 @@ impl World {
         };
         let register = Register {
             worker: Some(worker),
-            definitions: self.settings.workflows.clone(),
+            definitions: self.settings.registered(self.nodes[node].release),
         };
         let wish = Wish::Perform(Rc::new(Operation::Register(register)));
         self.send(Sender::Registration(process), wish);
@@ -110,7 +111,7 @@ impl World {
             incarnation: self.ghost.process(process).incarnation,
             name: format!("node {node}"),
             handlers: Arc::clone(&setup.handlers),
-            workflows: self.settings.newest(),
+            workflows: self.settings.newest_of(self.nodes[node].release),
             queues: setup.queues.clone(),
             shards: Shards::ONE,
             lease: self.settings.lease,
@@ -294,6 +295,7 @@ impl World {
             let body = &mut self.ghost.bodies[id.0];
             body.end = Some(BodyEnd::Died);
             body.ended = self.now;
+            self.exits(*id);
         }
         let gone = self.ghost.process_mut(process);
         (gone.alive, gone.frozen) = (false, false);

@@ -33,6 +33,8 @@ pub(super) enum Sender {
     Client { command: usize, sending: u32 },
     /// A handler's body, for this of the runs that it starts.
     Body(BodyId, usize),
+    /// A handler that is really executed, with this of all questions.
+    Handler(u64),
     /// Whoever executes a body, at the end of its transaction.
     InPlace(BodyId),
 }
@@ -209,7 +211,7 @@ impl World {
         match sender {
             Sender::Worker(process, _) | Sender::Registration(process) => Some(process),
             Sender::InPlace(body) => Some(self.ghost.bodies[body.0].process),
-            Sender::Client { .. } | Sender::Body(..) => None,
+            Sender::Client { .. } | Sender::Body(..) | Sender::Handler(..) => None,
         }
     }
 

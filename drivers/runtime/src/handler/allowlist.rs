@@ -100,6 +100,11 @@ impl Handlers {
         self
     }
 
+    /// The names that have a handler, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.handlers.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The handler of a name: the first that was added under it.
     pub(super) fn find(&self, name: &str) -> Option<&BoxedHandler> {
         let mut named = self.handlers.iter().filter(|(own, _)| own == name);

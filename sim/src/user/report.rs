@@ -1,0 +1,81 @@
+//! What is told of a world in which something did not hold.
+//!
+//! Invariant: the seed, and the choices where there are some, make the very same world again.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::choice::Choice;
+use crate::violation::Violation;
+
+/// A world in which a property, or a promise of the engine, did not hold.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Broken {
+    /// The campaign.
+    pub campaign: String,
+    /// The seed; of a recorded regression, the one that it was found with.
+    pub seed: u64,
+    /// Whether it is a recorded regression.
+    pub recorded: bool,
+    /// What did not hold.
+    pub violation: Violation,
+    /// How it came about, its end last.
+    pub story: Vec<String>,
+    /// Every choice of the world.
+    pub choices: Vec<Choice>,
+    /// The test that ran the campaign, as far as its thread has its name.
+    pub test: Option<String>,
+    /// The file that it is recorded in, if it is.
+    pub file: Option<PathBuf>,
+}
+
+/// Lines of a story that are shown.
+const LINES: usize = 30;
+/// Letters of the id of a run.
+const RUN_ID: usize = 36;
+
+impl Broken {
+    /// One line that makes the same world again.
+    pub fn reproduce(&self) -> String {
+        let test = self.test.as_deref().unwrap_or("NAME_OF_THE_TEST");
+        format!("{}={} cargo test {test}", super::run::SEED, self.seed)
+    }
+
+    /// The end of the story; of the runs that the violation names, if it names some.
+    fn told(&self) -> Vec<&String> {
+        let words = self
+            .violation
+            .detail
+            .split(|letter: char| !(letter.is_ascii_hexdigit() || letter == '-'));
+        let runs: Vec<&str> = words.filter(|word| word.len() == RUN_ID).collect();
+        let tells = |line: &&String| runs.is_empty() || runs.iter().any(|run| line.contains(run));
+        let told: Vec<&String> = self.story.iter().filter(tells).collect();
+        told[told.len().saturating_sub(LINES)..].to_vec()
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Broken { campaign, seed, .. } = self;
+        let what = if self.recorded {
+            "a recorded regression of seed"
+        } else {
+            "seed"
+        };
+        writeln!(
+            f,
+            "campaign {campaign:?}, {what} {seed}: {}",
+            self.violation
+        )?;
+        writeln!(f, "\nthe end of its story:")?;
+        self.told()
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))?;
+        writeln!(f, "\nthe same again: {}", self.reproduce())?;
+        match &self.file {
+            Some(file) => write!(f, "recorded in {}", file.display()),
+            None => write!(f, "not recorded"),
+        }
+    }
+}
