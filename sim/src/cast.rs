@@ -14,7 +14,7 @@ use squid_mesh_core::payload::Payload;
 
 use crate::choice::{Choices, Label};
 use crate::library::{HANDLERS, QUEUES};
-use crate::user::Commands;
+use crate::user::{Commands, Faults};
 
 /// The handlers and queues of a world's workflows, and what its clients and people do.
 #[derive(Debug, Clone)]
@@ -25,8 +25,12 @@ pub struct Cast {
     pub queues: Vec<Name>,
     /// What clients and people do.
     pub commands: Commands,
+    /// What may go wrong at all.
+    pub faults: Faults,
     /// The longest attempt once faults have stopped.
     pub longest: Duration,
+    /// How much longer people let runs wait for them because runs take long anyway.
+    pub patience: Duration,
     /// Most children of one step.
     pub elements: u32,
     /// What is started, with which inputs. Empty in the library's, whose workflows take any input.
@@ -105,7 +109,9 @@ impl Cast {
                 handlers: names(&HANDLERS),
                 queues: names(&QUEUES),
                 commands: Commands::all(),
+                faults: Faults::all(),
                 longest: Duration::from_secs(40),
+                patience: Duration::ZERO,
                 elements: 6,
                 starts: Vec::new(),
                 signals: BTreeMap::new(),
@@ -116,7 +122,7 @@ impl Cast {
     }
 
     /// The cast of these workflows.
-    pub fn of(workflows: &[Arc<Definition>], commands: Commands) -> Cast {
+    pub fn of(workflows: &[Arc<Definition>], commands: Commands, faults: Faults) -> Cast {
         let handlers: BTreeSet<Name> = workflows
             .iter()
             .flat_map(|definition| definition.handlers())
@@ -133,7 +139,9 @@ impl Cast {
             handlers: handlers.into_iter().collect(),
             queues: std::iter::once(usual.clone()).chain(others).collect(),
             commands,
+            faults,
             longest: Duration::from_secs(40),
+            patience: Duration::ZERO,
             elements: 64,
             starts: Vec::new(),
             signals: BTreeMap::new(),

@@ -75,10 +75,12 @@ impl DatabaseClock {
         self.offset += by;
     }
 
-    /// The first instant from `now` on at which it shows `at` or more, if it is not stepped.
+    /// The first instant from `now` on at which it shows `at` or more, if it is not stepped; `now`, if it can never show that.
     pub fn reaches(&self, now: SimTime, at: Timestamp) -> SimTime {
         let target = at.as_micros();
-        let rounded = target + (-target).rem_euclid(self.grain);
+        let Some(rounded) = target.checked_add(target.wrapping_neg().rem_euclid(self.grain)) else {
+            return now;
+        };
         let true_micros = rounded
             .saturating_sub(self.base)
             .saturating_sub(self.offset);
@@ -150,6 +152,13 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_coarse_database_clock_never_reaches_the_end_of_time() {
+        let clock = DatabaseClock::new(Timestamp::from_micros(0), Duration::from_micros(1_000));
+        let end = Timestamp::from_micros(i64::MAX);
+        assert_eq!(clock.reaches(SimTime(7), end), SimTime(7));
     }
 
     #[test]

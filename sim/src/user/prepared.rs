@@ -15,7 +15,7 @@ use squid_mesh_core::name::Name;
 use super::builder::{Campaign, Options, Planned};
 use super::play::{Play, Stage};
 use super::property::{Judgement, Kind, Property};
-use super::set_up::{Release, SetUp};
+use super::set_up::{self, Release, SetUp};
 use super::source::Authored;
 use super::{CampaignError, Ledger, Scripted};
 use crate::cast::{Cast, GivenStart};
@@ -44,18 +44,20 @@ pub(super) struct Prepared<E> {
 
 /// Longest attempt of a real handler, unless a campaign says otherwise.
 const REAL: Duration = Duration::from_secs(600);
+/// How often people look at runs at least while the longest of them waits.
+const LOOKS: u32 = 50;
 /// Inputs that are looked at before the first world.
 const INPUTS: u64 = 16;
 
 impl<E: 'static> Prepared<E> {
     /// Puts a campaign in order.
     pub(super) fn of(campaign: Campaign<E>) -> Result<Prepared<E>, CampaignError> {
-        let env = (campaign.environment)();
-        let authored = authored(&campaign.workflows, &env)?;
         let options = &campaign.options;
         if let Some(misplaced) = options.misplaced.first() {
             return Err(CampaignError::SetUp(misplaced.clone()));
         }
+        let env = (campaign.environment)();
+        let authored = authored(&campaign.workflows, &env)?;
         let definitions: Vec<Arc<Definition>> = authored
             .iter()
             .map(|one| Arc::clone(&one.definition))
@@ -244,13 +246,14 @@ fn set_up<E>(
     scripts: &BTreeMap<Name, Scripted>,
 ) -> Result<SetUp, CampaignError> {
     let options = &campaign.options;
-    let mut cast = Cast::of(definitions, options.commands);
+    let mut cast = Cast::of(definitions, options.commands, options.faults.clone());
     cast.longest = longest(options, scripts);
     cast.starts = starts(&campaign.workflows, definitions)?;
     for (text, maker) in &options.signals {
         let name = Name::new(text).map_err(|error| CampaignError::SetUp(error.to_string()))?;
         cast.signals.insert(name, maker.clone());
     }
+    cast.patience = set_up::waits(definitions) / LOOKS;
     check_children(definitions)?;
     check_signals(definitions, &cast)?;
     Ok(SetUp {
@@ -259,7 +262,6 @@ fn set_up<E>(
         workflows: definitions.to_vec(),
         workers: options.workers.clone(),
         runs: options.runs.clone(),
-        faults: options.faults.clone(),
     })
 }
 

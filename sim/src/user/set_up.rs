@@ -14,7 +14,6 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::HandlerSet;
 use squid_mesh_core::time::Timestamp;
 
-use super::Faults;
 use crate::cast::Cast;
 use crate::choice::{Choices, Label};
 use crate::clock::{SimTime, micros};
@@ -30,7 +29,6 @@ pub(crate) struct SetUp {
     pub(crate) releases: Vec<Release>,
     pub(crate) workers: RangeInclusive<usize>,
     pub(crate) runs: RangeInclusive<usize>,
-    pub(crate) faults: Faults,
 }
 
 /// What the processes of one release of a service register.
@@ -57,12 +55,12 @@ impl Release {
 }
 
 /// Polls that a worker makes at most while the longest run of all takes its time.
-const POLLS: u32 = 2_000;
+const POLLS: u32 = 300;
 
 impl SetUp {
     /// Draws the set-up of one world.
     pub(crate) fn drawn(&self, choices: &mut Choices) -> Settings {
-        let intensities = Intensities::drawn_of(self.faults.as_slice(), choices);
+        let intensities = Intensities::drawn_of(self.cast.faults.as_slice(), choices);
         let slow = self.longest_run();
         let lease = choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]);
         let lease = Duration::from_millis(lease).max(self.cast.longest / 400);
@@ -77,7 +75,11 @@ impl SetUp {
         let runs = fewest + choices.index(Label::Knob, most_runs.max(fewest) - fewest + 1);
         // Where runs take long by themselves, faults strike for as long in every other world.
         let stretched = choices.index(Label::Knob, 2) == 1;
-        let waits = if stretched { micros(self.waits()) } else { 0 };
+        let waits = if stretched {
+            micros(waits(&self.workflows))
+        } else {
+            0
+        };
         let horizon = choices.between(Label::Knob, 10_000_000, 60_000_000) + waits;
         let deploy = choices.choose(Label::Strike, horizon / 2);
         Settings {
@@ -131,17 +133,18 @@ impl SetUp {
                 pauses(&step.retry) + undo.unwrap_or_default()
             })
             .sum();
-        self.waits() + retries.min(Duration::from_secs(86_400)) + self.cast.longest
+        waits(&self.workflows) + retries.min(Duration::from_secs(86_400)) + self.cast.longest
     }
+}
 
-    fn waits(&self) -> Duration {
-        let steps = self.workflows.iter().flat_map(|one| one.steps());
-        let waits = steps.filter_map(|step| match &step.kind {
-            StepKind::Wait { duration } => Some(*duration),
-            _ => None,
-        });
-        waits.sum()
-    }
+/// How long the timers of some workflows take, one after the other.
+pub(super) fn waits(workflows: &[Arc<Definition>]) -> Duration {
+    let steps = workflows.iter().flat_map(|one| one.steps());
+    let waits = steps.filter_map(|step| match &step.kind {
+        StepKind::Wait { duration } => Some(*duration),
+        _ => None,
+    });
+    waits.sum()
 }
 
 /// 2026-03-29T00:58:00Z, and a leap day's eve.

@@ -67,10 +67,12 @@ impl World {
             until: SimTime(u64::MAX),
         };
         for node in (0..self.nodes.len()).filter(|node| *node != core) {
+            let may = |fault| self.settings.cast.faults.has(fault);
+            let (dies, freezes) = (may(Fault::Crash), may(Fault::Freeze));
             match self.choices.choose(Label::Core, 3) {
-                0 => {}
-                1 => self.kill(node),
-                _ => self.freeze(node, 1 << 50, Fault::Freeze),
+                1 if dies => self.kill(node),
+                2 if freezes => self.freeze(node, 1 << 50, Fault::Freeze),
+                _ => {}
             }
         }
         if let Some(process) = self.nodes[core].process {
@@ -161,7 +163,7 @@ impl World {
     fn step_work(&self, step: &Step, depth: u32) -> Duration {
         match &step.kind {
             StepKind::Handler { .. } => self.attempts(&step.retry),
-            StepKind::Wait { duration } => *duration + SERVED,
+            StepKind::Wait { duration } => *duration + self.served(),
             StepKind::Child { workflow, .. } | StepKind::Each { workflow, .. } if depth < 4 => {
                 let child = self
                     .settings
@@ -173,10 +175,15 @@ impl World {
                     .iter()
                     .map(|step| self.step_work(step, depth + 1))
                     .sum();
-                (one * 2 + SERVED) * self.settings.cast.elements
+                (one * 2 + self.served()) * self.settings.cast.elements
             }
-            _ => SERVED + self.settings.poll * 2,
+            _ => self.served() + self.settings.poll * 2,
         }
+    }
+
+    /// What somebody takes at most to be served.
+    fn served(&self) -> Duration {
+        SERVED + self.settings.cast.patience
     }
 
     fn attempts(&self, retry: &Retry) -> Duration {
@@ -239,7 +246,7 @@ impl World {
     /// Deletes or retires what would fire for ever, once it has caught up with everything that was due.
     fn end_schedules(&mut self) {
         // Each turn may wait for a poll, and there may be more occurrences than polls: what is due may be as late as that.
-        let patience = self.settings.poll * 3 + self.settings.lease * 2 + SERVED;
+        let patience = self.settings.poll * 3 + self.settings.lease * 2 + self.served();
         let late = self.database_now().minus(patience);
         let caught_up = |id: &ScheduleId| {
             let row = self.tables.schedule(*id).and_then(|row| row.read().ok());

@@ -13,6 +13,7 @@ use super::client::CommandState;
 use super::liveness::Phase;
 use super::{Event, World};
 use crate::choice::Label;
+use crate::clock::micros;
 use crate::ghost::{GhostRun, Progress};
 use crate::plan::{Command, Wish};
 
@@ -21,11 +22,14 @@ impl World {
     pub(super) fn operate(&mut self) {
         let finishing = matches!(self.phase, Phase::Finishing { .. });
         let asked = self.settings.cast.commands;
+        let patience = micros(self.settings.cast.patience);
         if finishing || self.phase == Phase::Faults {
             let span = if finishing {
-                self.choices.between(Label::Operator, 500_000, 5_000_000)
+                let latest = 5_000_000 + patience;
+                self.choices.between(Label::Operator, 500_000, latest)
             } else {
-                self.choices.magnitude(Label::Operator, 100_000, 6_000_000)
+                let latest = 6_000_000 + patience;
+                self.choices.magnitude(Label::Operator, 100_000, latest)
             };
             self.push_in(span, Event::Operate);
         } else {
