@@ -11,6 +11,8 @@
 //! assert_eq!(summary.failed, 0, "{:#?}", summary.failures);
 //! ```
 //!
+//! Workflows of one's own are put under the same faults by [`campaign()`]: see [`user::Campaign`].
+//!
 //! Invariant: everything here drives the same `Worker`, `Operation` and `Run` code as production; nothing is modelled twice.
 
 pub mod campaign;
@@ -41,3 +43,8 @@ pub use user::{CampaignError, Commands, Faults, Scripted, WorldView, campaign};
 pub mod env {
     pub use crate::user::{Ledger, LedgerEntry};
 }
+
+/// The guide, compiled.
+#[cfg(all(doctest, feature = "workflows"))]
+#[doc = include_str!("../../docs/SIMULATION.md")]
+struct Guide;

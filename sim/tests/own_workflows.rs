@@ -11,7 +11,7 @@ use squid_mesh_sim::user::{Campaign, CampaignError, UndoView};
 use squid_mesh_sim::{self as sim, Commands, Faults, Scripted};
 
 fn definition(draft: &Value) -> Definition {
-    Definition::parse(draft).unwrap()
+    Definition::parse(draft).expect("the draft is valid")
 }
 
 fn charge() -> Definition {
@@ -31,7 +31,8 @@ fn charging(name: &str) -> Campaign {
         .start(|id| json!({"id": id, "cents": 5}))
         .handler(
             "charge_card",
-            Scripted::effect("payments").amount(|order| order["cents"].as_i64().unwrap()),
+            Scripted::effect("payments")
+                .amount(|order| order["cents"].as_i64().expect("cents are a number")),
         )
         .without_regressions()
 }

@@ -17,7 +17,7 @@ use squid_mesh::{Client, Handlers, StepContext, StepError, Workflow, step};
 
 /// What a worker would have executed for the only step of a workflow.
 fn execution<I, O>(workflow: &Workflow<I, O>, handler: &str, input: &str) -> Execution {
-    let name = |text: &str| Name::new(text).unwrap();
+    let name = |text: &str| Name::new(text).expect("a proper name");
     let run = RunId::from_u128(1);
     let key = TaskKey { run, lane: Lane(1) };
     let fence = Fence {
@@ -72,7 +72,8 @@ fn execution<I, O>(workflow: &Workflow<I, O>, handler: &str, input: &str) -> Exe
 }
 
 async fn client() -> Client {
-    Client::connect("sqlite::memory:").await.unwrap()
+    let connected = Client::connect("sqlite::memory:").await;
+    connected.expect("a store in memory is connected to")
 }
 
 async fn charge(cx: StepContext, cents: u64) -> Result<String, StepError> {
@@ -93,7 +94,7 @@ async fn charge(cx: StepContext, cents: u64) -> Result<String, StepError> {
 fn order() -> Workflow<u64, String> {
     let (mut wf, cents) = Workflow::builder::<u64>("order", 1);
     let paid = wf.step("pay", cents, step(charge));
-    wf.finish(paid).unwrap()
+    wf.finish(paid).expect("it is a proper workflow")
 }
 
 #[tokio::test]

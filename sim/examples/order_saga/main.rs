@@ -21,6 +21,12 @@ use squid_mesh_sim::{self as sim, Commands, Faults, WorldView};
 fn main() -> Result<(), CampaignError> {
     let passed = campaign("order saga", Flaw::None).run(300)?;
     println!("{passed:?}");
+    let flawed = campaign("flawed saga", Flaw::ChargesAgain).without_regressions();
+    if let Err(error) = flawed.run(300) {
+        println!(
+            "\nand what is said of a saga that charges under a key of each attempt:\n\n{error}"
+        );
+    }
     Ok(())
 }
 

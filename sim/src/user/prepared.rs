@@ -247,7 +247,12 @@ fn set_up<E>(
 ) -> Result<SetUp, CampaignError> {
     let options = &campaign.options;
     let mut cast = Cast::of(definitions, options.commands, options.faults.clone());
-    cast.longest = longest(options, scripts);
+    let attempts = attempts(options, scripts);
+    let unsaid = options.real && options.longest.is_none();
+    cast.longest = cast
+        .longest
+        .max(attempts)
+        .max(if unsaid { REAL } else { attempts });
     cast.starts = starts(&campaign.workflows, definitions)?;
     for (text, maker) in &options.signals {
         let name = Name::new(text).map_err(|error| CampaignError::SetUp(error.to_string()))?;
@@ -262,6 +267,7 @@ fn set_up<E>(
         workflows: definitions.to_vec(),
         workers: options.workers.clone(),
         runs: options.runs.clone(),
+        attempts,
     })
 }
 
@@ -280,16 +286,11 @@ fn check_children(definitions: &[Arc<Definition>]) -> Result<(), CampaignError> 
     Ok(())
 }
 
-/// The longest attempt when nothing is wrong.
-fn longest(options: &Options, scripts: &BTreeMap<Name, Scripted>) -> Duration {
+/// How long attempts are said to take at most.
+fn attempts(options: &Options, scripts: &BTreeMap<Name, Scripted>) -> Duration {
     let spans = scripts.values().filter_map(Scripted::span);
     let scripted = spans.map(|span| *span.end()).max().unwrap_or_default();
-    let real = if options.real {
-        REAL
-    } else {
-        Duration::from_secs(40)
-    };
-    options.longest.unwrap_or(real).max(scripted)
+    options.longest.unwrap_or_default().max(scripted)
 }
 
 fn starts<E>(

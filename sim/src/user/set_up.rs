@@ -29,6 +29,8 @@ pub(crate) struct SetUp {
     pub(crate) releases: Vec<Release>,
     pub(crate) workers: RangeInclusive<usize>,
     pub(crate) runs: RangeInclusive<usize>,
+    /// How long attempts are said to take.
+    pub(crate) attempts: Duration,
 }
 
 /// What the processes of one release of a service register.
@@ -54,6 +56,8 @@ impl Release {
     }
 }
 
+/// Leases that the longest attempt has at most, unless nobody says how long that is.
+const LEASES: u32 = 100;
 /// Polls that a worker makes at most while the longest run of all takes its time.
 const POLLS: u32 = 300;
 
@@ -63,7 +67,7 @@ impl SetUp {
         let intensities = Intensities::drawn_of(self.cast.faults.as_slice(), choices);
         let slow = self.longest_run();
         let lease = choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]);
-        let lease = Duration::from_millis(lease).max(self.cast.longest / 400);
+        let lease = Duration::from_millis(lease).max(self.attempts / LEASES);
         let poll = choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000]);
         let poll = Duration::from_millis(poll).max(slow / POLLS);
         let (least, most) = (*self.workers.start(), *self.workers.end());
@@ -133,7 +137,7 @@ impl SetUp {
                 pauses(&step.retry) + undo.unwrap_or_default()
             })
             .sum();
-        waits(&self.workflows) + retries.min(Duration::from_secs(86_400)) + self.cast.longest
+        waits(&self.workflows) + retries.min(Duration::from_secs(86_400)) + self.attempts
     }
 }
 

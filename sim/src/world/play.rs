@@ -66,7 +66,7 @@ impl World {
         // What fails for good says truly that nothing was done.
         let harmless = matches!(script.ending, Ending::FinalFailure | Ending::Oversized);
         let fails = script.ending != Ending::Success && script.ending != Ending::KillsHost;
-        let acts = !harmless && !(fails && self.choices.happens(Label::Script, 500));
+        let in_vain = harmless || fails && self.choices.happens(Label::Script, 500);
         let at = self.choices.choose(Label::Duration, WHOLE + 1);
         let span = lasts.unwrap_or(1_000_000);
         let before = u64::try_from(u128::from(span) * u128::from(at) / u128::from(WHOLE))
@@ -74,12 +74,12 @@ impl World {
         let play = self.play.as_mut().expect("it is there");
         if !real {
             play.enters(id, execution);
-            if acts {
+            if !in_vain {
                 self.push_in(before, Event::Act(id));
             }
             return lasts.map(|span| self.push_in(span, Event::Finish(id)));
         }
-        if !acts {
+        if in_vain {
             play.enters_in_vain(id, execution);
             return lasts.map(|span| self.push_in(span, Event::Finish(id)));
         }
