@@ -154,6 +154,9 @@ impl Cast {
         self.queues.get(1).unwrap_or(&self.queues[0])
     }
 
+    /// The number of the input of a second start under the key of a first.
+    pub(crate) const ANOTHER: u64 = 999;
+
     /// What the run with a number is of, and its input; nothing in the library's.
     pub fn start(
         &self,
@@ -172,7 +175,7 @@ impl Cast {
     pub fn another_input(&self, definition: &DefinitionKey) -> Payload {
         let mut starts = self.starts.iter();
         match starts.find(|start| start.definition.key() == definition) {
-            Some(start) => start.payload(1_000_000),
+            Some(start) => start.payload(Cast::ANOTHER),
             None => Payload::new(*b"\"another\""),
         }
     }

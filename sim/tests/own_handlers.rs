@@ -63,6 +63,21 @@ fn a_handler_sleeps_in_virtual_time_as_long_as_it_says() {
     assert!(begun.elapsed() < Duration::from_secs(300));
 }
 
+#[tokio::test]
+async fn a_campaign_can_be_run_in_a_task_of_another_runtime() {
+    async fn double(_: StepContext, n: u64) -> Result<u64, StepError> {
+        sleep(Duration::from_millis(1)).await;
+        Ok(2 * n)
+    }
+    sim::campaign("inner")
+        .workflow(single(double).unwrap())
+        .real_handlers()
+        .start(|n| n)
+        .without_regressions()
+        .run(2)
+        .unwrap();
+}
+
 #[test]
 fn a_handler_is_woken_by_whoever_else_wakes_it() {
     async fn woken(_: StepContext, n: u64) -> Result<u64, StepError> {

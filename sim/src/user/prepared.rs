@@ -310,7 +310,8 @@ fn starts<E>(
         return Err(CampaignError::SetUp(why.to_owned()));
     }
     for start in &starts {
-        (0..INPUTS).try_for_each(|number| start.check(number).map_err(CampaignError::SetUp))?;
+        let mut numbers = (0..INPUTS).chain([Cast::ANOTHER]);
+        numbers.try_for_each(|number| start.check(number).map_err(CampaignError::SetUp))?;
     }
     Ok(starts)
 }

@@ -39,6 +39,9 @@ impl Broken {
     /// One line that makes the same world again.
     pub fn reproduce(&self) -> String {
         let test = self.test.as_deref().unwrap_or("NAME_OF_THE_TEST");
+        if self.recorded {
+            return format!("cargo test {test} (recorded worlds are run first)");
+        }
         format!("{}={} cargo test {test}", super::run::SEED, self.seed)
     }
 

@@ -69,16 +69,19 @@ pub(super) fn run<E: 'static>(campaign: Campaign<E>, seeds: u64) -> Result<Passe
         Kept::In(path) => Some(path.clone()),
         Kept::Nowhere => None,
     };
-    let prepared = Prepared::of(campaign)?;
-    let runner = Runner { prepared, file };
-    if let Some(seed) = number(SEED)? {
-        return runner.only(seed);
-    }
-    let recorded = runner.recorded()?;
-    let seeds = number(SEEDS)?.unwrap_or(seeds);
-    let mut passed = runner.seeds(seeds)?;
-    passed.recorded = recorded;
-    Ok(passed)
+    let name = std::thread::current().name().map(str::to_owned);
+    let runner = Runner {
+        prepared: Prepared::of(campaign)?,
+        file,
+        test: name.filter(|name| name != "main"),
+    };
+    // On a thread of its own: the caller may be a task of a runtime, in which no other can be driven.
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| runner.run(seeds));
+        running
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn number(variable: &str) -> Result<Option<u64>, CampaignError> {
@@ -93,6 +96,8 @@ fn number(variable: &str) -> Result<Option<u64>, CampaignError> {
 struct Runner<E> {
     prepared: Prepared<E>,
     file: Option<PathBuf>,
+    /// The test that runs the campaign.
+    test: Option<String>,
 }
 
 /// What the threads of a campaign share.
@@ -105,6 +110,16 @@ struct Shared {
 }
 
 impl<E: 'static> Runner<E> {
+    fn run(&self, seeds: u64) -> Result<Passed, CampaignError> {
+        if let Some(seed) = number(SEED)? {
+            return self.only(seed);
+        }
+        let recorded = self.recorded()?;
+        let mut passed = self.seeds(number(SEEDS)?.unwrap_or(seeds))?;
+        passed.recorded = recorded;
+        Ok(passed)
+    }
+
     /// One seed.
     fn only(&self, seed: u64) -> Result<Passed, CampaignError> {
         let mut passed = Passed::default();
@@ -251,10 +266,7 @@ impl<E: 'static> Runner<E> {
             violation,
             story: told.story,
             choices: told.log,
-            test: std::thread::current()
-                .name()
-                .filter(|name| *name != "main")
-                .map(str::to_owned),
+            test: self.test.clone(),
             file: self.file.clone(),
         };
         if let Some(file) = self.file.as_ref().filter(|_| !recorded) {

@@ -20,7 +20,7 @@ pub struct Authored {
 /// A workflow for a campaign: a `squid_mesh::Workflow` (with the feature `workflows`), or a definition, whose handlers are
 /// scripted.
 pub trait IntoAuthored {
-    #[doc(hidden)]
+    /// The workflow as a campaign takes it.
     fn authored(self) -> Authored;
 }
 

@@ -52,6 +52,8 @@ use strike::Strike;
 
 /// More events than any world of bounded work has.
 const EVENTS: u64 = 60_000;
+/// The same for each run of somebody's own workflows, which may be of many steps.
+const EVENTS_OF_A_RUN: u64 = 5_000;
 /// Every so many events everything is checked from the beginning.
 const FULL_CHECK: u64 = 512;
 
@@ -267,10 +269,11 @@ impl World {
                 checked = self.trace.events();
                 oracle::full_check(&self.ghost, &self.tables)?;
             }
-            if self.trace.events() > EVENTS {
+            let most = self.most_events();
+            if self.trace.events() > most {
                 return broken(
                     Promise::Bounded,
-                    format!("more than {EVENTS} events; {}", self.standing()),
+                    format!("more than {most} events; {}", self.standing()),
                 );
             }
         }
@@ -280,6 +283,14 @@ impl World {
             self.judge(true)?;
         }
         Ok(())
+    }
+
+    /// More events than a world of this kind has.
+    fn most_events(&self) -> u64 {
+        if self.settings.cast.library {
+            return EVENTS;
+        }
+        EVENTS + EVENTS_OF_A_RUN * self.settings.runs as u64
     }
 
     fn happen(&mut self, event: Event) -> Check {
