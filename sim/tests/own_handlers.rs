@@ -345,3 +345,39 @@ fn each_world_has_an_environment_of_its_own() {
     // One more was made to see what the workflow looks like, and one to see its handlers.
     assert!(*made.lock().unwrap() >= 11 && passed.seeds == 10);
 }
+
+#[test]
+fn each_release_executes_its_own_handlers_also_for_runs_of_the_version_before() {
+    async fn old(_: StepContext, n: u64) -> Result<u64, StepError> {
+        Ok(n)
+    }
+    async fn new(_: StepContext, n: u64) -> Result<u64, StepError> {
+        Ok(n + 100)
+    }
+    let second = || {
+        let (mut wf, n) = Workflow::builder::<u64>("single", 2);
+        let done = wf.step("work", n, step(new).retry(Retry::exponential(20)));
+        wf.finish(done).unwrap()
+    };
+    sim::campaign("releases")
+        .workflow(single(old).unwrap())
+        .start(|n| n)
+        .deploy(second())
+        .start(|n| n)
+        .real_handlers()
+        .without_regressions()
+        .sometimes("the old release goes on with the old version", |world| {
+            let mut runs = world.runs().filter(|run| run.version() == 1);
+            runs.any(|run| run.result::<u64>() == Some(run.input()))
+        })
+        .sometimes("the new release goes on with the old version", |world| {
+            let mut runs = world.runs().filter(|run| run.version() == 1);
+            runs.any(|run| run.result::<u64>() == Some(run.input::<u64>() + 100))
+        })
+        .sometimes("the new version is executed by the new release", |world| {
+            let mut runs = world.runs().filter(|run| run.version() == 2);
+            runs.any(|run| run.result::<u64>() == Some(run.input::<u64>() + 100))
+        })
+        .run(60)
+        .unwrap();
+}

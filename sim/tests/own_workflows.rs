@@ -1,12 +1,14 @@
 //! Campaigns over definitions of one's own, with scripted handlers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use squid_mesh_core::definition::Definition;
+use squid_mesh_core::definition::{Definition, StepKind};
 use squid_mesh_core::run::Status;
 use squid_mesh_sim::fault::Fault;
+use squid_mesh_sim::library;
 use squid_mesh_sim::user::{Campaign, CampaignError, UndoView};
 use squid_mesh_sim::{self as sim, Commands, Faults, Scripted};
 
@@ -224,6 +226,8 @@ fn a_campaign_that_makes_no_sense_is_refused_with_what_is_wrong() {
         "comes after the workflow",
     );
     let charges = sim::campaign("refused").workflow(charge()).start(|n| n);
+    let twice = sim::campaign("refused").workflow(charge()).start(|n| n);
+    refused(twice.deploy(charge()), "has workflow order@1 twice");
     let named = charges.handler("charge", Scripted::echoes());
     refused(
         named,
@@ -386,4 +390,50 @@ fn scratch(name: &str) -> PathBuf {
     let file = directory.join(name);
     let _ = std::fs::remove_file(&file);
     file
+}
+
+/// A workflow of the library as somebody's own, with its children, and with what it waits for.
+fn of_the_library(index: usize) -> Campaign {
+    let all = library::workflows();
+    let mut picked = vec![Arc::clone(&all[index])];
+    let mut next = 0;
+    while let Some(definition) = picked.get(next).cloned() {
+        for child in definition.workflows() {
+            let known = picked.iter().any(|other| other.name() == child);
+            let found = all.iter().find(|other| other.name() == child);
+            picked.extend(found.filter(|_| !known).cloned());
+        }
+        next += 1;
+    }
+    let mut campaign = sim::campaign(format!("library {index}"));
+    let signals: Vec<String> = picked
+        .iter()
+        .flat_map(|definition| definition.steps())
+        .filter_map(|step| match &step.kind {
+            StepKind::Signal { signal, .. } => Some(signal.to_string()),
+            _ => None,
+        })
+        .collect();
+    for (position, definition) in picked.into_iter().enumerate() {
+        campaign = campaign.workflow(definition);
+        if position == 0 {
+            campaign = campaign.start(|n| json!({"number": n, "at": 1_774_745_900_000_u64}));
+        }
+    }
+    for signal in signals {
+        campaign = campaign.signal(signal, |n| n);
+    }
+    campaign
+        .commands(Commands::all())
+        .without_regressions()
+        .eventually("all ended", |world| world.all_ended())
+}
+
+#[test]
+fn every_shape_of_the_library_can_be_somebodys_own() {
+    for index in 0..library::fixed_shapes() {
+        if let Err(error) = of_the_library(index).run(3) {
+            panic!("workflow {index}: {error}");
+        }
+    }
 }

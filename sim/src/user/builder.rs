@@ -166,8 +166,8 @@ impl<E: 'static> Campaign<E> {
     }
 
     /// The next version of the service brings this workflow, most likely the next version of one: at a drawn time nodes start
-    /// again with it one after the other, and some go back in between. They keep the handlers of before, for the runs that are
-    /// under way.
+    /// again with it one after the other, and some go back in between. They keep what they had before, for the runs that are under
+    /// way; of handlers that both have under one name, each release executes its own.
     pub fn deploy(self, workflow: impl IntoAuthored) -> Self {
         let source = Source::Fixed(workflow.authored());
         self.planned(source, 1)

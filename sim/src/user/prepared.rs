@@ -259,6 +259,7 @@ fn set_up<E>(
         cast.signals.insert(name, maker.clone());
     }
     cast.patience = set_up::waits(definitions) / LOOKS;
+    check_versions(definitions)?;
     check_children(definitions)?;
     check_signals(definitions, &cast)?;
     Ok(SetUp {
@@ -268,6 +269,16 @@ fn set_up<E>(
         workers: options.workers.clone(),
         runs: options.runs.clone(),
         attempts,
+    })
+}
+
+/// No two workflows are the same version of one.
+fn check_versions(definitions: &[Arc<Definition>]) -> Result<(), CampaignError> {
+    let mut known = BTreeSet::new();
+    let twice = definitions.iter().find(|one| !known.insert(one.key()));
+    twice.map_or(Ok(()), |one| {
+        let why = format!("the campaign has workflow {} twice", one.key());
+        Err(CampaignError::SetUp(why))
     })
 }
 
@@ -324,25 +335,17 @@ fn releases<E>(planned: &[Planned<E>], definitions: &[Arc<Definition>]) -> Vec<R
     };
     let release = |number: usize| {
         let known = planned.iter().zip(definitions);
-        let known: Vec<(usize, &Arc<Definition>)> = known
+        let known: Vec<Arc<Definition>> = known
             .filter(|(planned, _)| planned.release <= number)
-            .map(|(planned, definition)| (planned.release, definition))
+            .map(|(_, definition)| Arc::clone(definition))
             .collect();
-        let replaced = |since: usize, definition: &Definition| {
-            let mut others = known.iter();
-            others.any(|(other, newer)| *other > since && newer.name() == definition.name())
-        };
-        let workflows = known
-            .iter()
-            .filter(|(since, definition)| !replaced(*since, definition))
-            .map(|(_, definition)| Arc::clone(definition));
         let handlers: BTreeSet<Name> = known
             .iter()
-            .flat_map(|(_, definition)| definition.handlers())
+            .flat_map(|definition| definition.handlers())
             .cloned()
             .collect();
         Release {
-            workflows: workflows.collect(),
+            workflows: known,
             handlers: handlers.into_iter().collect(),
         }
     };

@@ -36,17 +36,24 @@ pub(crate) struct SetUp {
 /// What the processes of one release of a service register.
 #[derive(Debug, Clone)]
 pub struct Release {
-    /// Its workflows.
+    /// Its workflows, those of the releases before included.
     pub workflows: Vec<Arc<Definition>>,
-    /// Its handlers.
+    /// Its handlers, those of the releases before included.
     pub handlers: Vec<Name>,
 }
 
 impl Release {
     /// The workflows by name, as children are started of.
     pub(crate) fn newest(&self) -> Arc<BTreeMap<Name, Arc<Definition>>> {
-        let named = |one: &Arc<Definition>| (one.name().clone(), one.clone());
-        Arc::new(self.workflows.iter().map(named).collect())
+        let mut newest: BTreeMap<Name, Arc<Definition>> = BTreeMap::new();
+        for one in &self.workflows {
+            let known = newest.entry(one.name().clone());
+            let known = known.or_insert_with(|| Arc::clone(one));
+            if known.version() < one.version() {
+                *known = Arc::clone(one);
+            }
+        }
+        Arc::new(newest)
     }
 
     /// Its handlers, but for those that a node lacks.
