@@ -90,7 +90,7 @@ impl Scripted {
     /// A handler that books 1 in the ledger of this name, under the idempotency key of its attempt, and returns its input. The
     /// entry is made at some time while it executes: an attempt that fails, hangs or dies afterwards has had its effect.
     ///
-    /// The ledger honours keys unless the campaign [says otherwise](crate::user::Campaign::ledger).
+    /// The ledger honours keys unless the campaign [says otherwise](crate::user::Campaign::ledger_ignoring_keys).
     pub fn effect(ledger: impl Into<String>) -> Scripted {
         Scripted {
             effect: Some(Effect {
