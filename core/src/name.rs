@@ -5,16 +5,16 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::limits;
 
 /// A checked name; cheap to clone, ordered by its text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<str>);
+pub struct Name(SmolStr);
 
 impl Name {
     /// Checks and takes a name.
@@ -43,6 +43,11 @@ impl Name {
     /// Takes a name back from a store without checking it: the engine wrote it.
     pub fn stored(text: &str) -> Name {
         Name(text.into())
+    }
+
+    /// One of the engine's own.
+    pub(crate) const fn fixed(text: &'static str) -> Name {
+        Name(SmolStr::new_static(text))
     }
 
     /// The name's text.

@@ -3,7 +3,7 @@
 //! Invariant: a claim reads and writes tasks and its own worker row, never a run: claims are not history.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::hand_over::renew_until;
@@ -35,9 +35,17 @@ pub struct Claim {
 /// A worker row is brought up to date at least this often while its process claims.
 const SEEN: Duration = Duration::from_secs(60);
 
+/// What every worker can do about the engine's own items.
+static ENGINE_HANDLERS: LazyLock<Arc<HandlerSet>> =
+    LazyLock::new(|| Arc::new(engine::ALL.into_iter().map(Name::fixed).collect()));
+
+/// How many rows to look for with so many slots free.
+fn limit(slots: u32) -> u32 {
+    slots.min(u32::try_from(limits::SCAN).unwrap_or(u32::MAX))
+}
+
 impl Claim {
     pub(super) fn reads(&self) -> ReadSet {
-        let limit = |slots: u32| slots.min(u32::try_from(limits::SCAN).unwrap_or(u32::MAX));
         let demands = self.offer.queues.iter().filter(|demand| demand.slots > 0);
         let mut queues: Vec<QueueScan> = demands
             .map(|demand| QueueScan {
@@ -47,11 +55,9 @@ impl Claim {
             })
             .collect();
         if self.offer.engine > 0 {
-            let handlers: HandlerSet = engine::ALL.into_iter().map(Name::stored).collect();
-            let queue = Name::stored(ENGINE_QUEUE);
             queues.push(QueueScan {
-                queue,
-                handlers: Arc::new(handlers),
+                queue: Name::fixed(ENGINE_QUEUE),
+                handlers: Arc::clone(&ENGINE_HANDLERS),
                 limit: limit(self.offer.engine),
             });
         }
@@ -231,19 +237,14 @@ impl Claim {
                 .entry((&row.queue, row.priority, &row.handler))
                 .or_default() += 1;
         }
-        let scan = self
-            .reads()
-            .scan
-            .map(|scan| scan.queues)
-            .unwrap_or_default();
-        let limit = |queue: &Name| {
-            scan.iter()
-                .find(|scan| scan.queue == *queue)
-                .map(|scan| scan.limit)
+        let slots = |queue: &Name| {
+            let demands = &self.offer.queues;
+            let demand = demands.iter().find(|demand| demand.queue == *queue);
+            demand.map_or(self.offer.engine, |demand| demand.slots)
         };
         found
             .iter()
-            .any(|((queue, ..), count)| limit(queue).is_some_and(|limit| *count >= limit))
+            .any(|((queue, ..), count)| *count >= limit(slots(queue)))
     }
 
     /// The worker row as this claim leaves it: with what it took, or merely seen, or not written at all.

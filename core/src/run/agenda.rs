@@ -101,8 +101,8 @@ impl Run {
             }
             Stage::Stopping(_) => TaskRow {
                 kind: TaskKind::Stopping,
-                queue: Name::stored(ENGINE_QUEUE),
-                handler: Name::stored(engine::ENDING),
+                queue: Name::fixed(ENGINE_QUEUE),
+                handler: Name::fixed(engine::ENDING),
                 priority: 0,
                 ..self.attempt_task(definition, step, armed)
             },
@@ -219,7 +219,13 @@ impl Run {
         Some(row)
     }
 
-    fn engine_task(&self, kind: TaskKind, step: StepIndex, armed: Armed, handler: &str) -> TaskRow {
+    fn engine_task(
+        &self,
+        kind: TaskKind,
+        step: StepIndex,
+        armed: Armed,
+        handler: &'static str,
+    ) -> TaskRow {
         TaskRow {
             key: TaskKey {
                 run: self.id,
@@ -228,9 +234,9 @@ impl Run {
             life: self.life,
             kind,
             step,
-            queue: Name::stored(ENGINE_QUEUE),
+            queue: Name::fixed(ENGINE_QUEUE),
             priority: 0,
-            handler: Name::stored(handler),
+            handler: Name::fixed(handler),
             due_at: armed.due,
             attempt: 1,
             fence: Fence {
@@ -245,7 +251,7 @@ impl Run {
             renew_until: None,
             brief: Brief {
                 definition: self.definition.clone(),
-                handler: Name::stored(handler),
+                handler: Name::fixed(handler),
                 timeout: None,
                 sources: Vec::new(),
                 trace: None,

@@ -8,11 +8,13 @@
 mod body;
 mod copy;
 mod grant;
+mod offers;
 mod process;
 mod queue;
 mod run;
 mod schedule;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use squid_mesh_core::definition::StepIndex;
@@ -22,6 +24,7 @@ use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
 
 pub use body::{Body, BodyEnd, BodyId};
 pub use grant::{Grant, GrantEnd, GrantId};
+pub use offers::Offers;
 pub use process::{ClaimRecord, Process, ProcessId};
 pub use queue::GhostQueues;
 pub use run::{GhostChildren, GhostRun, GhostStep, GhostTries, GhostUndo, Progress, Way, Winding};
@@ -50,6 +53,12 @@ pub struct Ghost {
     pub lines: BTreeSet<(ProcessId, RunId, StepIndex)>,
     /// Operations that have landed.
     pub landings: u64,
+    /// What explanations have offered.
+    pub offers: Offers,
+    /// Whether some run's snapshot was damaged.
+    any_unreadable: bool,
+    /// A run that was under way when somebody last asked for one: most often it still is.
+    open: Cell<Option<RunId>>,
 }
 
 /// One task, over all the rows it ever had.
@@ -153,18 +162,34 @@ impl Ghost {
 
     /// Whether some run that can be read is under way.
     pub fn any_open(&self) -> bool {
-        !self.runs.is_empty() && !self.all_ended()
+        let is_open = |id: &RunId| {
+            let run = self.run(*id);
+            run.ended.is_none() && !run.unreadable && !self.is_stuck(*id)
+        };
+        if self.open.get().is_some_and(|id| is_open(&id)) {
+            return true;
+        }
+        self.open.set(self.runs.keys().copied().find(is_open));
+        self.open.get().is_some()
     }
 
     /// Whether every run that can be read has ended.
     pub fn all_ended(&self) -> bool {
-        self.runs
-            .iter()
-            .all(|(id, run)| run.ended.is_some() || run.unreadable || self.is_stuck(*id))
+        !self.any_open()
+    }
+
+    /// A run's snapshot was damaged.
+    pub fn spoil(&mut self, id: RunId) {
+        self.run_mut(id).unreadable = true;
+        self.any_unreadable = true;
     }
 
     /// Whether a run waits for a child that cannot be read, or for one that does so itself: only a person can end it.
     pub fn is_stuck(&self, id: RunId) -> bool {
+        self.any_unreadable && self.waits_for_unreadable(id)
+    }
+
+    fn waits_for_unreadable(&self, id: RunId) -> bool {
         let run = self.run(id);
         let steps = run.definition.indexes().zip(&run.steps);
         let mut waiting =
@@ -174,7 +199,7 @@ impl Ghost {
                 .filter(|child| !state.children.ends.contains_key(child))
                 .map(|child| state.children.run(id, step, child))
                 .filter_map(|child| self.runs.get(&child).map(|run| (child, run)))
-                .any(|(child, run)| run.unreadable || self.is_stuck(child))
+                .any(|(child, run)| run.unreadable || self.waits_for_unreadable(child))
         })
     }
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 
 use squid_mesh_core::definition::{StepIndex, StepKind};
 use squid_mesh_core::event::Role;
-use squid_mesh_core::explain::{Evidence, Explanation, Reason, explain};
+use squid_mesh_core::explain::{Evidence, Explanation, NextAction, Reason, explain};
 use squid_mesh_core::graph::RunGraph;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::WorkerRow;
 use squid_mesh_core::run::Status;
+use squid_mesh_core::store::RunRecord;
 use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
@@ -20,7 +21,7 @@ use crate::store::Tables;
 use crate::violation::{Check, Promise, broken, ensure};
 
 /// Of so many landings, one is followed by a look at the explanations of the runs that it touched.
-const SAMPLE: u64 = 16;
+const SAMPLE: u64 = 32;
 
 /// The reasons of a run under way, the most active first.
 const ACTIVE: [Reason; 13] = [
@@ -60,24 +61,46 @@ impl Landing<'_> {
 ///
 /// # Errors
 /// The first explanation that is not true, or offers what is refused.
-pub fn all(ghost: &Ghost, tables: &Tables, now: Timestamp) -> Check {
-    let mut runs = ghost.runs.keys();
-    runs.try_for_each(|run| one(ghost, tables, *run, now))
+pub fn all(ghost: &mut Ghost, tables: &Tables, now: Timestamp) -> Check {
+    let runs: Vec<RunId> = ghost.runs.keys().copied().collect();
+    runs.into_iter()
+        .try_for_each(|run| one(ghost, tables, run, now))
 }
 
-fn one(ghost: &Ghost, tables: &Tables, id: RunId, now: Timestamp) -> Check {
-    let run = ghost.run(id);
+fn one(ghost: &mut Ghost, tables: &Tables, id: RunId, now: Timestamp) -> Check {
     let Some(record) = tables.record(id, now) else {
         return broken(Promise::Acknowledged, format!("run {id} is gone"));
     };
     let workers: Vec<WorkerRow> = tables.workers().into_iter().cloned().collect();
-    let explanation = explain(&record, &run.definition, &workers);
+    let explanation = explain(&record, &ghost.run(id).definition, &workers);
+    is_true(ghost, tables, &workers, &record, &explanation)?;
+    let reason = explanation.reason;
+    let is_tried = |action: &NextAction| ghost.offers.is_tried(reason, action);
+    let refused = offered::refused(tables, id, now, &explanation, is_tried);
+    ensure!(
+        refused.is_none(),
+        Explained,
+        "run {id}, explained by {reason}, offers what is refused: {}",
+        refused.unwrap_or_default()
+    );
+    Ok(())
+}
+
+fn is_true(
+    ghost: &Ghost,
+    tables: &Tables,
+    workers: &[WorkerRow],
+    record: &RunRecord,
+    explanation: &Explanation,
+) -> Check {
+    let (id, now) = (record.row.id, record.now);
+    let run = ghost.run(id);
     let expected = Situation {
         ghost,
         tables,
         id,
         run,
-        workers: &workers,
+        workers,
         now,
     }
     .reason();
@@ -88,16 +111,8 @@ fn one(ghost: &Ghost, tables: &Tables, id: RunId, now: Timestamp) -> Check {
         explanation.reason,
         explanation.summary
     );
-    evidence_exists(ghost, tables, &explanation)?;
-    let refused = offered::refused(tables, id, now, &explanation);
-    ensure!(
-        refused.is_none(),
-        Explained,
-        "run {id}, explained by {}, offers what is refused: {}",
-        explanation.reason,
-        refused.unwrap_or_default()
-    );
-    let drawn = RunGraph::of(&record, &run.definition).is_ok_and(|graph| !graph.nodes.is_empty());
+    evidence_exists(ghost, tables, explanation)?;
+    let drawn = RunGraph::of(record, &run.definition).is_ok_and(|graph| !graph.nodes.is_empty());
     ensure!(
         drawn != run.unreadable,
         Explained,

@@ -19,13 +19,19 @@ use squid_mesh_core::time::Timestamp;
 
 use crate::store::{Conditions, Tables};
 
-/// What an explanation of a run offers that is refused, and how; none if each action is accepted.
+/// What an explanation of a run offers that is refused, and how; none if each action is accepted that is to be tried.
 pub fn refused(
     tables: &Tables,
     run: RunId,
     now: Timestamp,
     explanation: &Explanation,
+    mut is_tried: impl FnMut(&NextAction) -> bool,
 ) -> Option<String> {
+    let offered = explanation.next_actions.iter();
+    let tried: Vec<&NextAction> = offered.filter(|action| is_tried(action)).collect();
+    if tried.is_empty() {
+        return None;
+    }
     let input = tables.journal(run, Seq::FIRST).next();
     let input = input.and_then(|row| row.payload.clone());
     let desk = Desk {
@@ -34,8 +40,7 @@ pub fn refused(
         now,
         input,
     };
-    let mut offered = explanation.next_actions.iter();
-    offered.find_map(|action| {
+    tried.into_iter().find_map(|action| {
         let refusal = desk.tried(action)?;
         Some(format!("{action:?}: {refusal}"))
     })

@@ -185,7 +185,7 @@ impl World {
         let span = self.choices.magnitude(Label::Duration, 10, 5_000);
         let key = self.push_in(span, Event::Finish(id));
         if let Some(Some(before)) = self.nodes[node].running.insert(id, Some(key)) {
-            self.heap.remove(&before);
+            self.heap.remove(before);
         }
     }
 
@@ -197,7 +197,7 @@ impl World {
         };
         self.sometimes.reached(Milestone::Aborted);
         if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
-            self.heap.remove(&key);
+            self.heap.remove(key);
         }
         self.nodes[node].transactions.remove(&id);
         self.exits(id);

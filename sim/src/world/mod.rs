@@ -7,6 +7,7 @@ mod client;
 mod delivery;
 mod deploy;
 mod handler;
+mod heap;
 mod hint;
 mod in_place;
 mod liveness;
@@ -44,6 +45,7 @@ pub use outcome::Outcome;
 
 use client::CommandState;
 use delivery::Delivery;
+use heap::{EventId, Heap};
 use liveness::Phase;
 use node::Node;
 use perform::InDoubtRequest;
@@ -60,8 +62,7 @@ const FULL_CHECK: u64 = 512;
 /// A world.
 pub struct World {
     now: SimTime,
-    heap: BTreeMap<HeapKey, Event>,
-    sequence: u64,
+    heap: Heap,
     choices: Choices,
     settings: Settings,
     clock: DatabaseClock,
@@ -92,9 +93,6 @@ pub struct World {
     /// Handlers and properties of somebody's own.
     play: Option<Box<Play>>,
 }
-
-/// Where an event is in the heap: its time, a drawn tiebreak, and the order of making.
-type HeapKey = (SimTime, u64, u64);
 
 /// Something that will happen.
 enum Event {
@@ -146,8 +144,7 @@ impl World {
         let commands = crate::plan::drawn(&settings, &mut choices);
         let mut world = World {
             now: SimTime(0),
-            heap: BTreeMap::new(),
-            sequence: 0,
+            heap: Heap::default(),
             clock: DatabaseClock::new(settings.base, settings.grain),
             tables: Tables::new(Shards::ONE).with_mutation(settings.mutation),
             nodes: settings.nodes.iter().map(|_| Node::default()).collect(),
@@ -255,7 +252,7 @@ impl World {
         let mut checked = 0;
         while self.phase != Phase::Over && self.trace.events() < events {
             self.advance_stage();
-            let Some(((at, ..), event)) = self.heap.pop_first() else {
+            let Some((at, event)) = self.heap.pop() else {
                 return self.nothing_left();
             };
             if self.ghost.any_open() {
@@ -278,7 +275,8 @@ impl World {
             }
         }
         oracle::full_check(&self.ghost, &self.tables)?;
-        oracle::all_explained(&self.ghost, &self.tables, self.database_now())?;
+        let now = self.database_now();
+        oracle::all_explained(&mut self.ghost, &self.tables, now)?;
         if self.phase == Phase::Over {
             self.judge(true)?;
         }
@@ -328,16 +326,13 @@ impl World {
     }
 
     /// Puts an event into the heap.
-    fn push(&mut self, at: SimTime, event: Event) -> HeapKey {
-        self.sequence += 1;
+    fn push(&mut self, at: SimTime, event: Event) -> EventId {
         let tie = self.choices.choose(Label::Tie, 1 << 16);
-        let key = (at.max(self.now), tie, self.sequence);
-        self.heap.insert(key, event);
-        key
+        self.heap.push(at.max(self.now), tie, event)
     }
 
     /// Puts an event into the heap, that many microseconds from now.
-    fn push_in(&mut self, span: u64, event: Event) -> HeapKey {
+    fn push_in(&mut self, span: u64, event: Event) -> EventId {
         self.push(self.now.plus_micros(span), event)
     }
 

@@ -9,7 +9,8 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::worker::{Execution, Worker};
 
-use super::{Event, HeapKey};
+use super::Event;
+use super::heap::EventId;
 use crate::clock::{HostClock, SimTime};
 use crate::fault::Situation;
 use crate::ghost::{BodyId, ProcessId};
@@ -29,9 +30,9 @@ pub(super) struct Node {
     /// What happened to it meanwhile.
     pub(super) backlog: Vec<Event>,
     /// Where its next wake-up is in the heap.
-    pub(super) wake: Option<HeapKey>,
+    pub(super) wake: Option<EventId>,
     /// Bodies that run, with where their end is in the heap.
-    pub(super) running: BTreeMap<BodyId, Option<HeapKey>>,
+    pub(super) running: BTreeMap<BodyId, Option<EventId>>,
     /// What bodies execute that share their transaction.
     pub(super) transactions: BTreeMap<BodyId, Box<Execution>>,
     /// Requests in flight, by ticket.

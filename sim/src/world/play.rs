@@ -8,8 +8,9 @@ use squid_mesh_core::event::Role;
 use squid_mesh_core::worker::{Execution, StopReason};
 
 use super::delivery::Answer;
+use super::heap::EventId;
 use super::request::{Sender, Wish};
-use super::{Event, HeapKey, World};
+use super::{Event, World};
 use crate::choice::Label;
 use crate::clock::micros;
 use crate::ghost::BodyId;
@@ -57,7 +58,7 @@ impl World {
         id: BodyId,
         execution: &Execution,
         script: &Script,
-    ) -> Option<HeapKey> {
+    ) -> Option<EventId> {
         let lasts = script.lasts.map(micros);
         let Some(play) = &mut self.play else {
             return lasts.map(|span| self.push_in(span, Event::Finish(id)));
@@ -156,7 +157,7 @@ impl World {
         let node = self.ghost.process(self.ghost.bodies[id.0].process).node;
         let key = self.push_in(span, Event::Finish(id));
         if let Some(Some(before)) = self.nodes[node].running.insert(id, Some(key)) {
-            self.heap.remove(&before);
+            self.heap.remove(before);
         }
     }
 
@@ -172,10 +173,10 @@ impl World {
         let Some(stage) = self.play.as_mut().and_then(|play| play.stage.as_mut()) else {
             return;
         };
-        let Some(((next, ..), _)) = self.heap.first_key_value() else {
+        let Some(next) = self.heap.next_at() else {
             return;
         };
-        if let Some((at, woken)) = stage.advance(*next) {
+        if let Some((at, woken)) = stage.advance(next) {
             for id in woken {
                 self.push(at, Event::Act(id));
             }

@@ -174,7 +174,7 @@ impl World {
         let deadline = worker.deadline();
         self.nodes[node].worker = Some(worker);
         if let Some(key) = self.nodes[node].wake.take() {
-            self.heap.remove(&key);
+            self.heap.remove(key);
         }
         if let Some((at, _)) = deadline {
             let instant = self.nodes[node].clock.reaches(self.now, at);
@@ -289,7 +289,7 @@ impl World {
         let running = std::mem::take(&mut state.running);
         let wake = state.wake.take();
         for key in running.values().copied().flatten().chain(wake) {
-            self.heap.remove(&key);
+            self.heap.remove(key);
         }
         for id in running.keys() {
             let body = &mut self.ghost.bodies[id.0];

@@ -318,7 +318,7 @@ impl World {
             .jump(std::time::Duration::from_micros(span));
         self.trouble_for(super::request::Sender::Worker(process, 0));
         if let Some(key) = self.nodes[node].wake.take() {
-            self.heap.remove(&key);
+            self.heap.remove(key);
             let key = self.push(self.now, Event::Wake(process));
             self.nodes[node].wake = Some(key);
         }
@@ -345,7 +345,7 @@ impl World {
             vec![1, 0xff]
         };
         self.tables.damage(run, state);
-        self.ghost.run_mut(run).unreadable = true;
+        self.ghost.spoil(run);
         self.sometimes.fired(Fault::Unreadable, Situation::Idle);
         self.trace
             .say(|| format!("FAULT unreadable snapshot of run {run}"));

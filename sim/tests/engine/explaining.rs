@@ -244,7 +244,7 @@ fn a18_6_what_is_offered_is_accepted_in_each_situation() {
         let Some(case) = case(reason) else { continue };
         let explanation = case.explain();
         let now = case.desk.now;
-        let refused = refused_offer(&case.desk.tables, case.run, now, &explanation);
+        let refused = refused_offer(&case.desk.tables, case.run, now, &explanation, |_| true);
         assert_eq!(refused, None, "{reason}");
         let mut own = explanation.next_actions;
         own.retain(|action| !cancels.contains(action));

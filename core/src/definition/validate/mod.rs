@@ -145,7 +145,7 @@ impl<'a> Checker<'a> {
         self.result_failures(&draft.result);
         let queue = match &draft.queue {
             Some(queue) => self.name("queue", queue),
-            None => Some(Name::stored(DEFAULT_QUEUE)),
+            None => Some(Name::fixed(DEFAULT_QUEUE)),
         };
         let deadline = self.positive("deadline", ProblemCode::InvalidDeadline, draft.deadline);
         Some(Parts {

@@ -51,7 +51,7 @@ impl Checker<'_> {
         let mut triggers: Vec<Trigger> = triggers.into_iter().collect::<Option<_>>()?;
         triggers.sort_by(|one, other| one.name.cmp(&other.name));
         let default = Trigger {
-            name: Name::stored(DEFAULT_TRIGGER),
+            name: Name::fixed(DEFAULT_TRIGGER),
             contract: draft.input.clone().canonical(),
             schedule: None,
         };

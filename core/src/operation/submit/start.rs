@@ -90,7 +90,7 @@ impl Start {
             life,
             command,
             definition,
-            trigger: Name::stored(DEFAULT_TRIGGER),
+            trigger: Name::fixed(DEFAULT_TRIGGER),
             raw_input: input.digest(),
             input,
             key: None,
