@@ -21,6 +21,7 @@ pub mod choice;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod explore;
 pub mod fault;
 pub mod ghost;
 pub mod library;

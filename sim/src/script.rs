@@ -90,7 +90,7 @@ impl Script {
         let rate = |fault: Fault| settings.intensities.of(fault);
         let mut faults = Vec::new();
         let mut strikes = |fault: Fault, choices: &mut Choices| {
-            let struck = choices.happens(Label::Script, rate(fault));
+            let struck = choices.strikes(Label::Script, rate(fault));
             if struck {
                 faults.push(fault);
             }

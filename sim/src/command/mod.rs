@@ -2,6 +2,7 @@
 //!
 //! Invariant: exit code 0 means that everything asked for was run and nothing failed.
 
+mod explore;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod progress;
@@ -26,6 +27,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Runs a campaign: many seeds, every oracle on.
     Run(run::Run),
+    /// Tries everything that can happen in a small scope.
+    Explore(explore::Explore),
     /// Measures the simulator: how soon it notices bugs that were put there.
     #[cfg(feature = "mutants")]
     Mutants(mutants::Mutants),
@@ -38,6 +41,7 @@ impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
         match self.command {
             Command::Run(run) => run.run(),
+            Command::Explore(explore) => explore.run(),
             #[cfg(feature = "mutants")]
             Command::Mutants(mutants) => mutants.run(),
             Command::Replay(replay) => replay.run(),

@@ -2,16 +2,17 @@
 //!
 //! Invariant: exit code 0 means that every mutant asked for was killed.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets;
 use serde::Serialize;
 use squid_mesh_core::mutant::Mutant;
-use squid_mesh_sim::mutants::{Effort, Row, hunt};
+use squid_mesh_sim::mutants::{Effort, Row, ablation, hunt};
 
 use super::progress::Progress;
 
@@ -27,6 +28,9 @@ pub(super) struct Mutants {
     /// How often each search is repeated, from other seeds.
     #[arg(long, default_value_t = Effort::default().repetitions)]
     repetitions: u64,
+    /// Also looks for the mutants that would survive without the promise that finds them, on so many seeds.
+    #[arg(long, value_name = "SEEDS")]
+    ablation: Option<u64>,
     /// How many threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -40,6 +44,9 @@ struct Report<'a> {
     killed: usize,
     total: usize,
     rows: &'a [Row],
+    /// Which mutants survive without each promise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ablation: Option<BTreeMap<String, Vec<String>>>,
 }
 
 impl Mutants {
@@ -50,15 +57,26 @@ impl Mutants {
                 .is_none_or(|only| format!("{mutant:?}").contains(only.as_str()))
         };
         let mutants: Vec<Mutant> = Mutant::ALL.iter().copied().filter(wanted).collect();
-        let rows = self.hunt_all(&mutants);
+        let rows = self.each(&mutants, |mutant| hunt(mutant, self.effort()));
+        let ablation = self
+            .ablation
+            .map(|seeds| self.ablate(&mutants, &rows, seeds));
         let killed = rows.iter().filter(|row| row.killed).count();
-        eprintln!("{}", table(&rows));
-        eprintln!("killed {killed} of {}", rows.len());
+        println!("{}", table(&rows));
+        println!("killed {killed} of {}", rows.len());
+        for (promise, survivors) in ablation.iter().flatten() {
+            println!(
+                "without \"{promise}\" survive {}: {}",
+                survivors.len(),
+                survivors.join(", ")
+            );
+        }
         if self.json {
             let report = Report {
                 killed,
                 total: rows.len(),
                 rows: &rows,
+                ablation,
             };
             println!(
                 "{}",
@@ -72,33 +90,54 @@ impl Mutants {
         }
     }
 
-    fn hunt_all(&self, mutants: &[Mutant]) -> Vec<Row> {
-        let effort = Effort {
+    fn effort(&self) -> Effort {
+        Effort {
             seeds: self.seeds,
             repetitions: self.repetitions,
+        }
+    }
+
+    fn ablate(
+        &self,
+        mutants: &[Mutant],
+        rows: &[Row],
+        seeds: u64,
+    ) -> BTreeMap<String, Vec<String>> {
+        let effort = Effort {
+            seeds,
+            ..self.effort()
         };
-        let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let row = |mutant| {
+            let name = format!("{mutant:?}");
+            rows.iter().find(move |row| row.mutant == name)
+        };
+        let survivors = self.each(mutants, |mutant| {
+            let promise = row(mutant).and_then(|row| ablation::only_by(mutant, row, effort));
+            (format!("{mutant:?}"), promise)
+        });
+        ablation::table(&survivors)
+    }
+
+    /// Does something with each mutant, and gives what came of it in the order of the mutants.
+    fn each<T: Send>(&self, mutants: &[Mutant], work: impl Fn(Mutant) -> T + Sync) -> Vec<T> {
+        let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let progress = Progress::of(mutants.len() as u64);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.max(1) {
                 scope.spawn(|| {
                     while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let row = hunt(*mutant, effort);
-                        let mut rows = rows
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
-                        rows.push((*mutant, row));
-                        progress.at(rows.len() as u64);
+                        let result = work(*mutant);
+                        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                        results.push((*mutant, result));
+                        progress.at(results.len() as u64);
                     }
                 });
             }
         });
         progress.end();
-        let mut rows = rows
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        rows.sort_by_key(|(mutant, _)| *mutant);
-        rows.into_iter().map(|(_, row)| row).collect()
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(mutant, _)| *mutant);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 }
 

@@ -13,12 +13,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A bar over that many seeds, if there is somebody to see it.
-    pub(super) fn of(seeds: u64) -> Progress {
+    /// A bar over that many worlds, if there is somebody to see it.
+    pub(super) fn of(worlds: u64) -> Progress {
         let bar = stderr().is_terminal().then(|| {
             let style =
-                ProgressStyle::with_template("{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left");
-            let bar = ProgressBar::new(seeds)
+                ProgressStyle::with_template("{bar:40} {pos}/{len} worlds  {per_sec}  {eta} left");
+            let bar = ProgressBar::new(worlds)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
@@ -29,6 +29,14 @@ impl Progress {
     /// That many are done.
     pub(super) fn at(&self, done: u64) {
         if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        }
+    }
+
+    /// That many are done of as many as are known of by now.
+    pub(super) fn at_of(&self, done: u64, known: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(known);
             bar.set_position(done);
         }
     }

@@ -10,6 +10,7 @@ use squid_mesh_core::mutant::{Mutant, Mutation};
 use crate::campaign::run_seed;
 use crate::settings::Profile;
 
+pub mod ablation;
 #[cfg(test)]
 mod vocabulary;
 

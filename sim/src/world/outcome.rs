@@ -2,7 +2,7 @@
 //!
 //! Invariant: equal choices give equal outcomes, hash and all.
 
-use crate::choice::{Choice, Choices, mix};
+use crate::choice::{Choice, Choices, Path, mix};
 use crate::clock::SimTime;
 use crate::fault::intensity::Portfolio;
 use crate::fault::sometimes::Sometimes;
@@ -28,6 +28,10 @@ pub struct Outcome {
     pub log: Vec<Choice>,
     /// How many choices were made.
     pub choices: u64,
+    /// In a small scope: how many decisions there were.
+    pub decisions: u64,
+    /// In a small scope: the paths that leave this one.
+    pub branches: Vec<Path>,
     /// The mix of faults.
     pub portfolio: Portfolio,
     /// How many nodes there were.
@@ -62,6 +66,7 @@ impl Outcome {
                 u64::from(run.seq.0) << 8 | run.ended.map_or(0, |ended| ended as u64 + 1),
             );
         }
+        let scope = choices.scope();
         Outcome {
             events: trace.events(),
             simulated,
@@ -70,6 +75,8 @@ impl Outcome {
             story: trace.story().to_vec(),
             log: choices.log().unwrap_or_default().to_vec(),
             choices: choices.drawn(),
+            decisions: scope.map_or(0, |scope| scope.taken().len() as u64),
+            branches: scope.map_or_else(Vec::new, |scope| scope.branches().collect()),
             portfolio: settings.intensities.portfolio(),
             nodes: settings.nodes.len(),
             runs: ghost.runs.len(),

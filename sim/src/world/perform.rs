@@ -356,7 +356,7 @@ impl World {
     fn hidden(&mut self, operation: &Operation) -> Option<Hidden> {
         let scans = matches!(operation, Operation::Claim(_));
         let rate = self.settings.intensities.of(Fault::PartialScan);
-        if !scans || rate == 0 || !self.choices.happens(Label::Scan, rate) {
+        if !scans || rate == 0 || !self.choices.strikes(Label::Scan, rate) {
             return None;
         }
         self.sometimes.fired(Fault::PartialScan, Situation::Claim);

@@ -131,23 +131,16 @@ impl World {
             Fault::SlowReply,
             Fault::ReplyTwice,
         ];
-        let mut drawn = 999 - self.choices.choose(Label::Network, 1_000);
-        for fault in FATES {
-            let rate = u64::from(self.settings.intensities.of(fault));
-            if drawn < rate {
-                let only_reads = kind == Situation::Fetch;
-                let writes = matches!(
-                    fault,
-                    Fault::Conflict
-                        | Fault::InDoubtLands
-                        | Fault::InDoubtRollsBack
-                        | Fault::Doubled
-                );
-                return (!(only_reads && writes)).then_some(fault);
-            }
-            drawn -= rate;
-        }
-        None
+        let rates = FATES
+            .iter()
+            .map(|fault| self.settings.intensities.of(*fault));
+        let fault = FATES[self.choices.fault(Label::Network, rates)?];
+        let only_reads = kind == Situation::Fetch;
+        let writes = matches!(
+            fault,
+            Fault::Conflict | Fault::InDoubtLands | Fault::InDoubtRollsBack | Fault::Doubled
+        );
+        (!(only_reads && writes)).then_some(fault)
     }
 
     /// The sender learns nothing: after a while he takes the outcome for unknown.

@@ -185,7 +185,7 @@ impl World {
         }
         let swept = self.settings.sweep() == Some(self.effects);
         let rate = self.settings.intensities.of(Fault::CrashAtEffect);
-        let dies = swept || rate > 0 && self.choices.happens(Label::Crash, rate);
+        let dies = swept || rate > 0 && self.choices.strikes(Label::Crash, rate);
         if dies {
             self.fired_at(Fault::CrashAtEffect, node);
             self.kill(node);
@@ -228,7 +228,7 @@ impl World {
         let rate = self.settings.intensities.of(Fault::FreezeHolder) * times;
         if rate == 0
             || !matches!(self.phase, Phase::Faults)
-            || !self.choices.happens(Label::Strike, rate)
+            || !self.choices.strikes(Label::Strike, rate)
         {
             return;
         }

@@ -5,7 +5,11 @@
 //!
 //! Invariant: a label's draws depend on the seed and on how many draws of that label came before, on nothing else.
 
+mod scope;
+
 use std::collections::VecDeque;
+
+pub use scope::{Decision, Path, Scope};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -101,6 +105,7 @@ enum Source {
         streams: Vec<Option<ChaCha8Rng>>,
     },
     Log(Vec<VecDeque<u64>>),
+    Scope(Scope),
 }
 
 impl Choices {
@@ -119,6 +124,19 @@ impl Choices {
             values[choice.label as usize].push_back(choice.value);
         }
         Choices::from(Source::Log(values))
+    }
+
+    /// Follows a path of a small scope.
+    pub fn scoped(scope: Scope) -> Choices {
+        Choices::from(Source::Scope(scope))
+    }
+
+    /// The scope that they follow.
+    pub fn scope(&self) -> Option<&Scope> {
+        match &self.source {
+            Source::Scope(scope) => Some(scope),
+            Source::Seed { .. } | Source::Log(_) => None,
+        }
     }
 
     fn from(source: Source) -> Choices {
@@ -166,13 +184,57 @@ impl Choices {
                 reduce(stream.next_u64(), n)
             }
             Source::Log(values) => values[label as usize].pop_front().unwrap_or(0).min(n - 1),
+            Source::Scope(scope) => scope.choose(label, n),
         };
-        self.drawn += 1;
-        self.digest = mix(self.digest ^ value, label as u64);
-        if let Some(log) = &mut self.log {
-            log.push(Choice { label, n, value });
-        }
+        self.note(Choice { label, n, value });
         value
+    }
+
+    #[inline]
+    fn note(&mut self, choice: Choice) {
+        self.drawn += 1;
+        self.digest = mix(self.digest ^ choice.value, choice.label as u64);
+        if let Some(log) = &mut self.log {
+            log.push(choice);
+        }
+    }
+
+    /// Which of several faults strikes, if one does; their rates are in thousandths. Zero: none.
+    pub fn fault(
+        &mut self,
+        label: Label,
+        rates: impl Iterator<Item = u32> + Clone,
+    ) -> Option<usize> {
+        const N: u64 = 1_000;
+        let Source::Scope(scope) = &mut self.source else {
+            let mut drawn = N - 1 - self.choose(label, N);
+            for (index, rate) in rates.enumerate() {
+                let rate = u64::from(rate);
+                if drawn < rate {
+                    return Some(index);
+                }
+                drawn -= rate;
+            }
+            return None;
+        };
+        let possible = || rates.clone().enumerate().filter(|(_, rate)| *rate > 0);
+        let of = u16::try_from(possible().count()).expect("faults are few");
+        let struck = scope.fault(label, of);
+        let index = struck.and_then(|nth| possible().nth(nth.into()).map(|(index, _)| index));
+        // What a log has to say so that the same fault is drawn from it.
+        let before: u64 = rates.take(index.unwrap_or(0)).map(u64::from).sum();
+        let value = index.map_or(0, |_| N - 1 - before);
+        self.note(Choice { label, n: N, value });
+        index
+    }
+
+    /// Whether a fault of that rate, in thousandths, strikes. Zero: it does not.
+    #[inline]
+    pub fn strikes(&mut self, label: Label, per_mille: u32) -> bool {
+        match &self.source {
+            Source::Scope(_) => self.fault(label, std::iter::once(per_mille)).is_some(),
+            Source::Seed { .. } | Source::Log(_) => self.happens(label, per_mille),
+        }
     }
 
     /// Whether something of that probability, in thousandths, happens. Zero: it does not.

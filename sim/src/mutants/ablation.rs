@@ -1,0 +1,73 @@
+//! What each promise is there for: the seeded bugs that nobody would notice without it.
+//!
+//! A world ends with the first promise that it breaks, so a bug counts as noticed without a promise only on seeds on which
+//! another one was broken first. A bug that is said to survive might still be noticed later in such a world: the table errs
+//! on the side of the promises.
+//!
+//! Invariant: a bug that is listed was found by its promise and, on as many seeds, by no other.
+
+use std::collections::BTreeMap;
+
+use squid_mesh_core::mutant::{Mutant, Mutation};
+
+use super::{Effort, Row};
+use crate::campaign::run_seed;
+use crate::settings::Profile;
+
+/// The promise without which a mutant survives, if its hunt and as many seeds more find it by that alone.
+pub fn only_by(mutant: Mutant, row: &Row, effort: Effort) -> Option<String> {
+    let [promise] = row.killed_by.as_slice() else {
+        return None;
+    };
+    let another = |seed: u64| {
+        let outcome = run_seed(seed, Profile::PullRequest, Mutation::of(mutant));
+        let violation = outcome.violation;
+        violation.is_some_and(|violation| violation.promise.text() != promise)
+    };
+    (!(0..effort.seeds).any(another)).then(|| promise.clone())
+}
+
+/// Which mutants survive without each promise, by the promise.
+pub fn table(survivors: &[(String, Option<String>)]) -> BTreeMap<String, Vec<String>> {
+    let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (mutant, promise) in survivors {
+        if let Some(promise) = promise {
+            table
+                .entry(promise.clone())
+                .or_default()
+                .push(mutant.clone());
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutants::hunt;
+
+    #[test]
+    fn a_bug_that_one_promise_notices_survives_without_it_and_one_that_several_do_does_not() {
+        let effort = Effort {
+            seeds: 60,
+            repetitions: 2,
+        };
+        let row = hunt(Mutant::JoinForgotten, effort);
+        let twice = Row {
+            killed_by: vec!["one".to_owned(), "another".to_owned()],
+            ..row.clone()
+        };
+        assert_eq!(only_by(Mutant::JoinForgotten, &twice, effort), None);
+        let of_another = Row {
+            killed_by: vec!["another".to_owned()],
+            ..row
+        };
+        assert_eq!(only_by(Mutant::JoinForgotten, &of_another, effort), None);
+        let table = table(&[
+            ("A".to_owned(), Some("p".to_owned())),
+            ("B".to_owned(), None),
+            ("C".to_owned(), Some("p".to_owned())),
+        ]);
+        assert_eq!(table["p"], ["A", "C"]);
+    }
+}
