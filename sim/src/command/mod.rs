@@ -2,6 +2,7 @@
 //!
 //! Invariant: exit code 0 means that everything asked for was run and nothing failed.
 
+mod coverage;
 mod explore;
 #[cfg(feature = "mutants")]
 mod mutants;
@@ -27,6 +28,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Runs a campaign: many seeds, every oracle on.
     Run(run::Run),
+    /// Runs a campaign and prints which faults have met which states.
+    Coverage(coverage::Coverage),
     /// Tries everything that can happen in a small scope.
     Explore(explore::Explore),
     /// Measures the simulator: how soon it notices bugs that were put there.
@@ -41,6 +44,7 @@ impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
         match self.command {
             Command::Run(run) => run.run(),
+            Command::Coverage(coverage) => coverage.run(),
             Command::Explore(explore) => explore.run(),
             #[cfg(feature = "mutants")]
             Command::Mutants(mutants) => mutants.run(),

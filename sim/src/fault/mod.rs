@@ -4,6 +4,9 @@
 
 pub mod intensity;
 pub mod sometimes;
+mod state;
+
+pub use state::State;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $fault:ident = $name:literal,)*) => {

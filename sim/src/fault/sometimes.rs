@@ -2,7 +2,7 @@
 //!
 //! Invariant: counts only ever grow, and adding those of several seeds does not depend on their order.
 
-use super::{Fault, Situation};
+use super::{Fault, Situation, State};
 
 macro_rules! milestones {
     ($($(#[$doc:meta])* $milestone:ident = $name:literal,)*) => {
@@ -195,6 +195,7 @@ impl Milestone {
 #[derive(Debug, Clone)]
 pub struct Sometimes {
     fired: Box<[[u64; Situation::COUNT]; Fault::COUNT]>,
+    met: Box<[[u64; State::COUNT]; Fault::COUNT]>,
     reached: [u64; Milestone::COUNT],
 }
 
@@ -202,6 +203,7 @@ impl Default for Sometimes {
     fn default() -> Sometimes {
         Sometimes {
             fired: Box::new([[0; Situation::COUNT]; Fault::COUNT]),
+            met: Box::new([[0; State::COUNT]; Fault::COUNT]),
             reached: [0; Milestone::COUNT],
         }
     }
@@ -212,6 +214,27 @@ impl Sometimes {
     #[inline]
     pub fn fired(&mut self, fault: Fault, during: Situation) {
         self.fired[fault as usize][during as usize] += 1;
+    }
+
+    /// A fault that fired met something in this state.
+    #[inline]
+    pub fn met(&mut self, fault: Fault, state: State) {
+        self.met[fault as usize][state as usize] += 1;
+    }
+
+    /// How often a fault fired while something was in a state.
+    pub fn meetings(&self, fault: Fault, state: State) -> u64 {
+        self.met[fault as usize][state as usize]
+    }
+
+    /// Of the feasible pairs of a fault and a state, how many have met, and how many there are.
+    pub fn coverage(&self) -> (usize, usize) {
+        let states = |fault: &'static Fault| State::ALL.iter().map(move |state| (*fault, *state));
+        let pairs = Fault::ALL.iter().flat_map(states);
+        let feasible = pairs.filter(|(fault, state)| state.is_feasible(*fault));
+        feasible.fold((0, 0), |(met, all), (fault, state)| {
+            (met + usize::from(self.meetings(fault, state) > 0), all + 1)
+        })
     }
 
     /// Something was reached.
@@ -253,6 +276,10 @@ impl Sometimes {
             .flatten()
             .zip(other.fired.iter().flatten())
         {
+            *mine += theirs;
+        }
+        let met = self.met.iter_mut().flatten();
+        for (mine, theirs) in met.zip(other.met.iter().flatten()) {
             *mine += theirs;
         }
         for (mine, theirs) in self.reached.iter_mut().zip(&other.reached) {

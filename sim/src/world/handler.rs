@@ -31,7 +31,7 @@ impl World {
             &mut self.choices,
         );
         for fault in faults {
-            self.sometimes.fired(fault, Situation::Attempt);
+            self.fired(fault, Situation::Attempt);
         }
         let fails = self.settings.intensities.of(Fault::HandlerFails);
         let library = self.settings.cast.library;

@@ -39,17 +39,17 @@ impl World {
                 rate(Fault::HintLate),
             );
             if lost > 0 && self.choices.strikes(Label::Hint, lost) {
-                self.sometimes.fired(Fault::HintLost, Situation::Idle);
+                self.fired(Fault::HintLost, Situation::Idle);
                 continue;
             }
             let mut span = self.latency();
             if late > 0 && self.choices.strikes(Label::Hint, late) {
-                self.sometimes.fired(Fault::HintLate, Situation::Idle);
+                self.fired(Fault::HintLate, Situation::Idle);
                 span += self.choices.magnitude(Label::Hint, 1_000, 10_000_000);
             }
             self.push_in(span, Event::Hint(process, queue.clone()));
             if twice > 0 && self.choices.strikes(Label::Hint, twice) {
-                self.sometimes.fired(Fault::HintTwice, Situation::Idle);
+                self.fired(Fault::HintTwice, Situation::Idle);
                 self.push_in(span + 1, Event::Hint(process, queue.clone()));
             }
         }

@@ -38,8 +38,7 @@ impl World {
         let met = run.map_or(0, |run| run.steps[execution.index().at()].tries.conflicts);
         let rate = if rate > 0 && met > 0 { STAYS_HOT } else { rate };
         if self.choices.happens(Label::Script, rate) {
-            self.sometimes
-                .fired(Fault::HostConflict, Situation::Attempt);
+            self.fired(Fault::HostConflict, Situation::Attempt);
             script.ending = Ending::Conflict;
         } else if met > 0 && self.choices.happens(Label::Script, rate / 2) {
             // What comes after conflicts is what their number must not matter for.

@@ -18,6 +18,7 @@ mod perform;
 mod play;
 mod process;
 mod request;
+mod states;
 mod story;
 mod strike;
 
@@ -189,8 +190,7 @@ impl World {
         self.draw_strikes();
         self.draw_deploys();
         if self.settings.hints_off {
-            self.sometimes
-                .fired(Fault::HintsOff, crate::fault::Situation::Idle);
+            self.fired(Fault::HintsOff, crate::fault::Situation::Idle);
         }
         if self.settings.traffic == Traffic::Mixed {
             self.push_in(1_000_000, Event::Operate);

@@ -359,7 +359,7 @@ impl World {
         if !scans || rate == 0 || !self.choices.strikes(Label::Scan, rate) {
             return None;
         }
-        self.sometimes.fired(Fault::PartialScan, Situation::Claim);
+        self.fired(Fault::PartialScan, Situation::Claim);
         Some(Hidden {
             salt: self.choices.choose(Label::Scan, 1 << 32),
         })

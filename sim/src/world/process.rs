@@ -44,10 +44,10 @@ impl World {
             self.now,
         ));
         if setup.drifts() {
-            self.sometimes.fired(Fault::HostDrift, Situation::Idle);
+            self.fired(Fault::HostDrift, Situation::Idle);
         }
         if !setup.is_capable(&self.settings.cast) {
-            self.sometimes.fired(Fault::MissingHandler, Situation::Idle);
+            self.fired(Fault::MissingHandler, Situation::Idle);
         }
         let start = self.choices.choose(Label::Topology, 1_000_000_000);
         let drift = setup.drift;

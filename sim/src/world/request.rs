@@ -77,7 +77,7 @@ impl World {
         }
         let fate = self.fate(kind);
         if let Some(fault) = fate {
-            self.sometimes.fired(fault, kind);
+            self.fired(fault, kind);
             self.trouble_for(sender);
             self.trace
                 .say(|| format!("FAULT {} of {sender:?}", fault.name()));

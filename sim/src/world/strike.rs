@@ -153,7 +153,7 @@ impl World {
         let due = dues[self.choices.index(Label::Aim, dues.len())];
         let instant = self.instant_of(due).0 + self.choices.choose(Label::Aim, 3);
         let at = crate::clock::SimTime(instant.saturating_sub(1).max(self.now.0));
-        self.sometimes.fired(Fault::Aimed, Situation::Timer);
+        self.fired(Fault::Aimed, Situation::Timer);
         if strike.fault == Fault::Freeze {
             let span = micros(at.since(self.now)).min(120_000_000);
             return self.strike(Strike { span, ..aimed });
@@ -164,7 +164,7 @@ impl World {
 
     fn fired_at(&mut self, fault: Fault, node: usize) {
         for situation in self.nodes[node].situations() {
-            self.sometimes.fired(fault, situation);
+            self.fired(fault, situation);
         }
         self.trace
             .say(|| format!("FAULT {} of node {node}", fault.name()));
@@ -287,7 +287,7 @@ impl World {
             (!attempts, Situation::Idle),
         ];
         for (_, situation) in situations.into_iter().filter(|(holds, _)| *holds) {
-            self.sometimes.fired(fault, situation);
+            self.fired(fault, situation);
         }
     }
 
@@ -346,7 +346,7 @@ impl World {
         };
         self.tables.damage(run, state);
         self.ghost.spoil(run);
-        self.sometimes.fired(Fault::Unreadable, Situation::Idle);
+        self.fired(Fault::Unreadable, Situation::Idle);
         self.trace
             .say(|| format!("FAULT unreadable snapshot of run {run}"));
     }
