@@ -1,7 +1,7 @@
 //! `squid-mesh-sim`: runs campaigns, repeats seeds, and measures the simulator.
 //!
-//! Invariant: the last line of standard output is one JSON object if `--json` is given; everything else that is not a
-//! result goes to standard error.
+//! Invariant: the last line of standard output is one JSON object if `--json` is given; only errors and
+//! progress go to standard error.
 
 #![expect(
     clippy::print_stdout,

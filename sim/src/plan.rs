@@ -15,7 +15,7 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::payload::Payload;
 
-use crate::choice::{Choices, Label};
+use crate::choice::{Choices, Label, Topic};
 use crate::clock::SimTime;
 use crate::settings::{Settings, Traffic};
 
@@ -47,6 +47,8 @@ pub enum Wish {
 pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
     let mut commands: Vec<Command> = Vec::new();
     for number in 0..settings.runs {
+        let outer = choices.enter(Topic::Plan, &[number as u64]);
+        let before = commands.len();
         let burst = choices.happens(Label::Command, 500);
         let latest = if burst {
             settings.horizon.0 / 50
@@ -67,6 +69,10 @@ pub fn drawn(settings: &Settings, choices: &mut Choices) -> Vec<Command> {
             wish: single(Entry::Start(Box::new(start))),
             via,
         });
+        if choices.drops() {
+            commands.truncate(before);
+        }
+        choices.leave(outer);
     }
     merge_some(&mut commands, choices);
     if settings.traffic == Traffic::Mixed {
@@ -136,7 +142,8 @@ fn pauses(settings: &Settings, choices: &mut Choices, commands: &mut Vec<Command
         return;
     }
     let (usual, other) = (&settings.cast.queues[0], settings.cast.other_queue());
-    for _ in 0..choices.between(Label::Command, 1, 4) {
+    for nth in 0..choices.between(Label::Command, 1, 4) {
+        let outer = choices.enter(Topic::Plans, &[nth]);
         let queue = choices.pick(
             Label::Command,
             &[usual.as_str(), usual.as_str(), other.as_str(), ENGINE_QUEUE],
@@ -155,6 +162,7 @@ fn pauses(settings: &Settings, choices: &mut Choices, commands: &mut Vec<Command
             let later = at.plus_micros(choices.magnitude(Label::Command, 10_000, 10_000_000));
             push(later, set_queue(queue, QueueAction::Resume, choices));
         }
+        choices.leave(outer);
     }
 }
 

@@ -14,7 +14,7 @@ use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::worker::QueueConfig;
 
 use crate::cast::Cast;
-use crate::choice::{Choices, Label};
+use crate::choice::{Choices, Label, Topic};
 use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::intensity::{Intensities, Portfolio};
@@ -135,6 +135,7 @@ impl NodeSetup {
 impl Settings {
     /// Draws a set-up.
     pub fn drawn(choices: &mut Choices, profile: Profile, mutation: Mutation) -> Settings {
+        let outer = choices.enter(Topic::Setup, &[]);
         let intensities = Intensities::drawn(choices);
         let lease = Duration::from_millis(
             choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]),
@@ -151,7 +152,12 @@ impl Settings {
         let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 4, 2, 3]);
         let cast = Cast::library();
         let mut nodes: Vec<NodeSetup> = (0..count)
-            .map(|index| node(index, &intensities, &cast, choices))
+            .map(|index| {
+                let outer = choices.enter(Topic::Node, &[index as u64]);
+                let node = node(index, &intensities, &cast, choices);
+                choices.leave(outer);
+                node
+            })
             .collect();
         let schedules = choices.happens(Label::Schedule, 350);
         // A deploy that brings another time zone database is under way.
@@ -160,7 +166,7 @@ impl Settings {
                 node.edition = choices.pick(Label::Schedule, &Edition::BOTH);
             }
         }
-        Settings {
+        let settings = Settings {
             lease,
             poll: Duration::from_millis(choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000])),
             grace: lease
@@ -182,7 +188,9 @@ impl Settings {
             traffic: Traffic::Mixed,
             intensities,
             mutation,
-        }
+        };
+        choices.leave(outer);
+        settings
     }
 
     /// From when on clients start a workflow.
@@ -256,7 +264,8 @@ fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
     let all = library::workflows();
     let kinds = choices.between(Label::Shape, 1, 3);
     let mut picked: Vec<Arc<Definition>> = Vec::new();
-    for _ in 0..kinds {
+    for kind in 0..kinds {
+        let outer = choices.enter(Topic::Workflow, &[kind]);
         let fixed = !choices.happens(Label::Shape, 550);
         let index = if fixed {
             choices.index(Label::Shape, library::fixed_shapes())
@@ -266,6 +275,7 @@ fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
         if !picked.iter().any(|other| other.key() == all[index].key()) {
             picked.push(Arc::clone(&all[index]));
         }
+        choices.leave(outer);
     }
     with_children(picked)
 }

@@ -1,17 +1,21 @@
 //! What happened, as one number and, when asked for, as a story.
 //!
 //! Invariant: two simulations with the same hash made the same decisions in the same order; without a story nothing is
-//! formatted.
+//! kept.
 
 use crate::choice::mix;
 use crate::clock::SimTime;
+use crate::fault::Fault;
+use crate::story::{Deed, Scene, Trouble};
 
 /// The trace of one simulation.
 #[derive(Debug, Default)]
 pub struct Trace {
     hash: u64,
     events: u64,
-    story: Option<Vec<String>>,
+    operations: u32,
+    faults: u32,
+    story: Option<Vec<Scene>>,
     now: SimTime,
 }
 
@@ -32,22 +36,39 @@ impl Trace {
         self.hash = mix(mix(self.hash, now.0), word);
     }
 
+    /// An operation that wrote something has landed.
+    #[inline]
+    pub fn wrote(&mut self) {
+        self.operations += 1;
+    }
+
+    /// A fault has fired.
+    #[inline]
+    pub fn fault(&mut self, fault: Fault, trouble: impl FnOnce() -> Trouble) {
+        self.faults += 1;
+        self.say(|| Deed::Fault(fault, trouble()));
+    }
+
+    /// Operations that wrote something, and faults that fired.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.operations, self.faults)
+    }
+
     /// Folds something that was decided into the hash.
     #[inline]
     pub fn note(&mut self, word: u64) {
         self.hash = mix(self.hash, word);
     }
 
-    /// Adds a line to the story, if one is told.
+    /// Adds something to the story, if one is told.
     #[inline]
-    pub fn say(&mut self, line: impl FnOnce() -> String) {
+    pub fn say(&mut self, deed: impl FnOnce() -> Deed) {
         if let Some(story) = &mut self.story {
-            story.push(format!(
-                "{:>6}  {:>16}  {}",
-                self.events,
-                self.now.to_string(),
-                line()
-            ));
+            story.push(Scene {
+                event: self.events,
+                at: self.now,
+                deed: deed(),
+            });
         }
     }
 
@@ -67,7 +88,7 @@ impl Trace {
     }
 
     /// The story, if one was told.
-    pub fn story(&self) -> &[String] {
-        self.story.as_deref().unwrap_or_default()
+    pub fn into_story(self) -> Vec<Scene> {
+        self.story.unwrap_or_default()
     }
 }

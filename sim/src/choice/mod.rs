@@ -5,9 +5,10 @@
 //!
 //! Invariant: a label's draws depend on the seed and on how many draws of that label came before, on nothing else.
 
+mod place;
 mod scope;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 pub use scope::{Decision, Path, Scope};
 
@@ -15,11 +16,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
 
+pub use place::{Place, Placed, Stretch, Topic, scope};
+
+use place::{Places, Table};
+
 macro_rules! labels {
     ($($(#[$doc:meta])* $label:ident,)*) => {
         /// What a choice is about. Each label draws from a substream of its own, so that a draw added under one does not
         /// shift the others.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Label {
             $($(#[$doc])* $label,)*
@@ -93,6 +98,8 @@ pub struct Choice {
 pub struct Choices {
     source: Source,
     log: Option<Vec<Choice>>,
+    /// Only when choices are told apart by place.
+    places: Option<Box<Places>>,
     digest: u64,
     drawn: u64,
     ids: u64,
@@ -106,6 +113,11 @@ enum Source {
     },
     Log(Vec<VecDeque<u64>>),
     Scope(Scope),
+    Placed {
+        values: Table<Place, u64>,
+        /// What the others are drawn from, if they are not all zero.
+        seed: Option<u64>,
+    },
 }
 
 impl Choices {
@@ -135,14 +147,39 @@ impl Choices {
     pub fn scope(&self) -> Option<&Scope> {
         match &self.source {
             Source::Scope(scope) => Some(scope),
-            Source::Seed { .. } | Source::Log(_) => None,
+            Source::Seed { .. } | Source::Log(_) | Source::Placed { .. } => None,
         }
+    }
+
+    /// Repeats choices by their places, without what is dropped; every other choice is zero.
+    pub fn placed(kept: &[Placed], dropped: &BTreeSet<u64>) -> Choices {
+        let values = kept.iter().map(|choice| (choice.place, choice.value));
+        let mut choices = Choices::from(Source::Placed {
+            values: values.collect(),
+            seed: None,
+        })
+        .with_places();
+        if let Some(places) = &mut choices.places {
+            places.dropped.clone_from(dropped);
+        }
+        choices
+    }
+
+    /// Draws what is not kept from a seed, instead of taking it for zero, but for how a world is set up and for how long
+    /// messages take.
+    #[must_use]
+    pub fn otherwise(mut self, from: u64) -> Choices {
+        if let Source::Placed { seed, .. } = &mut self.source {
+            *seed = Some(from);
+        }
+        self
     }
 
     fn from(source: Source) -> Choices {
         Choices {
             source,
             log: None,
+            places: None,
             digest: 0,
             drawn: 0,
             ids: 0,
@@ -154,6 +191,82 @@ impl Choices {
     pub fn logged(mut self) -> Choices {
         self.log = Some(Vec::new());
         self
+    }
+
+    /// Tells choices apart by place from here on, which is from the beginning.
+    #[must_use]
+    pub fn with_places(mut self) -> Choices {
+        self.places = Some(Box::default());
+        self
+    }
+
+    /// The choices that were not zero, by place, if they are told apart.
+    pub fn taken(&self) -> &[Placed] {
+        self.places
+            .as_ref()
+            .map_or(&[], |places| places.taken.as_slice())
+    }
+
+    /// Whether choices are told apart by place.
+    pub fn has_places(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// What is chosen from here on is about this. Answers what it was about before, for [`Choices::leave`].
+    #[inline]
+    pub fn enter(&mut self, topic: Topic, words: &[u64]) -> Stretch {
+        match &mut self.places {
+            Some(places) => places.enter(scope(topic, words)),
+            None => Stretch::default(),
+        }
+    }
+
+    /// What is being chosen about, for [`Choices::resume`].
+    pub fn about(&self) -> Stretch {
+        let places = self.places.as_ref();
+        places.map_or_else(Stretch::default, |places| places.about())
+    }
+
+    /// What is chosen from here on is about this once more. Answers what it was about before.
+    pub fn resume(&mut self, about: Stretch) -> Stretch {
+        let outer = self.about();
+        self.leave(about);
+        outer
+    }
+
+    /// What is chosen from here on is about what it was about before.
+    #[inline]
+    pub fn leave(&mut self, outer: Stretch) {
+        if let Some(places) = &mut self.places {
+            places.leave(outer);
+        }
+    }
+
+    /// What tells the next thing of this scope from all others; zero if choices are not told apart.
+    pub fn name(&mut self, scope: u64) -> u64 {
+        match &mut self.places {
+            Some(places) => places.name(scope),
+            None => 0,
+        }
+    }
+
+    /// Whether what was drawn since the last [`Choices::enter`] is not to be.
+    pub fn drops(&mut self) -> bool {
+        let places = self.places.as_mut();
+        places.is_some_and(|places| places.drops())
+    }
+
+    /// What was asked [`Choices::drops`] about, and is not to be.
+    pub fn left_out(&self) -> BTreeSet<u64> {
+        let places = self.places.as_ref();
+        places.map_or_else(BTreeSet::new, |places| places.left_out.clone())
+    }
+
+    /// What was asked [`Choices::drops`] about, and is to be.
+    pub fn droppable(&self) -> &[u64] {
+        self.places
+            .as_ref()
+            .map_or(&[], |places| places.droppable.as_slice())
     }
 
     /// The log, if one was kept.
@@ -178,6 +291,7 @@ impl Choices {
     #[inline]
     pub fn choose(&mut self, label: Label, n: u64) -> u64 {
         assert!(n > 0, "{label:?} has at least one answer");
+        let place = self.places.as_mut().map(|places| places.next(label));
         let value = match &mut self.source {
             Source::Seed { seed, streams } => {
                 let stream = streams[label as usize].get_or_insert_with(|| substream(*seed, label));
@@ -185,17 +299,30 @@ impl Choices {
             }
             Source::Log(values) => values[label as usize].pop_front().unwrap_or(0).min(n - 1),
             Source::Scope(scope) => scope.choose(label, n),
+            Source::Placed { values, seed } => {
+                let kept = place.and_then(|place| values.get(&place).copied());
+                let drawn = || match (seed, place) {
+                    (Some(seed), Some(place)) if !label.is_quiet() => {
+                        reduce(mix(mix(*seed, place.word()), *seed), n)
+                    }
+                    _ => 0,
+                };
+                kept.unwrap_or_else(drawn).min(n - 1)
+            }
         };
-        self.note(Choice { label, n, value });
+        self.note(Choice { label, n, value }, place);
         value
     }
 
     #[inline]
-    fn note(&mut self, choice: Choice) {
+    fn note(&mut self, choice: Choice, place: Option<Place>) {
         self.drawn += 1;
         self.digest = mix(self.digest ^ choice.value, choice.label as u64);
         if let Some(log) = &mut self.log {
             log.push(choice);
+        }
+        if let (Some(places), Some(place)) = (&mut self.places, place) {
+            places.take(place, choice.n, choice.value);
         }
     }
 
@@ -217,6 +344,7 @@ impl Choices {
             }
             return None;
         };
+        let place = self.places.as_mut().map(|places| places.next(label));
         let possible = || rates.clone().enumerate().filter(|(_, rate)| *rate > 0);
         let of = u16::try_from(possible().count()).expect("faults are few");
         let struck = scope.fault(label, of);
@@ -224,7 +352,7 @@ impl Choices {
         // What a log has to say so that the same fault is drawn from it.
         let before: u64 = rates.take(index.unwrap_or(0)).map(u64::from).sum();
         let value = index.map_or(0, |_| N - 1 - before);
-        self.note(Choice { label, n: N, value });
+        self.note(Choice { label, n: N, value }, place);
         index
     }
 
@@ -233,7 +361,9 @@ impl Choices {
     pub fn strikes(&mut self, label: Label, per_mille: u32) -> bool {
         match &self.source {
             Source::Scope(_) => self.fault(label, std::iter::once(per_mille)).is_some(),
-            Source::Seed { .. } | Source::Log(_) => self.happens(label, per_mille),
+            Source::Seed { .. } | Source::Log(_) | Source::Placed { .. } => {
+                self.happens(label, per_mille)
+            }
         }
     }
 
@@ -274,7 +404,24 @@ impl Choices {
         self.ids += 1;
         let high = self.choose(Label::Identity, u64::MAX);
         let low = self.choose(Label::Identity, u64::MAX);
-        (u128::from(high) << 64 | u128::from(low)) ^ u128::from(self.ids)
+        (u128::from(high) << 64 | u128::from(low)) ^ u128::from(self.serial())
+    }
+
+    /// What makes an id differ from every other one: a number that counts up or, by place, one that is kept.
+    fn serial(&mut self) -> u64 {
+        let Some(places) = &mut self.places else {
+            return self.ids;
+        };
+        let place = places.next(Label::Identity);
+        let serial = match &self.source {
+            Source::Seed { .. } | Source::Log(_) | Source::Scope(_) => self.ids,
+            Source::Placed { values, .. } => values.get(&place).copied().unwrap_or_else(|| {
+                // Above whatever counts up.
+                mix(place.scope, u64::from(place.nth)) | 1 << 63
+            }),
+        };
+        places.take(place, u64::MAX, serial);
+        serial
     }
 }
 
@@ -352,6 +499,25 @@ mod tests {
         assert_eq!(calm.between(Label::Latency, 3, 9), 3);
         assert_eq!(calm.magnitude(Label::Latency, 3, 900), 3);
         assert_eq!(calm.pick(Label::Shape, &["a", "b"]), "a");
+    }
+
+    #[test]
+    fn choices_by_place_stay_what_they_were_when_others_are_taken_out() {
+        let about = |choices: &mut Choices, number: u64| {
+            let outer = choices.enter(Topic::Plan, &[number]);
+            let drawn = (choices.choose(Label::Command, 1_000), choices.bits());
+            choices.leave(outer);
+            drawn
+        };
+        let mut seeded = Choices::seeded(5).with_places();
+        let all: Vec<(u64, u128)> = (0..3).map(|number| about(&mut seeded, number)).collect();
+        let mut plain = Choices::seeded(5);
+        assert_eq!(about(&mut plain, 0), all[0]);
+        let mut placed = Choices::placed(seeded.taken(), &BTreeSet::new());
+        assert_eq!(about(&mut placed, 2), all[2]);
+        let (calm, id) = about(&mut placed, 7);
+        assert_eq!(calm, 0);
+        assert!(all.iter().all(|(_, other)| *other != id));
     }
 
     #[test]

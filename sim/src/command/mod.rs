@@ -4,17 +4,21 @@
 
 mod coverage;
 mod explore;
+mod failure;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod progress;
 mod replay;
 mod run;
+mod shrink;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use squid_mesh_core::mutant::Mutation;
 use squid_mesh_sim::settings::Profile;
+use squid_mesh_sim::shrink::mutation;
 
 /// The deterministic simulator of Squid Mesh.
 #[derive(Debug, Parser)]
@@ -37,6 +41,8 @@ enum Command {
     Mutants(mutants::Mutants),
     /// Repeats one seed, or the choices in a file, and tells its story.
     Replay(replay::Replay),
+    /// Makes the failure of a seed small: the least that breaks the same promise.
+    Shrink(shrink::Shrink),
 }
 
 impl Arguments {
@@ -49,6 +55,7 @@ impl Arguments {
             #[cfg(feature = "mutants")]
             Command::Mutants(mutants) => mutants.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Shrink(shrink) => shrink.run(),
         }
     }
 }
@@ -72,6 +79,23 @@ impl ProfileName {
 
     pub(crate) fn name(self) -> &'static str {
         self.profile().name()
+    }
+}
+
+/// The seeded bug that is switched on.
+#[derive(Debug, Args)]
+pub(crate) struct MutantName {
+    /// With this seeded bug; the simulator needs the feature `mutants` for it.
+    #[arg(long)]
+    mutant: Option<String>,
+}
+
+impl MutantName {
+    fn mutation(&self) -> Result<Mutation, String> {
+        match &self.mutant {
+            Some(name) => mutation(name).map_err(|error| error.to_string()),
+            None => Ok(Mutation::NONE),
+        }
     }
 }
 

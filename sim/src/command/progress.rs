@@ -26,6 +26,25 @@ impl Progress {
         Progress { bar }
     }
 
+    /// A line about a failure that is made small, if there is somebody to see it.
+    pub(super) fn shrinking() -> Progress {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Progress { bar }
+    }
+
+    /// So big is what was found with so many attempts.
+    pub(super) fn shrunk(&self, attempts: u64, size: u32) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!(
+                "shrinking: {size} operations and faults after {attempts} attempts"
+            ));
+        }
+    }
+
     /// That many are done.
     pub(super) fn at(&self, done: u64) {
         if let Some(bar) = &self.bar {

@@ -2,15 +2,17 @@
 //!
 //! Invariant: a campaign of 10,000 seeds or more that missed something it should have reached has not passed.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use squid_mesh_core::mutant::Mutation;
-use squid_mesh_sim::campaign::{self, Campaign, SeedFailure, Summary};
-use squid_mesh_sim::choice::Choices;
+use squid_mesh_sim::campaign::{Campaign, SeedFailure, Summary};
+use squid_mesh_sim::shrink::Setting;
 
+use super::failure::Failure;
 use super::progress::Progress;
 use super::{ProfileName, span};
 
@@ -38,6 +40,12 @@ pub(super) struct Run {
     /// Of how many seeds one is run twice, to compare the traces; 0 for none.
     #[arg(long, default_value_t = 16)]
     twice: u64,
+    /// For how long the first failure is made small.
+    #[arg(long, value_parser = span, default_value = "10s")]
+    shrink: Duration,
+    /// Writes the first failure to a file, made small.
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Ends with one JSON object.
     #[arg(long)]
     json: bool,
@@ -110,22 +118,28 @@ impl Run {
         serde_json::to_string(&report).expect("a report is serialisable")
     }
 
-    /// How the first failure came about: the last lines of its story.
+    /// How the first failure came about, as small as it can be made.
     fn tell_story(&self, failure: &SeedFailure) {
-        const LINES: usize = 30;
-        let choices = Choices::seeded(failure.seed);
-        let outcome = campaign::tell(choices, self.profile.profile(), Mutation::NONE, u64::MAX);
-        let skipped = outcome.story.len().saturating_sub(LINES);
-        eprintln!("\nthe end of the story of seed {}:", failure.seed);
-        for line in &outcome.story[skipped..] {
-            eprintln!("{line}");
+        let setting = Setting {
+            profile: self.profile.profile(),
+            mutation: Mutation::NONE,
+        };
+        let Some(small) = Failure::of_seed(failure.seed, setting, self.shrink) else {
+            // A trace that differs from run to run: there is nothing that one run could tell.
+            return;
+        };
+        if let Some(path) = &self.out
+            && let Err(error) = small.write(path)
+        {
+            eprintln!("{error}");
         }
+        println!("\n{}", small.report(self.out.as_ref()));
     }
 
     fn tell(&self, summary: &Summary, missing: &[String]) {
         let wall = summary.wall.as_secs_f64().max(1e-9);
         let rate = |count: u64| count as f64 / wall;
-        eprintln!(
+        println!(
             "{} seeds, {} events, {} simulated seconds in {wall:.1} s: {:.0} seeds/s, {:.0} events/s, {:.0} simulated s/s",
             summary.seeds,
             summary.events,
@@ -135,30 +149,30 @@ impl Run {
             rate(summary.simulated / 1_000_000)
         );
         let [workers, runs, faults] = summary.medians();
-        eprintln!(
+        println!(
             "median seed: {workers} workers, {runs} runs, {faults} faults; trace {:016x}",
             summary.hash
         );
         if self.counters {
             for (name, count) in summary.sometimes.counts() {
-                eprintln!("{count:>10}  {name}");
+                println!("{count:>10}  {name}");
             }
         }
         if let Some(first) = summary.failures.first() {
             self.tell_story(first);
         }
         for failure in &summary.failures {
-            eprintln!(
+            println!(
                 "\nseed {}: {}\n  {}",
                 failure.seed, failure.promise, failure.detail
             );
-            eprintln!("  {}", failure.reproduce);
+            println!("  {}", failure.reproduce);
         }
         if summary.failed > 0 {
-            eprintln!("\n{} seeds failed", summary.failed);
+            println!("\n{} seeds failed", summary.failed);
         }
         for name in missing {
-            eprintln!("never reached: {name}");
+            println!("never reached: {name}");
         }
     }
 }

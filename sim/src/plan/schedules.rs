@@ -14,7 +14,7 @@ use squid_mesh_core::schedule::{DraftCatchUp, Overlap, Plan, PlanDraft, Schedule
 use squid_mesh_core::time::Timestamp;
 
 use super::{Command, Wish};
-use crate::choice::{Choices, Label};
+use crate::choice::{Choices, Label, Topic};
 use crate::clock::SimTime;
 use crate::settings::Settings;
 
@@ -34,7 +34,9 @@ pub(super) fn drawn(settings: &Settings, commands: &mut Vec<Command>, choices: &
         return;
     }
     for number in 0..choices.between(Label::Schedule, 1, 2) {
+        let outer = choices.enter(Topic::Schedule, &[number]);
         one(number, settings, commands, choices);
+        choices.leave(outer);
     }
 }
 
@@ -70,6 +72,7 @@ fn one(number: u64, settings: &Settings, commands: &mut Vec<Command>, choices: &
     };
     push(at, create, choices);
     for _ in 0..choices.between(Label::Schedule, 0, 5) {
+        let outer = choices.enter(Topic::Schedule, &[number, 1]);
         let at = SimTime(choices.choose(Label::Schedule, settings.horizon.0));
         let action = match choices.choose(Label::Schedule, 13) {
             0..=1 => ScheduleAction::Pause,
@@ -95,6 +98,7 @@ fn one(number: u64, settings: &Settings, commands: &mut Vec<Command>, choices: &
             let later = at.plus_micros(choices.magnitude(Label::Schedule, 1_000, 8_000_000));
             push(later, ScheduleAction::Resume, choices);
         }
+        choices.leave(outer);
     }
 }
 

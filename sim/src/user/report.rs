@@ -20,8 +20,10 @@ pub struct Broken {
     pub recorded: bool,
     /// What did not hold.
     pub violation: Violation,
-    /// How it came about, its end last.
+    /// How it came about in plain language, its end last.
     pub story: Vec<String>,
+    /// What the story calls the runs that the violation names.
+    pub concerned: Vec<String>,
     /// Every choice of the world.
     pub choices: Vec<Choice>,
     /// The test that ran the campaign, as far as its thread has its name.
@@ -32,8 +34,6 @@ pub struct Broken {
 
 /// Lines of a story that are shown.
 const LINES: usize = 30;
-/// Letters of the id of a run.
-const RUN_ID: usize = 36;
 
 impl Broken {
     /// One line that makes the same world again.
@@ -47,12 +47,9 @@ impl Broken {
 
     /// The end of the story; of the runs that the violation names, if it names some.
     fn told(&self) -> Vec<&String> {
-        let words = self
-            .violation
-            .detail
-            .split(|letter: char| !(letter.is_ascii_hexdigit() || letter == '-'));
-        let runs: Vec<&str> = words.filter(|word| word.len() == RUN_ID).collect();
-        let tells = |line: &&String| runs.is_empty() || runs.iter().any(|run| line.contains(run));
+        let tells = |line: &&String| {
+            self.concerned.is_empty() || self.concerned.iter().any(|run| line.contains(run))
+        };
         let told: Vec<&String> = self.story.iter().filter(tells).collect();
         told[told.len().saturating_sub(LINES)..].to_vec()
     }

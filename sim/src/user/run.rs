@@ -7,12 +7,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use squid_mesh_core::id::RunId;
+
 use super::CampaignError;
 use super::builder::{Campaign, Kept};
 use super::prepared::Prepared;
 use super::regression::{Recorded, Regressions, default_path};
 use super::report::Broken;
 use crate::choice::{Choices, mix};
+use crate::story::{self, Cast, Scene};
 use crate::trace::Trace;
 use crate::violation::{Promise, Violation};
 use crate::world::Outcome;
@@ -91,6 +94,30 @@ fn number(variable: &str) -> Result<Option<u64>, CampaignError> {
     let read = text.trim().parse();
     let wrong = |_| CampaignError::SetUp(format!("{variable} is {text:?}, and should be a number"));
     read.map(Some).map_err(wrong)
+}
+
+/// A story in plain language.
+fn plain(scenes: &[Scene], cast: &Cast) -> Vec<String> {
+    let lines = story::lines(scenes, cast).into_iter();
+    lines
+        .map(|line| {
+            format!(
+                "{:>13}  {}",
+                format!("+{}", story::span(line.at.0)),
+                line.text
+            )
+        })
+        .collect()
+}
+
+/// What the story calls the runs that a violation names.
+fn concerned(cast: &Cast, detail: &str) -> Vec<String> {
+    let named = |run: &&RunId| detail.contains(&run.to_string());
+    cast.runs()
+        .iter()
+        .filter(named)
+        .map(|run| cast.run(*run))
+        .collect()
 }
 
 struct Runner<E> {
@@ -233,7 +260,9 @@ impl<E: 'static> Runner<E> {
                 .0
         };
         let (first, second) = (tell(), tell());
-        let stories = first.story.iter().zip(&second.story);
+        let lines =
+            |story: &[Scene]| -> Vec<String> { story.iter().map(Scene::to_string).collect() };
+        let stories = lines(&first.story).into_iter().zip(lines(&second.story));
         let told = stories.into_iter().find(|(one, other)| one != other);
         let logs = first.log.iter().zip(&second.log).enumerate();
         let chosen = logs.into_iter().find(|(_, (one, other))| one != other);
@@ -263,8 +292,9 @@ impl<E: 'static> Runner<E> {
             campaign: self.prepared.name.clone(),
             seed,
             recorded,
+            concerned: concerned(&told.cast, &violation.detail),
             violation,
-            story: told.story,
+            story: plain(&told.story, &told.cast),
             choices: told.log,
             test: self.test.clone(),
             file: self.file.clone(),

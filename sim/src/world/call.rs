@@ -17,6 +17,7 @@ use crate::choice::Label;
 use crate::ghost::BodyId;
 use crate::library;
 use crate::script::Script;
+use crate::story::Deed;
 use crate::violation::Check;
 
 /// Marks the requests of bodies among those of workers.
@@ -66,8 +67,9 @@ impl World {
         };
         let direct = self.ghost.bodies[id.0].script.calls[nth].direct;
         self.trace.event(self.now, 0x900 | (id.0 as u64) << 12);
-        self.trace
-            .say(|| format!("body {} starts run {}", id.0, call.start.run));
+        let of = self.attempted(id);
+        let key = self.ghost.bodies[id.0].script.calls[nth].key;
+        self.trace.say(|| Deed::Calls { body: id, of, key });
         let group = Group {
             entries: vec![Entry::Call(Box::new(call))],
         };
@@ -106,8 +108,10 @@ impl World {
         let request = request & !OF_A_BODY;
         let id = usize::try_from(request / CALLS).expect("bodies are few");
         let nth = usize::try_from(request % CALLS).expect("below the number of calls");
-        self.trace
-            .say(|| format!("body {id} is answered: {result:?}"));
+        self.trace.say(|| Deed::CallAnswered {
+            body: BodyId(id),
+            result: format!("{result:?}"),
+        });
         if result.is_err() {
             self.call_again(BodyId(id), nth);
         }

@@ -5,9 +5,7 @@
 use std::rc::Rc;
 
 use squid_mesh_core::id::Shard;
-use squid_mesh_core::operation::{
-    Entry, EntryReply, GroupReply, Operation, Rejection, Reply, Submit,
-};
+use squid_mesh_core::operation::{EntryReply, GroupReply, Operation, Rejection, Reply, Submit};
 use squid_mesh_core::worker::{Input, SubmitError};
 
 use super::call::OF_A_BODY;
@@ -16,11 +14,14 @@ use super::request::{Sender, Wish};
 use super::{Event, World};
 use crate::choice::Label;
 use crate::plan::{self, Command};
+use crate::story::Deed;
 use crate::violation::Check;
 
 /// One command, and how far it came.
 pub(super) struct CommandState {
     pub(super) command: Command,
+    /// What the choices about it are about, where they are told apart.
+    pub(super) name: u64,
     /// How often it was sent.
     sendings: u32,
     /// Whether it is to wait for locks.
@@ -30,9 +31,10 @@ pub(super) struct CommandState {
 }
 
 impl CommandState {
-    pub(super) fn new(command: Command) -> CommandState {
+    pub(super) fn new(command: Command, name: u64) -> CommandState {
         CommandState {
             command,
+            name,
             sendings: 0,
             waits: false,
             answered: false,
@@ -61,10 +63,8 @@ impl World {
             via.filter(|node| self.nodes[*node].worker.is_some() && !self.nodes[*node].frozen);
         let process = node.and_then(|node| self.nodes[node].process);
         self.trace.say(|| {
-            format!(
-                "a client sends command {command} via {via:?}: {:?}",
-                summary(&wish)
-            )
+            let wish = wish.clone();
+            Deed::Sends { command, via, wish }
         });
         let group = match wish {
             plan::Wish::Group(group) => group,
@@ -128,8 +128,10 @@ impl World {
     }
 
     fn command_answered(&mut self, command: usize, reply: GroupReply) {
-        self.trace
-            .say(|| format!("command {command} is answered: {reply:?}"));
+        self.trace.say(|| {
+            let reply = reply.clone();
+            Deed::Answered { command, reply }
+        });
         match reply {
             GroupReply::Busy => {
                 self.commands[command].waits = true;
@@ -167,26 +169,4 @@ impl World {
         let span = self.choices.magnitude(Label::Command, 1_000, 500_000);
         self.push_in(span, Event::Send { command, sending });
     }
-}
-
-fn summary(wish: &plan::Wish) -> Vec<String> {
-    let entries = match wish {
-        plan::Wish::Group(group) => &group.entries,
-        plan::Wish::Queue(queue) => return vec![format!("{:?} {}", queue.action, queue.queue)],
-        plan::Wish::Schedule(command) => {
-            return vec![format!("{:?} {}", command.action, command.schedule)];
-        }
-    };
-    let one = |entry: &Entry| match entry {
-        Entry::Start(start) => format!("start {} of {}", start.run, start.definition),
-        Entry::Cancel(cancel) => format!(
-            "cancel {}{}",
-            cancel.run,
-            if cancel.force { " --force" } else { "" }
-        ),
-        Entry::Resolve(resolve) => format!("{:?} of {}", resolve.ruling, resolve.run),
-        Entry::Signal(signal) => format!("signal {} to {}", signal.signal, signal.run),
-        Entry::Call(call) => format!("{} starts {}", call.task, call.start.run),
-    };
-    entries.iter().map(one).collect()
 }

@@ -10,15 +10,19 @@ use squid_mesh_core::worker::{Input, Ticket};
 
 use super::request::{Sender, Wish};
 use super::{Event, World};
+use crate::choice::Stretch;
 use crate::ghost::ProcessId;
 use crate::oracle;
+use crate::story::Deed;
 use crate::violation::Check;
 
 /// An answer on its way.
 pub(super) struct Delivery {
-    sender: Sender,
-    wish: Wish,
+    pub(super) sender: Sender,
+    pub(super) wish: Wish,
     answer: Answer,
+    /// What choices about it are about.
+    pub(super) about: Stretch,
 }
 
 /// What is answered.
@@ -58,6 +62,7 @@ impl World {
                 sender,
                 wish,
                 answer,
+                about: self.choices.about(),
             })),
         );
     }
@@ -97,6 +102,7 @@ impl World {
             sender,
             wish,
             answer,
+            ..
         } = delivery;
         self.trace.event(self.now, 0x300 | (process.0 as u64) << 12);
         let number = match sender {
@@ -142,8 +148,10 @@ impl World {
             Ok(_) => {}
             Err(error) => {
                 self.trouble_for(Sender::Worker(process, 0));
-                self.trace
-                    .say(|| format!("process {} hears: {error}", process.0));
+                self.trace.say(|| Deed::Hears {
+                    process,
+                    error: error.to_string(),
+                });
             }
         }
     }

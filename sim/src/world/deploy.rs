@@ -7,6 +7,7 @@ use squid_mesh_core::worker::Input;
 use super::liveness::Phase;
 use super::{Event, World};
 use crate::choice::Label;
+use crate::story::Deed;
 use crate::violation::Check;
 
 impl World {
@@ -42,8 +43,7 @@ impl World {
         if self.phase != Phase::Faults {
             return Ok(());
         }
-        self.trace
-            .say(|| format!("node {node} is to run release {}", release + 1));
+        self.trace.say(|| Deed::Installs { node, release });
         self.nodes[node].installed = release;
         let Some(process) = self.nodes[node].process else {
             return Ok(());

@@ -7,13 +7,15 @@ use squid_mesh_core::event::Role;
 use squid_mesh_core::name::Name;
 use squid_mesh_core::worker::{AttemptFailure, AttemptId, Execution, Input, Returned, StopReason};
 
+use super::scope::step_word;
 use super::{Event, World};
-use crate::choice::Label;
+use crate::choice::{Label, Topic};
 use crate::fault::sometimes::Milestone;
 use crate::fault::{Fault, Situation};
 use crate::ghost::{BodyEnd, BodyId, ProcessId};
 use crate::oracle::{self, Beginning};
 use crate::script::{Ending, OnStop, Script};
+use crate::story::{Attempted, Deed, Trouble};
 use crate::violation::Check;
 
 impl World {
@@ -23,6 +25,14 @@ impl World {
         process: ProcessId,
         execution: Box<Execution>,
     ) -> Check {
+        let about = step_word(execution.attempt.key, execution.role());
+        let outer = self.choices.enter(Topic::Body, &[about]);
+        let begun = self.begin_body(node, process, execution);
+        self.choices.leave(outer);
+        begun
+    }
+
+    fn begin_body(&mut self, node: usize, process: ProcessId, execution: Box<Execution>) -> Check {
         let labels = self.labels_of(&execution);
         let (mut script, faults) = Script::drawn(
             &self.settings,
@@ -30,8 +40,15 @@ impl World {
             &labels,
             &mut self.choices,
         );
+        let of = Attempted {
+            key: execution.attempt.key,
+            fence: execution.attempt.token.fence,
+            step: execution.index(),
+            role: execution.role(),
+        };
         for fault in faults {
             self.fired(fault, Situation::Attempt);
+            self.trace.fault(fault, || Trouble::Attempt(process, of));
         }
         let fails = self.settings.intensities.of(Fault::HandlerFails);
         let library = self.settings.cast.library;
@@ -40,22 +57,22 @@ impl World {
             && self.choices.happens(Label::Script, fails / 2)
         {
             script.ending = Ending::FinalFailure;
+            let trouble = || Trouble::Attempt(process, of);
+            self.trace.fault(Fault::HandlerFails, trouble);
         }
         self.direct(&execution, &mut script);
         if execution.transactional {
-            self.transact(&execution, &mut script);
+            self.transact(process, of, &execution, &mut script);
         } else {
             self.draw_calls(&execution, &mut script);
         }
-        self.trace.say(|| {
-            format!(
-                "process {} begins {} {} step {} attempt {}: {script:?}",
-                process.0,
-                execution.attempt.key,
-                execution.attempt.token.fence,
-                execution.step,
-                execution.task.attempt
-            )
+        let body = BodyId(self.ghost.bodies.len());
+        self.trace.say(|| Deed::Begins {
+            process,
+            body,
+            of,
+            attempt: execution.task.attempt,
+            script: Box::new(script.clone()),
         });
         let played = script.clone();
         let beginning = Beginning {
@@ -112,11 +129,12 @@ impl World {
         self.trace.event(self.now, 0x500 | (id.0 as u64) << 12);
         let Script { ending, label, .. } = self.ghost.bodies[id.0].script.clone();
         if ending == Ending::KillsHost {
-            self.trace
-                .say(|| format!("a handler kills process {}", process.0));
+            self.trace.say(|| Deed::Kills(process));
             self.kill(node);
             return Ok(());
         }
+        let (body, of) = (id, self.attempted(id));
+        self.trace.say(|| Deed::Returns { body, of, ending });
         self.nodes[node].running.remove(&id);
         self.ghost.bodies[id.0].ended = self.now;
         if let Some(execution) = self.nodes[node].transactions.remove(&id) {
@@ -127,8 +145,6 @@ impl World {
         let body = &mut self.ghost.bodies[id.0];
         body.end = Some(BodyEnd::Returned(result.clone()));
         let attempt = body.attempt;
-        self.trace
-            .say(|| format!("body {} of {} returns {ending:?}", id.0, attempt.key));
         self.input(node, process, Input::Finished { attempt, result })
     }
 
@@ -159,15 +175,15 @@ impl World {
         reason: StopReason,
     ) {
         self.sometimes.reached(Milestone::Stopped);
-        self.trace.say(|| {
-            format!(
-                "process {} tells {} to stop: {reason:?}",
-                process.0, attempt.key
-            )
-        });
         let Some(id) = self.running_body(node, process, attempt) else {
             return;
         };
+        let of = self.attempted(id);
+        self.trace.say(|| Deed::Stops {
+            process,
+            of,
+            reason,
+        });
         let body = &mut self.ghost.bodies[id.0];
         if body.told.replace(self.now).is_some() {
             return;
@@ -190,11 +206,11 @@ impl World {
     }
 
     pub(super) fn abort_body(&mut self, node: usize, process: ProcessId, attempt: &AttemptId) {
-        self.trace
-            .say(|| format!("process {} aborts {}", process.0, attempt.key));
         let Some(id) = self.running_body(node, process, attempt) else {
             return;
         };
+        let of = self.attempted(id);
+        self.trace.say(|| Deed::Aborts { process, of });
         self.sometimes.reached(Milestone::Aborted);
         if let Some(Some(key)) = self.nodes[node].running.remove(&id) {
             self.heap.remove(key);

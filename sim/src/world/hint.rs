@@ -10,6 +10,7 @@ use super::{Event, World};
 use crate::choice::Label;
 use crate::fault::{Fault, Situation};
 use crate::ghost::ProcessId;
+use crate::story::Trouble;
 use crate::violation::Check;
 
 impl World {
@@ -40,16 +41,19 @@ impl World {
             );
             if lost > 0 && self.choices.strikes(Label::Hint, lost) {
                 self.fired(Fault::HintLost, Situation::Idle);
+                self.trace.fault(Fault::HintLost, || Trouble::Hint(node));
                 continue;
             }
             let mut span = self.latency();
             if late > 0 && self.choices.strikes(Label::Hint, late) {
                 self.fired(Fault::HintLate, Situation::Idle);
+                self.trace.fault(Fault::HintLate, || Trouble::Hint(node));
                 span += self.choices.magnitude(Label::Hint, 1_000, 10_000_000);
             }
             self.push_in(span, Event::Hint(process, queue.clone()));
             if twice > 0 && self.choices.strikes(Label::Hint, twice) {
                 self.fired(Fault::HintTwice, Situation::Idle);
+                self.trace.fault(Fault::HintTwice, || Trouble::Hint(node));
                 self.push_in(span + 1, Event::Hint(process, queue.clone()));
             }
         }

@@ -20,6 +20,7 @@ use crate::fault::{Fault, Situation};
 use crate::ghost::{BodyEnd, BodyId, ProcessId};
 use crate::oracle;
 use crate::script::{Ending, Script};
+use crate::story::{Attempted, Trouble};
 use crate::violation::Check;
 
 /// Of a thousand attempts after a conflict, how many meet another: what is fought over stays so.
@@ -27,7 +28,13 @@ const STAYS_HOT: u32 = 800;
 
 impl World {
     /// What a script becomes in a transaction: its driver drops it at its timeout, and it may meet another transaction.
-    pub(super) fn transact(&mut self, execution: &Execution, script: &mut Script) {
+    pub(super) fn transact(
+        &mut self,
+        process: ProcessId,
+        of: Attempted,
+        execution: &Execution,
+        script: &mut Script,
+    ) {
         if let Some(timeout) = execution.timeout
             && script.lasts.is_none_or(|lasts| lasts > timeout)
         {
@@ -39,6 +46,8 @@ impl World {
         let rate = if rate > 0 && met > 0 { STAYS_HOT } else { rate };
         if self.choices.happens(Label::Script, rate) {
             self.fired(Fault::HostConflict, Situation::Attempt);
+            let trouble = || Trouble::Attempt(process, of);
+            self.trace.fault(Fault::HostConflict, trouble);
             script.ending = Ending::Conflict;
         } else if met > 0 && self.choices.happens(Label::Script, rate / 2) {
             // What comes after conflicts is what their number must not matter for.

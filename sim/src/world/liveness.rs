@@ -14,12 +14,14 @@ use squid_mesh_core::operation::{QueueAction, ScheduleAction};
 use squid_mesh_core::schedule::{ScheduleId, ScheduleKey, Standing};
 
 use super::client::CommandState;
+use super::scope::command_scope;
 use super::{Event, World};
 use crate::choice::Label;
 use crate::clock::{SimTime, micros};
 use crate::fault::Fault;
 use crate::ghost::GhostRun;
 use crate::plan::{Command, Wish, schedule_wish, set_queue};
+use crate::story::Deed;
 use crate::violation::{Check, Promise, broken, ensure};
 
 /// Which part of its life a world is in.
@@ -51,7 +53,7 @@ const SERVED: Duration = Duration::from_secs(60);
 impl World {
     /// Faults and clients stop. A random healthy core stays; the rest is dead or frozen for ever.
     pub(super) fn calm(&mut self) -> Check {
-        self.trace.say(|| "faults stop".into());
+        self.trace.say(|| Deed::Calm);
         self.settings.intensities.end();
         self.outage = None;
         self.trouble = self.trouble.max(self.now);
@@ -276,15 +278,16 @@ impl World {
     fn ask_now(&mut self, wish: Wish) {
         let (at, via) = (self.now, None);
         let command = self.commands.len();
+        let name = self.choices.name(command_scope(&wish));
         let asked = Command { at, wish, via };
-        self.commands.push(CommandState::new(asked));
+        self.commands.push(CommandState::new(asked, name));
         let sending = 0;
         self.push(at, Event::Send { command, sending });
     }
 
     /// Every run has ended. Some worlds are watched a while longer, doing nothing.
     fn finished(&mut self) -> Check {
-        self.trace.say(|| "every run has ended".into());
+        self.trace.say(|| Deed::Finished);
         self.nothing_forgotten()?;
         if self.choices.happens(Label::Core, 60) {
             // What was in flight has to settle down before silence can be expected.

@@ -18,9 +18,10 @@ mod perform;
 mod play;
 mod process;
 mod request;
+mod scope;
 mod states;
-mod story;
 mod strike;
+mod telling;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ use squid_mesh_core::mutant::{Mutant, Mutation};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::time::Timestamp;
 
-use crate::choice::{Choices, Label};
+use crate::choice::{Choices, Label, Topic};
 use crate::clock::{DatabaseClock, SimTime};
 use crate::fault::Fault;
 use crate::fault::sometimes::Sometimes;
@@ -38,6 +39,7 @@ use crate::oracle;
 use crate::panics;
 use crate::settings::{NodeSetup, Profile, Settings, Traffic};
 use crate::store::Tables;
+use crate::story::Trouble;
 use crate::trace::Trace;
 use crate::user::play::Play;
 use crate::violation::{Broken, Check, Promise, Violation, broken};
@@ -51,6 +53,7 @@ use liveness::Phase;
 use node::Node;
 use perform::InDoubtRequest;
 use request::{Request, RequestId};
+use scope::command_scope;
 use strike::Strike;
 
 /// More events than any world of bounded work has.
@@ -142,7 +145,14 @@ impl World {
 
     /// A world of given settings.
     pub fn with(settings: Settings, mut choices: Choices, trace: Trace) -> World {
+        let outer = choices.enter(Topic::Plans, &[]);
         let commands = crate::plan::drawn(&settings, &mut choices);
+        let commands = commands.into_iter().map(|command| {
+            let name = choices.name(command_scope(&command.wish));
+            CommandState::new(command, name)
+        });
+        let commands = commands.collect();
+        choices.leave(outer);
         let mut world = World {
             now: SimTime(0),
             heap: Heap::default(),
@@ -150,7 +160,7 @@ impl World {
             tables: Tables::new(Shards::ONE).with_mutation(settings.mutation),
             nodes: settings.nodes.iter().map(|_| Node::default()).collect(),
             setups: Vec::new(),
-            commands: commands.into_iter().map(CommandState::new).collect(),
+            commands,
             requests: BTreeMap::new(),
             in_doubt: BTreeMap::new(),
             blocked: Vec::new(),
@@ -191,6 +201,7 @@ impl World {
         self.draw_deploys();
         if self.settings.hints_off {
             self.fired(Fault::HintsOff, crate::fault::Situation::Idle);
+            self.trace.fault(Fault::HintsOff, || Trouble::World);
         }
         if self.settings.traffic == Traffic::Mixed {
             self.push_in(1_000_000, Event::Operate);
@@ -260,7 +271,9 @@ impl World {
             }
             self.now = at.max(self.now);
             self.trace.at(self.now);
+            let outer = self.enter_event(&event);
             self.happen(event)?;
+            self.choices.leave(outer);
             self.advance_phase()?;
             if self.trace.events() >= checked + FULL_CHECK {
                 checked = self.trace.events();

@@ -11,8 +11,9 @@ use squid_mesh_core::payload::Payload;
 
 use super::client::CommandState;
 use super::liveness::Phase;
+use super::scope::{command_scope, run_word};
 use super::{Event, World};
-use crate::choice::Label;
+use crate::choice::{Label, Topic};
 use crate::clock::micros;
 use crate::ghost::{GhostRun, Progress};
 use crate::plan::{Command, Wish};
@@ -41,6 +42,7 @@ impl World {
             if state.unreadable {
                 continue;
             }
+            let outer = self.choices.enter(Topic::Operator, &[run_word(run)]);
             if state.ended.is_some() {
                 if asked.copies {
                     self.maybe_copy(run, finishing);
@@ -55,6 +57,7 @@ impl World {
                     self.maybe_copy(run, finishing);
                 }
             }
+            self.choices.leave(outer);
         }
     }
 
@@ -231,13 +234,13 @@ impl World {
         for nth in 0..=u64::from(again) {
             let command = self.commands.len();
             let later = nth * self.choices.magnitude(Label::Operator, 1, 8_000_000);
-            self.commands.push(CommandState::new(Command {
-                at: self.now,
-                wish: Wish::Group(Group {
-                    entries: vec![entry.clone()],
-                }),
-                via,
-            }));
+            let wish = Wish::Group(Group {
+                entries: vec![entry.clone()],
+            });
+            let name = self.choices.name(command_scope(&wish));
+            let at = self.now;
+            self.commands
+                .push(CommandState::new(Command { at, wish, via }, name));
             let sending = 0;
             self.push_in(later, Event::Send { command, sending });
         }

@@ -2,12 +2,15 @@
 //!
 //! Invariant: equal choices give equal outcomes, hash and all.
 
-use crate::choice::{Choice, Choices, Path, mix};
+use std::collections::BTreeSet;
+
+use crate::choice::{Choice, Choices, Path, Placed, mix};
 use crate::clock::SimTime;
 use crate::fault::intensity::Portfolio;
 use crate::fault::sometimes::Sometimes;
 use crate::ghost::Ghost;
 use crate::settings::Settings;
+use crate::story::{Cast, Scene};
 use crate::trace::Trace;
 use crate::violation::Violation;
 
@@ -23,9 +26,21 @@ pub struct Outcome {
     /// What was reached.
     pub sometimes: Sometimes,
     /// The story, if one was told.
-    pub story: Vec<String>,
+    pub story: Vec<Scene>,
+    /// Who plays in the story, if one was told.
+    pub cast: Cast,
     /// The choices, if they were logged.
     pub log: Vec<Choice>,
+    /// The choices that were not zero, by place, if they are told apart.
+    pub taken: Vec<Placed>,
+    /// What could be dropped, if choices are told apart.
+    pub droppable: Vec<u64>,
+    /// What was dropped.
+    pub left_out: BTreeSet<u64>,
+    /// Operations that wrote something.
+    pub operations: u32,
+    /// Faults that fired.
+    pub faults: u32,
     /// How many choices were made.
     pub choices: u64,
     /// In a small scope: how many decisions there were.
@@ -67,12 +82,24 @@ impl Outcome {
             );
         }
         let scope = choices.scope();
+        let (operations, faults) = trace.counts();
+        let (events, story) = (trace.events(), trace.into_story());
         Outcome {
-            events: trace.events(),
+            taken: choices.taken().to_vec(),
+            left_out: choices.left_out(),
+            droppable: choices.droppable().to_vec(),
+            operations,
+            faults,
+            events,
             simulated,
             hash,
             sometimes,
-            story: trace.story().to_vec(),
+            cast: if story.is_empty() {
+                Cast::default()
+            } else {
+                Cast::of(&story, ghost)
+            },
+            story,
             log: choices.log().unwrap_or_default().to_vec(),
             choices: choices.drawn(),
             decisions: scope.map_or(0, |scope| scope.taken().len() as u64),

@@ -11,7 +11,6 @@ use squid_mesh_core::time::Timestamp;
 
 use super::delivery::Answer;
 use super::request::{Request, RequestId, Sender, Wish};
-use super::story::tell;
 use super::{Event, World};
 use crate::choice::Label;
 use crate::clock::SimTime;
@@ -19,11 +18,12 @@ use crate::fault::sometimes::Milestone;
 use crate::fault::{Fault, Situation};
 use crate::oracle::{Asker, Landing, same_reply};
 use crate::store::{Asked, Conditions, Edition, InDoubt, Landed, Progress};
+use crate::story::{Deed, Trouble};
 use crate::violation::{Check, Promise, broken};
 
 /// An operation that was decided, and neither landed nor was rolled back.
 pub(super) struct InDoubtRequest {
-    request: Request,
+    pub(super) request: Request,
     in_doubt: InDoubt,
     decided: Decided,
     lands: bool,
@@ -102,7 +102,7 @@ impl World {
         operation: &Rc<Operation>,
     ) -> Check {
         let decided = self.decided_now();
-        let hidden = self.hidden(operation);
+        let hidden = self.hidden(request.sender, operation);
         let mut show = |row: &TaskRow| !hidden.as_ref().is_some_and(|hidden| hidden.hides(row));
         let mut conditions = Conditions::at(decided.clock);
         conditions.asked = request.asked.as_ref();
@@ -150,6 +150,7 @@ impl World {
                 given_up: true,
                 asked: None,
                 waits: false,
+                about: self.choices.about(),
             };
             self.requests.insert(id, again);
             self.push_in(span, Event::Arrive(id));
@@ -228,13 +229,14 @@ impl World {
         };
         let answer = if lands {
             let landed = self.tables.commit(in_doubt);
-            self.trace.say(|| "an operation in doubt lands".into());
+            let who = self.who(request.sender);
+            self.trace.say(|| Deed::Resolved { who, lands: true });
             self.land(&request, &operation, &landed, decided)?;
             Ok(landed.reply)
         } else {
             self.tables.rollback(in_doubt);
-            self.trace
-                .say(|| "an operation in doubt is rolled back".into());
+            let who = self.who(request.sender);
+            self.trace.say(|| Deed::Resolved { who, lands: false });
             Err(StoreError::Conflict)
         };
         self.reply(request, Answer::Performed(answer));
@@ -265,8 +267,8 @@ impl World {
     fn wait_for_lock(&mut self, id: RequestId, mut request: Request, asked: Asked) {
         self.sometimes.reached(Milestone::Waited);
         self.trouble_for(request.sender);
-        self.trace
-            .say(|| format!("{:?} waits for a lock", request.sender));
+        let who = self.who(request.sender);
+        self.trace.say(|| Deed::Waits(who));
         if !request.waits {
             request.waits = true;
             let patience = self
@@ -296,7 +298,7 @@ impl World {
     fn land(
         &mut self,
         request: &Request,
-        operation: &Operation,
+        operation: &Rc<Operation>,
         landed: &Landed,
         decided: Decided,
     ) -> Check {
@@ -304,7 +306,7 @@ impl World {
         let asker = process.map_or(Asker::Client, Asker::Process);
         self.trace
             .note(landed.touched.runs.len() as u64 | (landed.touched.tasks.len() as u64) << 16);
-        self.trace.say(|| tell(asker, operation, landed));
+        self.note_landing(request.sender, operation, landed, decided.at);
         let mut landing = Landing {
             ghost: &mut self.ghost,
             tables: &self.tables,
@@ -353,13 +355,15 @@ impl World {
     }
 
     /// Which rows a due scan leaves out, if it does.
-    fn hidden(&mut self, operation: &Operation) -> Option<Hidden> {
+    fn hidden(&mut self, sender: Sender, operation: &Operation) -> Option<Hidden> {
         let scans = matches!(operation, Operation::Claim(_));
         let rate = self.settings.intensities.of(Fault::PartialScan);
         if !scans || rate == 0 || !self.choices.strikes(Label::Scan, rate) {
             return None;
         }
         self.fired(Fault::PartialScan, Situation::Claim);
+        let who = self.who(sender);
+        self.trace.fault(Fault::PartialScan, || Trouble::Scan(who));
         Some(Hidden {
             salt: self.choices.choose(Label::Scan, 1 << 32),
         })

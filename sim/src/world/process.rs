@@ -19,6 +19,7 @@ use crate::clock::HostClock;
 use crate::fault::sometimes::Milestone;
 use crate::fault::{Fault, Situation};
 use crate::ghost::{BodyEnd, Process, ProcessId};
+use crate::story::{Deed, Trouble};
 use crate::violation::{Check, Promise, broken, ensure};
 
 impl World {
@@ -45,9 +46,13 @@ impl World {
         ));
         if setup.drifts() {
             self.fired(Fault::HostDrift, Situation::Idle);
+            let trouble = || Trouble::Node(node, None);
+            self.trace.fault(Fault::HostDrift, trouble);
         }
         if !setup.is_capable(&self.settings.cast) {
             self.fired(Fault::MissingHandler, Situation::Idle);
+            let trouble = || Trouble::Node(node, None);
+            self.trace.fault(Fault::MissingHandler, trouble);
         }
         let start = self.choices.choose(Label::Topology, 1_000_000_000);
         let drift = setup.drift;
@@ -56,8 +61,11 @@ impl World {
         state.process = Some(process);
         state.incarnation = Some(incarnation);
         state.clock = HostClock::new(self.now, start, drift);
-        self.trace
-            .say(|| format!("node {node} starts process {} ({incarnation})", process.0));
+        self.trace.say(|| Deed::Boots {
+            node,
+            process,
+            incarnation,
+        });
         self.register(process);
         Ok(())
     }
@@ -231,8 +239,10 @@ impl World {
 
     /// A line is written to the log of a process: it says what its step is to say.
     fn log(&mut self, process: ProcessId, line: &LogLine) -> Check {
-        self.trace
-            .say(|| format!("process {} logs {line:?}", process.0));
+        self.trace.say(|| Deed::Logs {
+            process,
+            line: format!("{line:?}"),
+        });
         let run = self.ghost.run(line.run);
         let step = run.definition.index_of(line.step.as_str());
         let said = step.filter(|step| {
@@ -255,8 +265,7 @@ impl World {
     }
 
     fn stopped(&mut self, node: usize, process: ProcessId) -> Check {
-        self.trace
-            .say(|| format!("process {} has stopped", process.0));
+        self.trace.say(|| Deed::Stopped(process));
         if let Some(body) = self.nodes[node].running.keys().next() {
             let attempt = self.ghost.bodies[body.0].attempt;
             return broken(
@@ -278,8 +287,7 @@ impl World {
         let Some(process) = self.nodes[node].process.take() else {
             return;
         };
-        self.trace
-            .say(|| format!("process {} of node {node} is gone", process.0));
+        self.trace.say(|| Deed::Gone { node, process });
         let state = &mut self.nodes[node];
         state.worker = None;
         state.frozen = false;

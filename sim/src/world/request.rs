@@ -12,11 +12,12 @@ use squid_mesh_core::time::Timestamp;
 use super::delivery::Answer;
 use super::node::situation;
 use super::{Event, World};
-use crate::choice::Label;
+use crate::choice::{Label, Stretch, Topic};
 use crate::clock::SimTime;
 use crate::fault::{Fault, Situation};
 use crate::ghost::{BodyId, ProcessId};
 use crate::store::Asked;
+use crate::story::Trouble;
 
 /// Names one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +60,8 @@ pub(super) struct Request {
     pub(super) asked: Option<Asked>,
     /// Whether it waits for a lock.
     pub(super) waits: bool,
+    /// What choices about it are about.
+    pub(super) about: Stretch,
 }
 
 impl World {
@@ -75,12 +78,33 @@ impl World {
             let node = self.ghost.process(process).node;
             self.nodes[node].in_flight.insert(ticket, kind);
         }
+        let outer = self.enter_request(sender, &wish);
+        self.send_away(id, sender, wish, kind);
+        self.choices.leave(outer);
+    }
+
+    fn enter_request(&mut self, sender: Sender, wish: &Wish) -> Stretch {
+        if !self.choices.has_places() {
+            return Stretch::default();
+        }
+        let word = self.wish_word(sender, wish);
+        self.choices.enter(Topic::Request, &[word])
+    }
+
+    /// Draws what becomes of a request on its way, and sends it there.
+    fn send_away(&mut self, id: RequestId, sender: Sender, wish: Wish, kind: Situation) {
         let fate = self.fate(kind);
         if let Some(fault) = fate {
             self.fired(fault, kind);
             self.trouble_for(sender);
-            self.trace
-                .say(|| format!("FAULT {} of {sender:?}", fault.name()));
+            let who = self.who(sender);
+            self.trace.fault(fault, || {
+                let operation = match &wish {
+                    Wish::Perform(operation) => Some(Rc::clone(operation)),
+                    Wish::Fetch(_) => None,
+                };
+                Trouble::Request { who, operation }
+            });
         }
         let mut request = Request {
             sender,
@@ -89,6 +113,7 @@ impl World {
             given_up: false,
             asked: None,
             waits: false,
+            about: self.choices.about(),
         };
         let mut span = self.latency();
         match fate {

@@ -6,16 +6,17 @@ use squid_mesh_core::task::TaskKind;
 
 use super::liveness::Phase;
 use super::{Event, World};
-use crate::choice::Label;
+use crate::choice::{Label, Topic};
 use crate::clock::micros;
 use crate::fault::{Fault, Situation};
 use crate::ghost::ProcessId;
+use crate::story::{Deed, Trouble};
 use crate::violation::Check;
 
 /// One strike.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Strike {
-    fault: Fault,
+    pub(super) fault: Fault,
     node: usize,
     /// A length of time, or a distance of clocks; microseconds.
     span: u64,
@@ -44,9 +45,11 @@ impl World {
         for (fault, most) in STRIKES {
             let rate = self.settings.intensities.of(fault);
             for _ in 0..most {
+                let outer = self.choices.enter(Topic::Strike, &[fault as u64]);
                 if rate > 0 && self.choices.happens(Label::Strike, rate) {
                     self.draw_strike(fault);
                 }
+                self.choices.leave(outer);
             }
         }
     }
@@ -166,8 +169,7 @@ impl World {
         for situation in self.nodes[node].situations() {
             self.fired(fault, situation);
         }
-        self.trace
-            .say(|| format!("FAULT {} of node {node}", fault.name()));
+        self.trace.fault(fault, || Trouble::Node(node, None));
     }
 
     fn crash(&mut self, node: usize, fault: Fault) {
@@ -211,7 +213,7 @@ impl World {
         if self.nodes[node].process != Some(process) || !self.nodes[node].frozen {
             return;
         }
-        self.trace.say(|| format!("node {node} goes on"));
+        self.trace.say(|| Deed::Thaws(node));
         self.nodes[node].frozen = false;
         let now = self.now;
         let state = self.ghost.process_mut(process);
@@ -293,8 +295,7 @@ impl World {
 
     fn begin_outage(&mut self, fault: Fault, span: u64) {
         self.fired_everywhere(fault);
-        self.trace
-            .say(|| format!("FAULT {} for {span} us", fault.name()));
+        self.trace.fault(fault, || Trouble::Store(span));
         let until = self.now.plus_micros(span);
         self.outage = Some((fault, until));
         self.trouble = self.trouble.max(until);
@@ -302,8 +303,7 @@ impl World {
 
     fn step_clock(&mut self, fault: Fault, by: i64) {
         self.fired_everywhere(fault);
-        self.trace
-            .say(|| format!("FAULT {} by {by} us", fault.name()));
+        self.trace.fault(fault, || Trouble::Clock(by));
         self.clock.step(by);
         (self.stepped, self.trouble) = (self.now, self.trouble.max(self.now));
     }
@@ -347,7 +347,6 @@ impl World {
         self.tables.damage(run, state);
         self.ghost.spoil(run);
         self.fired(Fault::Unreadable, Situation::Idle);
-        self.trace
-            .say(|| format!("FAULT unreadable snapshot of run {run}"));
+        self.trace.fault(Fault::Unreadable, || Trouble::Run(run));
     }
 }
