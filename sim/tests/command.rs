@@ -40,19 +40,21 @@ fn shrinking_what_breaks_nothing_is_no_success_and_writes_nothing() {
 }
 
 #[test]
-fn choices_that_were_saved_are_replayed_up_to_the_event_asked_for_and_told() {
-    let saved = file("saved.json");
-    let saved = saved.to_str().unwrap();
+fn choices_that_were_saved_are_replayed_up_to_the_event_asked_for_and_told_and_drawn() {
+    let (saved, page) = (file("saved.json"), file("page.html"));
+    let (saved, page) = (saved.to_str().unwrap(), page.to_str().unwrap());
     let output = sim(&["replay", "--seed", "5", "--until", "60", "--save", saved]);
     assert!(output.status.success());
     let until = ["replay", "--file", saved, "--until", "40"];
-    let output = sim(&[&until[..], &["--trace"]].concat());
+    let output = sim(&[&until[..], &["--trace", "--html", page]].concat());
     assert!(output.status.success(), "{}", printed(&output.stderr));
     let text = printed(&output.stdout);
     assert!(
         text.contains(" 40 events, ") && text.contains("starts process 0"),
         "{text}"
     );
+    let drawn = std::fs::read_to_string(page).expect("it was written");
+    assert!(drawn.starts_with("<!doctype html>"));
     let text = printed(&sim(&until).stdout);
     assert!(
         text.contains(" starts\n") && text.contains("node "),

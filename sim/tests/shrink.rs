@@ -7,7 +7,7 @@ use squid_mesh_core::mutant::{Mutant, Mutation};
 use squid_mesh_sim::campaign::run_seed;
 use squid_mesh_sim::settings::Profile;
 use squid_mesh_sim::shrink::{Artefact, Budget, Setting, Shrunk, shrink};
-use squid_mesh_sim::story::Report;
+use squid_mesh_sim::story::{self, Report};
 use squid_mesh_sim::trace::Trace;
 
 /// The first seed that notices a seeded bug.
@@ -121,4 +121,6 @@ fn a_story_names_who_did_what_to_which_step_and_what_broke() {
     for run in outcome.cast.runs() {
         assert!(!text.contains(&run.to_string()), "an id is in\n{text}");
     }
+    let page = story::html("a seed", &outcome, Some(&report));
+    assert!(page.contains("item violation") && page.contains("item fault"));
 }

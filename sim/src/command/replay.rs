@@ -38,6 +38,9 @@ pub(super) struct Replay {
     /// Stops after so many events.
     #[arg(long)]
     until: Option<u64>,
+    /// Draws what happened as a timeline: one file of HTML.
+    #[arg(long)]
+    html: Option<PathBuf>,
     /// Writes the choices to a file.
     #[arg(long)]
     save: Option<PathBuf>,
@@ -88,6 +91,9 @@ impl Replay {
         let told = self.story || self.file.is_some() && !self.trace;
         if told {
             tell(&outcome, report.as_ref());
+        }
+        if let Some(path) = &self.html {
+            write(path, &story::html(&name, &outcome, report.as_ref()))?;
         }
         if let Some(path) = &self.save {
             let case = Case {

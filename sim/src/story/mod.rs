@@ -1,12 +1,14 @@
-//! What happened in a world, as data: told as lines, by ids or in plain language.
+//! What happened in a world, as data: told as lines, in plain language, or drawn as a timeline.
 //!
 //! Invariant: nothing here decides anything, and nothing is made of it unless a story is told.
 
 mod cast;
+mod html;
 mod landing;
 mod plain;
 mod report;
 mod technical;
+mod timeline;
 mod trouble;
 
 use std::rc::Rc;
@@ -19,6 +21,7 @@ use squid_mesh_core::task::{Fence, TaskKey};
 use squid_mesh_core::worker::StopReason;
 
 pub use cast::Cast;
+pub use html::html;
 pub use plain::{Line, Tone, lines, span};
 pub use report::Report;
 
