@@ -106,12 +106,12 @@ fn a_story_names_who_did_what_to_which_step_and_what_broke() {
     let report = Report::new("a seed".into(), &outcome.story, &outcome.cast, violation);
     let text = report.to_string();
     for part in [
-        "a client asks to start ",
-        " claims step ",
+        "a client",
+        " asks to start ",
+        "; step ",
         " begins the handler of step ",
         "FAULT ",
-        " claims the expired lease of step ",
-        " to record the loss ",
+        " records that step ",
         " renews its lease on step ",
         "BROKEN: a write under an old claim never lands",
         "built from  squid-mesh-sim ",

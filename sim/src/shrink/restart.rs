@@ -6,6 +6,8 @@ use super::{Failure, Search};
 use crate::choice::{Choices, Label, Place, Placed, Topic, mix, scope};
 use crate::library;
 
+/// The choice of a workflow that is none of the fixed shapes.
+const GROWN: u64 = 999;
 /// Failures of at most this size are read easily.
 const EASY: u32 = 15;
 /// Failures of more than this size are cut down slowly.
@@ -79,18 +81,18 @@ impl Search<'_> {
             |one: &&Placed| one.place.label.sets_up() || one.place.label == Label::Intensity;
         let kept = self.best.case.choices.iter().filter(setup);
         let mut kept: Vec<Placed> = kept.copied().collect();
-        if word(1) % 2 == 0 {
-            let about = [scope(Topic::Setup, &[]), scope(Topic::Workflow, &[0])];
+        // The workflow that is known to fail, a fixed shape, or any other.
+        let other = match word(1) % 4 {
+            0 => None,
+            1 => Some((0, library::fixed_shapes() as u64)),
+            _ => Some((GROWN, library::workflows().len() as u64)),
+        };
+        if let Some((grown, n)) = other {
+            let workflow = scope(Topic::Workflow, &[0]);
+            let about = [scope(Topic::Setup, &[]), workflow];
             kept.retain(|one| one.place.label != Label::Shape || !about.contains(&one.place.scope));
-            let n = library::fixed_shapes() as u64;
-            let place = Place {
-                label: Label::Shape,
-                scope: about[1],
-                visit: 0,
-                nth: 1,
-            };
-            let value = word(2) % n;
-            kept.push(Placed { place, n, value });
+            kept.push(shape(workflow, 0, 1_000, grown));
+            kept.push(shape(workflow, 1, n, word(2) % n));
         }
         // One or two of the planned starts.
         let planned = 1 + word(3) % 2;
@@ -100,4 +102,15 @@ impl Search<'_> {
         let most = (self.best.cost.events * 3 / 2 + 60).min(SHORT);
         self.failure(choices, most)
     }
+}
+
+/// A choice about which workflow there is: first whether it is none of the fixed shapes, then which.
+fn shape(scope: u64, nth: u32, n: u64, value: u64) -> Placed {
+    let place = Place {
+        label: Label::Shape,
+        scope,
+        visit: 0,
+        nth,
+    };
+    Placed { place, n, value }
 }

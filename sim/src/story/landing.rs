@@ -12,7 +12,7 @@ use squid_mesh_core::task::{Item, TaskRow};
 
 use super::cast::Cast;
 use super::plain::span;
-use super::{Attempted, Landed};
+use super::{Attempted, Landed, Who};
 use crate::clock::{SimTime, micros};
 
 /// What is told of an operation that landed: nothing, where nothing came of it.
@@ -24,6 +24,12 @@ pub(super) fn told(landed: &Landed, at: SimTime, cast: &Cast) -> Vec<String> {
             .map(|conflict| format!("{who} may not start: {conflict}"))
             .collect(),
         (Operation::Submit(submit), Reply::Submitted { groups, .. }) => {
+            let entries = submit.groups.iter().flat_map(|group| &group.entries);
+            let calls = entries.clone().any(|entry| matches!(entry, Entry::Call(_)));
+            let who = match landed.who {
+                Who::Process(_) if !calls => format!("a client through {who}"),
+                _ => who.clone(),
+            };
             let groups = submit.groups.iter().zip(groups);
             groups
                 .flat_map(|(group, reply)| group_told(&who, &group.entries, reply, cast))
