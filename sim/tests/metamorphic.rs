@@ -1,0 +1,139 @@
+//! What must not make a difference: faults, how many workers there are, and what clocks show.
+//!
+//! Handlers here give back their input, so that what a run comes to depends on its definition and its input alone.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use squid_mesh_core::definition::{Definition, StepKind};
+use squid_mesh_core::run::Status;
+use squid_mesh_sim::fault::Fault;
+use squid_mesh_sim::library;
+use squid_mesh_sim::user::{Campaign, RunView};
+use squid_mesh_sim::{self as sim, Commands, Faults};
+
+/// What became of runs, by their workflow and input.
+type Results = BTreeMap<(String, String), (Status, Option<Value>)>;
+
+/// Faults that make a step fail, or somebody not read a run any more.
+const OUTCOMES: [Fault; 8] = [
+    Fault::HandlerFails,
+    Fault::HandlerHangs,
+    Fault::HandlerOverruns,
+    Fault::HandlerIgnoresStop,
+    Fault::HandlerKillsHost,
+    Fault::Oversized,
+    Fault::HostConflict,
+    Fault::Unreadable,
+];
+
+/// A workflow with those that it starts, if nobody but itself has a say in what becomes of its runs.
+fn determined(index: usize) -> Option<Vec<Arc<Definition>>> {
+    let all = library::workflows();
+    let mut picked = vec![Arc::clone(&all[index])];
+    let mut next = 0;
+    while let Some(definition) = picked.get(next).cloned() {
+        for child in definition.workflows() {
+            let known = picked.iter().any(|other| other.name() == child);
+            let found = all.iter().find(|other| other.name() == child);
+            picked.extend(found.filter(|_| !known).cloned());
+        }
+        next += 1;
+    }
+    let free = |definition: &Arc<Definition>| {
+        let mut steps = definition.steps().iter();
+        definition.deadline().is_none()
+            && definition.contract().stamps().is_empty()
+            && steps.all(|step| {
+                let routed =
+                    matches!(step.kind, StepKind::Handler { .. }) && !step.labels.is_empty();
+                !step.kind.is_gate() && !routed && step.timeout.is_none()
+            })
+    };
+    picked.iter().all(free).then_some(picked)
+}
+
+fn campaign(workflows: &[Arc<Definition>], faults: Faults) -> Campaign {
+    let mut campaign = sim::campaign(workflows[0].name().to_string());
+    for (position, definition) in workflows.iter().enumerate() {
+        campaign = campaign.workflow(Arc::clone(definition));
+        if position == 0 {
+            campaign = campaign.start(|n| json!({"number": n % 3, "at": 1_774_745_900_000_u64}));
+        }
+    }
+    campaign
+        .faults(faults)
+        .commands(Commands::starts_only())
+        .without_regressions()
+        .twice_one_in(0)
+}
+
+fn key<'v>(run: &RunView<'v>) -> (String, String) {
+    (run.workflow().to_owned(), run.input_json().to_string())
+}
+
+/// What runs come to in calm worlds of one worker.
+fn calm(workflows: &[Arc<Definition>]) -> Results {
+    let results = Arc::new(Mutex::new(Results::new()));
+    let kept = Arc::clone(&results);
+    let passed = campaign(workflows, Faults::none())
+        .workers(1..=1)
+        .eventually(
+            "what becomes of a run follows from its input",
+            move |world| {
+                let mut kept = kept.lock().expect("nobody has panicked");
+                world.runs().all(|run| {
+                    let result = (run.status(), run.result_json());
+                    *kept.entry(key(&run)).or_insert_with(|| result.clone()) == result
+                })
+            },
+        )
+        .run(3);
+    if let Err(error) = passed {
+        panic!("{error}");
+    }
+    let results = results.lock().expect("nobody has panicked");
+    results.clone()
+}
+
+/// Whether a step failed because it was lost too often, or because its handler gave up when it was told to stop.
+fn was_interrupted(run: &RunView<'_>) -> bool {
+    let codes = ["lost", "flaky", "child_failed"].map(Value::from);
+    let mut failures = run.steps().filter_map(|step| step.failure());
+    failures.any(|failure| codes.contains(&failure["code"]))
+}
+
+#[test]
+fn faults_workers_and_clocks_change_nothing_about_what_runs_come_to() {
+    let mut compared = 0;
+    let chosen = (0..library::workflows().len()).filter(|index| *index < 200 || index % 7 == 0);
+    for workflows in chosen.filter_map(determined).take(60) {
+        let expected = calm(&workflows);
+        compared += expected.len();
+        let name = workflows[0].name().to_string();
+        let passed = campaign(&workflows, Faults::all().except(OUTCOMES))
+            .workers(1..=4)
+            .eventually(
+                "faults change nothing about what a run comes to",
+                move |world| {
+                    for run in world.runs().filter(|run| !was_interrupted(run)) {
+                        let result = (run.status(), run.result_json());
+                        let expected = expected.get(&key(&run)).unwrap_or(&result);
+                        if *expected != result {
+                            let (id, failure) = (run.id(), run.failure());
+                            return Err(format!(
+                                "run {id}: {result:?} ({failure:?}), without faults {expected:?}"
+                            ));
+                        }
+                    }
+                    Ok(())
+                },
+            )
+            .run(5);
+        if let Err(error) = passed {
+            panic!("workflow {name}: {error}");
+        }
+    }
+    assert!(compared > 120, "{compared} runs");
+}
