@@ -16,6 +16,7 @@ use crate::task::Fence;
 use crate::time::{Timestamp, micros_option};
 
 pub mod code;
+mod summary;
 
 /// One fact from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

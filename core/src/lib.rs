@@ -11,6 +11,7 @@ pub mod eval;
 pub mod event;
 pub mod explain;
 pub mod graph;
+pub mod history;
 pub mod id;
 pub mod limits;
 pub mod mutant;

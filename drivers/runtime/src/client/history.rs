@@ -4,15 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use squid_mesh_core::definition::{Definition, StepIndex};
+use squid_mesh_core::definition::Definition;
 use squid_mesh_core::event::{By, Event};
+use squid_mesh_core::history::{Reader, step_name};
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::StoredRow;
 use squid_mesh_core::time::Timestamp;
 
 use super::Client;
-use super::summary::{Reader, step_name};
 
 /// One row of a run's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,8 +71,8 @@ impl Client {
         HistoryEntry {
             seq: row.seq,
             at: Some(row.at),
-            event: word(event).to_owned(),
-            step: step_of(event).map(|step| step_name(step, definition)),
+            event: event.kind().to_owned(),
+            step: event.step().map(|step| step_name(step, definition)),
             summary: Reader {
                 definition,
                 changes: &row.transition.changes,
@@ -103,47 +103,5 @@ fn by(event: &Event) -> Option<&By> {
         | Event::ChildEnded { .. }
         | Event::Collected { .. }
         | Event::Called { .. } => None,
-    }
-}
-
-pub(super) fn step_of(event: &Event) -> Option<StepIndex> {
-    match event {
-        Event::Succeeded { step, .. }
-        | Event::Failed { step, .. }
-        | Event::Lost { step, .. }
-        | Event::Conflicted { step, .. }
-        | Event::Evaluated { step, .. }
-        | Event::Due { step, .. }
-        | Event::Spawned { step, .. }
-        | Event::Recalled { step, .. }
-        | Event::ChildEnded { step, .. }
-        | Event::Collected { step, .. }
-        | Event::Called { step, .. } => Some(*step),
-        Event::Resolved(resolved) => Some(resolved.step),
-        Event::Started(_)
-        | Event::DeadlineReached { .. }
-        | Event::CancelRequested(_)
-        | Event::Signalled(_) => None,
-    }
-}
-
-fn word(event: &Event) -> &'static str {
-    match event {
-        Event::Started(_) => "started",
-        Event::Succeeded { .. } => "succeeded",
-        Event::Failed { .. } => "failed",
-        Event::Lost { .. } => "lost",
-        Event::Conflicted { .. } => "conflicted",
-        Event::Evaluated { .. } => "evaluated",
-        Event::Due { .. } => "due",
-        Event::DeadlineReached { .. } => "deadline_reached",
-        Event::CancelRequested(_) => "cancel_requested",
-        Event::Resolved(_) => "resolved",
-        Event::Signalled(_) => "signalled",
-        Event::Spawned { .. } => "children_started",
-        Event::Recalled { .. } => "children_cancelled",
-        Event::ChildEnded { .. } => "child_ended",
-        Event::Collected { .. } => "collected",
-        Event::Called { .. } => "child_called",
     }
 }

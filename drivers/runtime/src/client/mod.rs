@@ -27,7 +27,6 @@ mod start_in_tx;
 mod start_many;
 mod step_inspection;
 mod submit;
-mod summary;
 mod word;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,30 +2,32 @@
 //!
 //! Invariant: a sentence holds names, codes, messages and what people said, never a payload.
 
-use squid_mesh_core::change::{Change, StepEnd};
-use squid_mesh_core::definition::{Definition, LabelIndex, RouteMark, Step, StepIndex};
-use squid_mesh_core::event::{By, ChildEnd, CopyKind, Event, Found, Resolution, Role, Started};
+mod change;
+mod state;
 
-use squid_mesh_core::schedule::Occasion;
-
-use super::history::step_of;
+use crate::change::{Change, StepEnd};
+use crate::definition::{Definition, LabelIndex, RouteMark, Step, StepIndex};
+use crate::event::{By, ChildEnd, CopyKind, Event, Found, Resolution, Role, Started};
+use crate::schedule::Occasion;
 
 /// Reads the rows of one run.
-pub(super) struct Reader<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
     /// What the run is pinned to, if it is stored.
-    pub(super) definition: Option<&'a Definition>,
+    pub definition: Option<&'a Definition>,
     /// What the row changed.
-    pub(super) changes: &'a [Change],
+    pub changes: &'a [Change],
 }
 
-pub(super) fn step_name(step: StepIndex, definition: Option<&Definition>) -> String {
+/// The name of a step; its number, if the definition is not stored or has no such step.
+pub fn step_name(step: StepIndex, definition: Option<&Definition>) -> String {
     let known = definition.and_then(|definition| definition.steps().get(step.at()));
     known.map_or_else(|| format!("#{}", step.0), |step| step.name.to_string())
 }
 
 impl Reader<'_> {
     /// What a row says, with the routes that were taken because of it.
-    pub(super) fn sentence(&self, event: &Event) -> String {
+    pub fn sentence(&self, event: &Event) -> String {
         let mut sentence = self.event(event);
         for mark in self.marks(event) {
             sentence.push_str(&mark);
@@ -232,7 +234,7 @@ impl Reader<'_> {
             return Vec::new();
         };
         let marked = |change: &Change| {
-            let step = began(change).filter(|step| step_of(event) != Some(*step))?;
+            let step = began(change).filter(|step| event.step() != Some(*step))?;
             let step: &Step = definition.steps().get(step.at())?;
             let mark = match step.mark? {
                 RouteMark::Compensation => "compensation",
