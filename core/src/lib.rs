@@ -10,6 +10,7 @@ mod documented;
 pub mod eval;
 pub mod event;
 pub mod explain;
+pub mod export;
 pub mod graph;
 pub mod history;
 pub mod id;
