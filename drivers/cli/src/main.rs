@@ -3,6 +3,8 @@
 //! Invariant: stdout has results only, with `--json` one object on its last line; an error is one line on stderr and a failing
 //! exit code.
 
+mod database;
+mod export;
 mod schedules;
 
 use std::io::{self, ErrorKind, Write as _};
@@ -20,6 +22,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Writes a run with its definition and its journal to a file.
+    Export(export::Export),
     /// When schedules fire.
     #[command(subcommand)]
     Schedules(schedules::Command),
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let mut stdout = io::stdout().lock();
     let done = match command {
+        Command::Export(export) => export.run(&mut stdout),
         Command::Schedules(command) => command.run(&mut stdout),
     };
     match done.and_then(|()| Ok(stdout.flush()?)) {
