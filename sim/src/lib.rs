@@ -24,6 +24,7 @@ pub mod conformance;
 pub mod explore;
 pub mod fault;
 pub mod ghost;
+pub mod imported;
 pub mod library;
 #[cfg(feature = "mutants")]
 pub mod mutants;

@@ -5,6 +5,7 @@
 mod coverage;
 mod explore;
 mod failure;
+mod import;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod progress;
@@ -39,6 +40,8 @@ enum Command {
     /// Measures the simulator: how soon it notices bugs that were put there.
     #[cfg(feature = "mutants")]
     Mutants(mutants::Mutants),
+    /// Steps through a run from production, and goes through it again under faults.
+    Import(import::Import),
     /// Repeats one seed, or the choices in a file, and tells its story.
     Replay(replay::Replay),
     /// Makes the failure of a seed small: the least that breaks the same promise.
@@ -54,6 +57,7 @@ impl Arguments {
             Command::Explore(explore) => explore.run(),
             #[cfg(feature = "mutants")]
             Command::Mutants(mutants) => mutants.run(),
+            Command::Import(import) => import.run(),
             Command::Replay(replay) => replay.run(),
             Command::Shrink(shrink) => shrink.run(),
         }
