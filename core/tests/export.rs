@@ -1,5 +1,7 @@
 //! Runs as files: what is written reads back, and what was tampered with is refused.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ pub(super) struct Import {
     #[arg(long, value_name = "SEQ", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     until: u32,
     /// Starts the run again in so many worlds in which everything goes wrong that can.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// Ends with one JSON object.
     #[arg(long)]
