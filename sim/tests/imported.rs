@@ -127,6 +127,35 @@ fn gates_and_signals_are_answered_under_faults() {
 }
 
 #[test]
+fn worlds_begin_when_the_run_did_so_that_instants_in_its_input_are_as_far_away() {
+    let draft = json!({
+        "name": "later", "version": 1,
+        "steps": [{"name": "rest", "until": "input"}],
+    });
+    let exported = Book::start(draft, "\"2023-11-14T22:14:20Z\"").exported(true);
+    let ends = imported::under_faults(&exported, 5).unwrap();
+    let day = std::time::Duration::from_secs(86_400);
+    let each = ends.passed.simulated / 5;
+    assert!(
+        each > std::time::Duration::from_secs(20) && each < day,
+        "{each:?}"
+    );
+}
+
+#[test]
+fn a_wait_until_an_instant_that_is_too_far_away_fails_under_faults_as_promised() {
+    let draft = json!({
+        "name": "later", "version": 1,
+        "steps": [{"name": "rest", "until": "input"}],
+    });
+    for input in ["\"2099-01-01T00:00:00Z\"", "4070908800000", "\"tomorrow\""] {
+        let exported = Book::start(draft.clone(), input).exported(true);
+        let ends = imported::under_faults(&exported, 3).unwrap();
+        assert!(!ends.ends.contains_key("completed"), "{input}: {ends:?}");
+    }
+}
+
+#[test]
 fn without_payloads_or_with_children_a_run_can_be_looked_at_only() {
     let bare = completed_chain().exported(false);
     assert_eq!(imported::rows(&bare).len(), 3);

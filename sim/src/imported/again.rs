@@ -1,6 +1,7 @@
 //! Deciding again what was decided in production.
 //!
-//! Invariant: the same engine decides the same, whatever it knew then that the journal does not say.
+//! Invariant: the same engine decides the same. What it knew then and no journal says, who held what and that a clock had gone
+//! back, is told from what was decided.
 
 use std::collections::BTreeSet;
 
@@ -30,11 +31,15 @@ pub(super) fn today(exported: &ExportedRun, before: Option<&Run>, row: &Transiti
     };
     let mut first = None;
     for claimed in guesses(run, row) {
-        let facts = facts(row.at, Some(&claimed));
-        let today = match run.decide(exported.definition(), row.event.clone(), &facts) {
-            Verdict::Decided(decided) => compared(decided.transition.changes, row),
-            Verdict::Refused(rejection) => Today::Refused(rejection.to_string()),
-            Verdict::Claims => unreachable!("the claims are known"),
+        let today = match decided(exported, run, row, facts(row.at, Some(&claimed))) {
+            Today::Changes(changes) => match earlier(run, row, &changes) {
+                Some(now) => match decided(exported, run, row, facts(now, Some(&claimed))) {
+                    Today::Same => Today::Same,
+                    Today::Changes(_) | Today::Refused(_) => Today::Changes(changes),
+                },
+                None => Today::Changes(changes),
+            },
+            today => today,
         };
         if matches!(today, Today::Same) {
             return today;
@@ -42,6 +47,36 @@ pub(super) fn today(exported: &ExportedRun, before: Option<&Run>, row: &Transiti
         first.get_or_insert(today);
     }
     first.expect("there is a guess")
+}
+
+fn decided(exported: &ExportedRun, run: &Run, row: &Transition, facts: Facts<'_>) -> Today {
+    match run.decide(exported.definition(), row.event.clone(), &facts) {
+        Verdict::Decided(decided) => compared(decided.transition.changes, row),
+        Verdict::Refused(rejection) => Today::Refused(rejection.to_string()),
+        Verdict::Claims => unreachable!("the claims are known"),
+    }
+}
+
+/// What the clock said, if it had gone back: a row is never earlier than the one before it, but delays count from the clock as it
+/// was read. How far it had gone back is how much earlier the first thing is due than it would be.
+fn earlier(run: &Run, row: &Transition, today: &[Change]) -> Option<Timestamp> {
+    let pairs = today.iter().zip(&row.changes);
+    let mut dues = pairs.filter_map(|(today, recorded)| Some((due(today)?, due(recorded)?)));
+    let (today, recorded) = dues.find(|(today, recorded)| today != recorded)?;
+    let back = today.since(recorded);
+    (row.at == run.at() && !back.is_zero()).then(|| row.at.minus(back))
+}
+
+fn due(change: &Change) -> Option<Timestamp> {
+    match change {
+        Change::Schedule { due, .. }
+        | Change::Engage { due, .. }
+        | Change::Await { due, .. }
+        | Change::ArmDeadline { due, .. }
+        | Change::Deliver { due, .. } => Some(*due),
+        Change::Open { deadline, .. } => deadline.map(|(_, due)| due),
+        _ => None,
+    }
 }
 
 fn compared(changes: Vec<Change>, row: &Transition) -> Today {

@@ -79,7 +79,7 @@ impl std::error::Error for UnderFaultsError {
     }
 }
 
-/// Starts one run with the recorded input in each of so many worlds, under all faults. Its handlers are played: they return
+/// Starts one run with the recorded input in each of so many worlds, which begin when it did, under all faults. Its handlers are played: they return
 /// what was recorded for their input, else what they returned last, else their input; one that only ever failed fails. Which
 /// labels they return, and what people decide, is drawn. Somebody cancels it only if somebody did in production.
 ///
@@ -104,6 +104,7 @@ pub fn under_faults(exported: &ExportedRun, seeds: u64) -> Result<Ends, UnderFau
         .workflow(definition.clone())
         .start(move |_| input.clone())
         .runs(1..=1)
+        .begins_at(exported.run().origin().at)
         .faults(Faults::all())
         .commands(Commands::starts_only().cancels(was_cancelled(exported)))
         .without_regressions()

@@ -133,3 +133,49 @@ fn shown(payload: &Payload) -> String {
 fn micros<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(crate::clock::micros(*span))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use squid_mesh_core::mutant::Mutation;
+    use squid_mesh_core::run::Seq;
+    use squid_mesh_core::store::StoredRow;
+
+    use super::*;
+    use crate::choice::Choices;
+    use crate::settings::Profile;
+    use crate::trace::Trace;
+    use crate::world::World;
+
+    /// Clocks that go back, copies, children and claims that no journal tells of: what the same engine has decided it decides
+    /// again.
+    #[test]
+    fn whatever_worlds_with_faults_have_written_is_exported_read_back_and_decided_again() {
+        let (mut runs, mut rows) = (0, 0);
+        for seed in 0..40 {
+            let choices = Choices::seeded(seed);
+            let trace = Trace::default();
+            let world = World::new(choices, Profile::PullRequest, Mutation::NONE, trace);
+            let tables = world.into_tables();
+            for row in tables.runs() {
+                let definition = Arc::clone(tables.definition(&row.definition).unwrap());
+                let journal = tables.journal(row.id, Seq::FIRST).cloned();
+                let stored = journal.map(|row| StoredRow {
+                    seq: row.seq,
+                    row: Ok(row),
+                });
+                let exported = ExportedRun::of(row, definition, stored.collect(), true).unwrap();
+                let read = ExportedRun::parse(&exported.to_text()).unwrap();
+                assert_eq!(read, exported);
+                for view in super::rows(&read) {
+                    let of = format!("seed {seed}, run {}: {view:#?}", row.id);
+                    assert_eq!(view.today, None, "{of}");
+                    rows += 1;
+                }
+                runs += 1;
+            }
+        }
+        assert!(runs > 100 && rows > 1_000, "{runs} runs, {rows} rows");
+    }
+}

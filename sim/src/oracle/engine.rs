@@ -2,13 +2,16 @@
 //!
 //! Invariant: only who really holds an item settles it, and what was found is what is there to be found.
 
+use serde_json::Value;
 use squid_mesh_core::change::Chore;
 use squid_mesh_core::definition::{StepIndex, StepKind, label};
 use squid_mesh_core::event::{Found, code};
 use squid_mesh_core::id::RunId;
+use squid_mesh_core::limits;
 use squid_mesh_core::operation::JournalRow;
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::task::Item;
+use squid_mesh_core::time::Timestamp;
 
 use super::bound::routed;
 use super::change::Cause;
@@ -108,10 +111,7 @@ impl Landing<'_> {
                 let taken = routed(conditions, fallback.as_ref(), &input);
                 taken.and_then(|taken| spec.way(taken.as_str())) == Some(*label)
             }
-            (StepKind::Until, Found::Instant { until, .. }) => {
-                let millis = millis(&input);
-                millis.is_some_and(|millis| until.as_micros() == millis.saturating_mul(1_000))
-            }
+            (StepKind::Until, Found::Instant { until, .. }) => instant(&input) == Some(*until),
             // How many is compared when they are counted.
             (StepKind::Each { .. }, Found::Children { .. }) => true,
             _ => false,
@@ -127,6 +127,9 @@ impl Landing<'_> {
         }
         self.chore_by_holder(id, step, chore)?;
         Ok(match found {
+            Found::Instant { until, .. } if *until > self.clock.plus(limits::WAIT_MAX) => {
+                Cause::Fails(step, code::INVALID_WAIT.to_owned())
+            }
             Found::Instant { until, .. } => Cause::Until(step, *until),
             Found::Logged | Found::Label(_) => Cause::Success(step, row.payload.clone()),
             Found::Reached | Found::Children { .. } | Found::Failure { .. } => {
@@ -149,7 +152,7 @@ impl Landing<'_> {
                 },
                 code::NO_MATCHING_ROUTE,
             ) => routed(conditions, fallback.as_ref(), &input).is_none(),
-            (Chore::Evaluate, StepKind::Until, code::INVALID_WAIT) => millis(&input).is_none(),
+            (Chore::Evaluate, StepKind::Until, code::INVALID_WAIT) => instant(&input).is_none(),
             (Chore::Evaluate, StepKind::Until, code::MISSING_INPUT_PATH) => {
                 input == Payload::null()
             }
@@ -206,7 +209,13 @@ impl Landing<'_> {
     }
 }
 
-/// What a wait until an instant is given, in the library: milliseconds.
-fn millis(input: &Payload) -> Option<i64> {
-    serde_json::from_slice(input.bytes()).ok()
+/// The instant that a wait is given: milliseconds, or text.
+fn instant(input: &Payload) -> Option<Timestamp> {
+    let value: Value = serde_json::from_slice(input.bytes()).ok()?;
+    match value.as_i64() {
+        Some(millis) => Some(Timestamp::from_micros(millis.saturating_mul(1_000))),
+        // The form that the engine's own instants have in JSON.
+        None if value.is_string() => serde_json::from_value(value).ok(),
+        None => None,
+    }
 }

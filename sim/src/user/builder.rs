@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use squid_mesh_core::time::Timestamp;
 
 use super::property::{Kind, Property, Verdict};
 use super::source::{Authored, IntoAuthored, Source};
@@ -75,6 +76,7 @@ pub(super) struct Options {
     pub(super) faults: Faults,
     pub(super) commands: Commands,
     pub(super) longest: Option<Duration>,
+    pub(super) begins: Option<Timestamp>,
     pub(super) from: u64,
     pub(super) threads: Option<usize>,
     pub(super) twice_one_in: u64,
@@ -112,6 +114,7 @@ pub fn campaign(name: impl Into<String>) -> Campaign {
             faults: Faults::all(),
             commands: Commands::default(),
             longest: None,
+            begins: None,
             from: 0,
             threads: None,
             twice_one_in: 16,
@@ -270,6 +273,12 @@ impl<E: 'static> Campaign<E> {
     /// longest of scripted handlers is known; for real ones it is ten minutes, unless this says otherwise.
     pub fn attempts_take_at_most(mut self, span: Duration) -> Self {
         self.options.longest = Some(span);
+        self
+    }
+
+    /// When worlds begin, by the database's clock; in 2026 or 2028, unless this says otherwise. For inputs that name instants.
+    pub fn begins_at(mut self, at: Timestamp) -> Self {
+        self.options.begins = Some(at);
         self
     }
 

@@ -269,6 +269,7 @@ fn set_up<E>(
         workers: options.workers.clone(),
         runs: options.runs.clone(),
         attempts,
+        begins: options.begins,
     })
 }
 

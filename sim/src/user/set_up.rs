@@ -31,6 +31,8 @@ pub(crate) struct SetUp {
     pub(crate) runs: RangeInclusive<usize>,
     /// How long attempts are said to take.
     pub(crate) attempts: Duration,
+    /// When worlds are said to begin.
+    pub(crate) begins: Option<Timestamp>,
 }
 
 /// What the processes of one release of a service register.
@@ -103,7 +105,10 @@ impl SetUp {
                 Label::Knob,
                 &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)],
             ),
-            base: Timestamp::from_micros(choices.pick(Label::Knob, &BASES)),
+            // Drawn in any case: what else is drawn does not depend on it.
+            base: self
+                .begins
+                .unwrap_or(Timestamp::from_micros(choices.pick(Label::Knob, &BASES))),
             grain: Duration::from_micros(choices.pick(Label::Knob, &[1, 1, 1, 1_000])),
             horizon: SimTime(horizon),
             runs,

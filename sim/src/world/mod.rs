@@ -228,6 +228,14 @@ impl World {
         self.outcome(check)
     }
 
+    /// Runs it to its end; what is in its store then.
+    #[cfg(test)]
+    pub(crate) fn into_tables(mut self) -> Tables {
+        let (check, panicked) = panics::caught(|| self.run_until(u64::MAX));
+        assert!(matches!(check, Some(Ok(()))) && panicked.is_none());
+        self.tables
+    }
+
     fn outcome(self, check: Check) -> Outcome {
         let World {
             now,
