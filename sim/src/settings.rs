@@ -277,22 +277,7 @@ fn workflows(choices: &mut Choices) -> Vec<Arc<Definition>> {
         }
         choices.leave(outer);
     }
-    with_children(picked)
-}
-
-/// The workflows with those that they start as children, and so on.
-fn with_children(mut picked: Vec<Arc<Definition>>) -> Vec<Arc<Definition>> {
-    let mut next = 0;
-    while let Some(definition) = picked.get(next).cloned() {
-        for name in definition.workflows() {
-            let known = picked.iter().any(|other| other.name() == name);
-            let all = library::workflows();
-            let found = all.iter().find(|other| other.name() == name);
-            picked.extend(found.filter(|_| !known).cloned());
-        }
-        next += 1;
-    }
-    picked
+    library::with_children(picked)
 }
 
 /// Draws a node. The first of all lacks nothing.

@@ -30,17 +30,7 @@ const OUTCOMES: [Fault; 8] = [
 
 /// A workflow with those that it starts, if nobody but itself has a say in what becomes of its runs.
 fn determined(index: usize) -> Option<Vec<Arc<Definition>>> {
-    let all = library::workflows();
-    let mut picked = vec![Arc::clone(&all[index])];
-    let mut next = 0;
-    while let Some(definition) = picked.get(next).cloned() {
-        for child in definition.workflows() {
-            let known = picked.iter().any(|other| other.name() == child);
-            let found = all.iter().find(|other| other.name() == child);
-            picked.extend(found.filter(|_| !known).cloned());
-        }
-        next += 1;
-    }
+    let picked = library::with_children(vec![Arc::clone(&library::workflows()[index])]);
     let free = |definition: &Arc<Definition>| {
         let mut steps = definition.steps().iter();
         definition.deadline().is_none()

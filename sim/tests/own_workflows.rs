@@ -394,17 +394,7 @@ fn scratch(name: &str) -> PathBuf {
 
 /// A workflow of the library as somebody's own, with its children, and with what it waits for.
 fn of_the_library(index: usize) -> Campaign {
-    let all = library::workflows();
-    let mut picked = vec![Arc::clone(&all[index])];
-    let mut next = 0;
-    while let Some(definition) = picked.get(next).cloned() {
-        for child in definition.workflows() {
-            let known = picked.iter().any(|other| other.name() == child);
-            let found = all.iter().find(|other| other.name() == child);
-            picked.extend(found.filter(|_| !known).cloned());
-        }
-        next += 1;
-    }
+    let picked = library::with_children(vec![Arc::clone(&library::workflows()[index])]);
     let mut campaign = sim::campaign(format!("library {index}"));
     let signals: Vec<String> = picked
         .iter()

@@ -5,80 +5,21 @@
 //!
 //! Invariant: a label's draws depend on the seed and on how many draws of that label came before, on nothing else.
 
+mod label;
 mod place;
 mod scope;
 
 use std::collections::{BTreeSet, VecDeque};
 
-pub use scope::{Decision, Path, Scope};
-
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
 
+pub use label::Label;
 pub use place::{Place, Placed, Stretch, Topic, scope};
+pub use scope::{Decision, Path, Scope};
 
 use place::{Places, Table};
-
-macro_rules! labels {
-    ($($(#[$doc:meta])* $label:ident,)*) => {
-        /// What a choice is about. Each label draws from a substream of its own, so that a draw added under one does not
-        /// shift the others.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum Label {
-            $($(#[$doc])* $label,)*
-        }
-
-        impl Label {
-            /// Every label.
-            pub const ALL: &[Label] = &[$(Label::$label,)*];
-        }
-    };
-}
-
-labels! {
-    /// Which mix of faults a seed gets.
-    Portfolio,
-    /// How often each fault strikes.
-    Intensity,
-    /// Lease, poll, slots and the like.
-    Knob,
-    /// Which nodes there are and what they can execute.
-    Topology,
-    /// Which workflows are run.
-    Shape,
-    /// What clients ask for, and when.
-    Command,
-    /// How an attempt ends.
-    Script,
-    /// How long an attempt takes.
-    Duration,
-    /// How long a request or a reply is under way.
-    Latency,
-    /// The order of things that happen at the same instant.
-    Tie,
-    /// What happens to a request to the store.
-    Network,
-    /// What happens to a hint.
-    Hint,
-    /// Which due tasks a scan leaves out.
-    Scan,
-    /// When a process, a clock or the store is struck.
-    Strike,
-    /// Whether a strike is moved to a live deadline.
-    Aim,
-    /// Whether a process dies at one of its inputs or effects.
-    Crash,
-    /// Ids, incarnations and lives.
-    Identity,
-    /// Who stays when the faults stop.
-    Core,
-    /// When somebody looks at runs, and what he does about them.
-    Operator,
-    /// Which schedules there are, and what is done to them.
-    Schedule,
-}
 
 const LABELS: usize = Label::ALL.len();
 

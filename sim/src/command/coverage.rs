@@ -3,17 +3,16 @@
 //! Invariant: exit code 0 means that nothing failed, and that as many of the feasible pairs have met as have to.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-use squid_mesh_sim::campaign::{Campaign, Summary};
+use squid_mesh_sim::campaign::Summary;
 use squid_mesh_sim::fault::sometimes::Sometimes;
 use squid_mesh_sim::fault::{Fault, State};
 
+use super::extent::Extent;
 use super::progress::Progress;
-use super::{ProfileName, span};
 
 /// Of a thousand feasible pairs, so many have to meet.
 const ENOUGH: usize = 950;
@@ -21,21 +20,8 @@ const ENOUGH: usize = 950;
 /// Runs a campaign and prints how often each fault fired in each state of what was under way.
 #[derive(Debug, Args)]
 pub(super) struct Coverage {
-    /// How many seeds.
-    #[arg(long, default_value_t = 10_000)]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    from: u64,
-    /// How big the worlds are.
-    #[arg(long, value_enum, default_value = "pr")]
-    profile: ProfileName,
-    /// How many threads.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
-    /// Stops after so long, even if seeds are left.
-    #[arg(long, value_parser = span)]
-    time: Option<Duration>,
+    #[command(flatten)]
+    extent: Extent,
     /// Ends with one JSON object.
     #[arg(long)]
     json: bool,
@@ -53,13 +39,8 @@ struct Report {
 
 impl Coverage {
     pub(super) fn run(self) -> ExitCode {
-        let campaign = Campaign {
-            profile: self.profile.profile(),
-            threads: self.threads,
-            time: self.time,
-            ..Campaign::over(self.from, self.seeds)
-        };
-        let progress = Progress::of(self.seeds);
+        let campaign = self.extent.campaign();
+        let progress = Progress::of(self.extent.seeds);
         let summary = campaign.run(&|done| progress.at(done));
         progress.end();
         self.print(&summary)

@@ -4,6 +4,7 @@
 
 mod coverage;
 mod explore;
+mod extent;
 mod failure;
 mod import;
 #[cfg(feature = "mutants")]

@@ -12,9 +12,10 @@ use squid_mesh_core::mutant::Mutation;
 use squid_mesh_sim::campaign::{Campaign, SeedFailure, Summary};
 use squid_mesh_sim::shrink::Setting;
 
+use super::extent::Extent;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{ProfileName, span};
+use super::span;
 
 /// From this many seeds on, everything has to be reached.
 const COMPLETE: u64 = 10_000;
@@ -22,21 +23,8 @@ const COMPLETE: u64 = 10_000;
 /// Runs a campaign.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// How many seeds.
-    #[arg(long, default_value_t = 10_000)]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    from: u64,
-    /// How big the worlds are.
-    #[arg(long, value_enum, default_value = "pr")]
-    profile: ProfileName,
-    /// How many threads.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
-    /// Stops after so long, even if seeds are left.
-    #[arg(long, value_parser = span)]
-    time: Option<Duration>,
+    #[command(flatten)]
+    extent: Extent,
     /// Of how many seeds one is run twice, to compare the traces; 0 for none.
     #[arg(long, default_value_t = 16)]
     twice: u64,
@@ -74,13 +62,10 @@ struct Report<'a> {
 impl Run {
     pub(super) fn run(self) -> ExitCode {
         let campaign = Campaign {
-            profile: self.profile.profile(),
-            threads: self.threads,
-            time: self.time,
             twice_one_in: self.twice,
-            ..Campaign::over(self.from, self.seeds)
+            ..self.extent.campaign()
         };
-        let progress = Progress::of(self.seeds);
+        let progress = Progress::of(self.extent.seeds);
         let summary = campaign.run(&|done| progress.at(done));
         progress.end();
         let missing = if summary.seeds >= COMPLETE {
@@ -110,7 +95,7 @@ impl Run {
             failed: summary.failed,
             sometimes_missing: missing,
             trace_hash: format!("{:016x}", summary.hash),
-            profile: self.profile.name(),
+            profile: self.extent.profile.name(),
             median_workers,
             median_runs,
             median_faults,
@@ -121,7 +106,7 @@ impl Run {
     /// How the first failure came about, as small as it can be made.
     fn tell_story(&self, failure: &SeedFailure) {
         let setting = Setting {
-            profile: self.profile.profile(),
+            profile: self.extent.profile.profile(),
             mutation: Mutation::NONE,
         };
         let Some(small) = Failure::of_seed(failure.seed, setting, self.shrink) else {

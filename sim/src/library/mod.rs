@@ -48,6 +48,20 @@ pub fn workflows() -> &'static [Arc<Definition>] {
     })
 }
 
+/// These workflows with those that they start as children, and so on.
+pub fn with_children(mut picked: Vec<Arc<Definition>>) -> Vec<Arc<Definition>> {
+    let mut next = 0;
+    while let Some(definition) = picked.get(next).cloned() {
+        for name in definition.workflows() {
+            let known = picked.iter().any(|other| other.name() == name);
+            let found = workflows().iter().find(|other| other.name() == name);
+            picked.extend(found.filter(|_| !known).cloned());
+        }
+        next += 1;
+    }
+    picked
+}
+
 /// How many of them have a fixed shape.
 pub fn fixed_shapes() -> usize {
     workflows().len() - usize::try_from(RANDOM + GROWN).expect("a small number")
