@@ -66,6 +66,10 @@ impl<'a> Reader<'a> {
         self.lock_worker(connection, set).await?;
         self.lock_schedules(connection, set).await?;
         self.read_entry(connection, set).await?;
+        if self.view.entry.is_some() && self.looked_too_early(set) {
+            self.lock_queue(connection, set).await?;
+            self.lock_schedules(connection, set).await?;
+        }
         self.lock_runs(connection, set).await?;
         self.read_definitions(connection, set).await?;
         self.lock_tasks(connection, set).await?;
@@ -110,6 +114,13 @@ impl<'a> Reader<'a> {
             self.view.entry = found.as_ref().map(|row| rows::entry(row, 0)).transpose()?;
         }
         Ok(())
+    }
+
+    /// Whether something was not there before the entry was: whoever performed the same command may have made it in between,
+    /// for what is absent cannot be locked.
+    fn looked_too_early(&self, set: &ReadSet) -> bool {
+        let absent = |id| matches!(self.view.schedules.get(id), Some(Found::Absent));
+        set.queue.is_some() && self.view.queue.is_none() || set.schedules.iter().any(absent)
     }
 
     async fn lock_worker(
