@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use squid_mesh_core::mutant::Mutation;
 
-use crate::choice::{Choices, Path, Scope};
+use crate::choice::{Choices, Path, Walk};
 use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::intensity::Intensities;
@@ -96,7 +96,7 @@ impl Search {
 
     /// Runs one path of the scope.
     pub fn world(&self, path: Path, trace: Trace) -> World {
-        let choices = Choices::scoped(Scope::new(path, self.faults)).logged();
+        let choices = Choices::walking(Walk::new(path, self.faults)).logged();
         World::with(self.settings(), choices, trace)
     }
 

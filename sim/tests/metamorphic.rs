@@ -3,6 +3,7 @@
 //! Handlers here give back their input, so that what a run comes to depends on its definition and its input alone.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -96,12 +97,12 @@ fn was_interrupted(run: &RunView<'_>) -> bool {
 
 #[test]
 fn faults_workers_and_clocks_change_nothing_about_what_runs_come_to() {
-    let mut compared = 0;
+    let compared = Arc::new(AtomicU64::new(0));
     let chosen = (0..library::workflows().len()).filter(|index| *index < 200 || index % 7 == 0);
     for workflows in chosen.filter_map(determined).take(60) {
         let expected = calm(&workflows);
-        compared += expected.len();
         let name = workflows[0].name().to_string();
+        let count = Arc::clone(&compared);
         let passed = campaign(&workflows, Faults::all().except(OUTCOMES))
             .workers(1..=4)
             .eventually(
@@ -109,7 +110,10 @@ fn faults_workers_and_clocks_change_nothing_about_what_runs_come_to() {
                 move |world| {
                     for run in world.runs().filter(|run| !was_interrupted(run)) {
                         let result = (run.status(), run.result_json());
-                        let expected = expected.get(&key(&run)).unwrap_or(&result);
+                        let Some(expected) = expected.get(&key(&run)) else {
+                            continue;
+                        };
+                        count.fetch_add(1, Ordering::Relaxed);
                         if *expected != result {
                             let (id, failure) = (run.id(), run.failure());
                             return Err(format!(
@@ -125,5 +129,6 @@ fn faults_workers_and_clocks_change_nothing_about_what_runs_come_to() {
             panic!("workflow {name}: {error}");
         }
     }
-    assert!(compared > 120, "{compared} runs");
+    let compared = compared.load(Ordering::Relaxed);
+    assert!(compared > 1_000, "{compared} runs were compared");
 }

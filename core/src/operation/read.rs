@@ -43,8 +43,9 @@ pub struct ReadSet {
     pub queues: BTreeSet<Name>,
     /// A queue's row to lock.
     pub queue: Option<Name>,
-    /// A row of the operator log (never changed: not locked). Read after the locks of schedules and of the queue; where it is
-    /// found, what was absent before is looked for once more, for it may have been made together with the row meanwhile.
+    /// A row of the operator log (never changed: not locked). Read after the locks of schedules and of the queue. A store
+    /// whose statements do not see one instant looks once more, where it is found, for what was absent before: that may have
+    /// been made together with the row meanwhile.
     pub entry: Option<CommandId>,
 }
 

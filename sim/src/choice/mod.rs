@@ -7,7 +7,7 @@
 
 mod label;
 mod place;
-mod scope;
+mod walk;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use label::Label;
 pub use place::{Place, Placed, Stretch, Topic, scope};
-pub use scope::{Decision, Path, Scope};
+pub use walk::{Decision, Path, Walk};
 
 use place::{Places, Table};
 
@@ -53,7 +53,7 @@ enum Source {
         streams: Vec<Option<ChaCha8Rng>>,
     },
     Log(Vec<VecDeque<u64>>),
-    Scope(Scope),
+    Walk(Walk),
     Placed {
         values: Table<Place, u64>,
         /// What the others are drawn from, if they are not all zero.
@@ -80,14 +80,14 @@ impl Choices {
     }
 
     /// Follows a path of a small scope.
-    pub fn scoped(scope: Scope) -> Choices {
-        Choices::from(Source::Scope(scope))
+    pub fn walking(walk: Walk) -> Choices {
+        Choices::from(Source::Walk(walk))
     }
 
-    /// The scope that they follow.
-    pub fn scope(&self) -> Option<&Scope> {
+    /// The walk that they are, if they are one.
+    pub fn walk(&self) -> Option<&Walk> {
         match &self.source {
-            Source::Scope(scope) => Some(scope),
+            Source::Walk(walk) => Some(walk),
             Source::Seed { .. } | Source::Log(_) | Source::Placed { .. } => None,
         }
     }
@@ -239,7 +239,7 @@ impl Choices {
                 reduce(stream.next_u64(), n)
             }
             Source::Log(values) => values[label as usize].pop_front().unwrap_or(0).min(n - 1),
-            Source::Scope(scope) => scope.choose(label, n),
+            Source::Walk(walk) => walk.choose(label, n),
             Source::Placed { values, seed } => {
                 let kept = place.and_then(|place| values.get(&place).copied());
                 let drawn = || match (seed, place) {
@@ -274,7 +274,7 @@ impl Choices {
         rates: impl Iterator<Item = u32> + Clone,
     ) -> Option<usize> {
         const N: u64 = 1_000;
-        let Source::Scope(scope) = &mut self.source else {
+        let Source::Walk(walk) = &mut self.source else {
             let mut drawn = N - 1 - self.choose(label, N);
             for (index, rate) in rates.enumerate() {
                 let rate = u64::from(rate);
@@ -288,7 +288,7 @@ impl Choices {
         let place = self.places.as_mut().map(|places| places.next(label));
         let possible = || rates.clone().enumerate().filter(|(_, rate)| *rate > 0);
         let of = u16::try_from(possible().count()).expect("faults are few");
-        let struck = scope.fault(label, of);
+        let struck = walk.fault(label, of);
         let index = struck.and_then(|nth| possible().nth(nth.into()).map(|(index, _)| index));
         // What a log has to say so that the same fault is drawn from it.
         let before: u64 = rates.take(index.unwrap_or(0)).map(u64::from).sum();
@@ -300,12 +300,7 @@ impl Choices {
     /// Whether a fault of that rate, in thousandths, strikes. Zero: it does not.
     #[inline]
     pub fn strikes(&mut self, label: Label, per_mille: u32) -> bool {
-        match &self.source {
-            Source::Scope(_) => self.fault(label, std::iter::once(per_mille)).is_some(),
-            Source::Seed { .. } | Source::Log(_) | Source::Placed { .. } => {
-                self.happens(label, per_mille)
-            }
-        }
+        self.fault(label, std::iter::once(per_mille)).is_some()
     }
 
     /// Whether something of that probability, in thousandths, happens. Zero: it does not.
@@ -355,7 +350,7 @@ impl Choices {
         };
         let place = places.next(Label::Identity);
         let serial = match &self.source {
-            Source::Seed { .. } | Source::Log(_) | Source::Scope(_) => self.ids,
+            Source::Seed { .. } | Source::Log(_) | Source::Walk(_) => self.ids,
             Source::Placed { values, .. } => values.get(&place).copied().unwrap_or_else(|| {
                 // Above whatever counts up.
                 mix(place.scope, u64::from(place.nth)) | 1 << 63

@@ -81,7 +81,7 @@ impl Outcome {
                 u64::from(run.seq.0) << 8 | run.ended.map_or(0, |ended| ended as u64 + 1),
             );
         }
-        let scope = choices.scope();
+        let walk = choices.walk();
         let (operations, faults) = trace.counts();
         let (events, story) = (trace.events(), trace.into_story());
         Outcome {
@@ -102,8 +102,8 @@ impl Outcome {
             story,
             log: choices.log().unwrap_or_default().to_vec(),
             choices: choices.drawn(),
-            decisions: scope.map_or(0, |scope| scope.taken().len() as u64),
-            branches: scope.map_or_else(Vec::new, |scope| scope.branches().collect()),
+            decisions: walk.map_or(0, |walk| walk.taken().len() as u64),
+            branches: walk.map_or_else(Vec::new, |walk| walk.branches().collect()),
             portfolio: settings.intensities.portfolio(),
             nodes: settings.nodes.len(),
             runs: ghost.runs.len(),

@@ -26,19 +26,19 @@ pub struct Decision {
     pub answer: u16,
 }
 
-/// What can happen in a small scope.
+/// A walk through the decisions of a small scope.
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub struct Walk {
     path: Path,
     taken: Vec<Decision>,
     faults: u32,
     circumstances: u32,
 }
 
-impl Scope {
+impl Walk {
     /// Follows a path, with so many faults in all.
-    pub fn new(path: Path, faults: u32) -> Scope {
-        Scope {
+    pub fn new(path: Path, faults: u32) -> Walk {
+        Walk {
             path,
             taken: Vec::new(),
             faults,
@@ -120,9 +120,9 @@ mod tests {
         let mut paths = vec![Path::new()];
         let mut seen = BTreeSet::new();
         while let Some(path) = paths.pop() {
-            let mut choices = Choices::scoped(Scope::new(path, 2));
+            let mut choices = Choices::walking(Walk::new(path, 2));
             assert!(seen.insert(world(&mut choices)));
-            paths.extend(choices.scope().expect("they follow one").branches());
+            paths.extend(choices.walk().expect("they follow one").branches());
         }
         // None, one of four at one of three occasions, or two at two of them.
         assert_eq!(seen.len(), 1 + 3 * 4 + 3 * 4 * 4);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_log_of_what_was_decided_repeats_it() {
-        let mut choices = Choices::scoped(Scope::new(vec![0, 2, 1], 2)).logged();
+        let mut choices = Choices::walking(Walk::new(vec![0, 2, 1], 2)).logged();
         let struck = world(&mut choices);
         assert_eq!(struck, [(1, 2, 99)]);
         let log = choices.log().expect("one is kept").to_vec();
