@@ -331,8 +331,22 @@ impl Choices {
     pub fn magnitude(&mut self, label: Label, low: u64, high: u64) -> u64 {
         let doublings = u64::from((high / low.max(1)).max(1).ilog2());
         let floor = low.max(1) << self.choose(label, doublings + 1);
-        self.between(label, floor.min(high), (floor * 2 - 1).min(high))
-            .max(low)
+        let (from, upto) = (floor.min(high), (floor * 2 - 1).min(high));
+        let within = match &self.source {
+            // In a walk a magnitude is one decision: the least, or about the greatest.
+            Source::Walk(_) => self.calm(label, upto - from + 1),
+            Source::Seed { .. } | Source::Log(_) | Source::Placed { .. } => {
+                self.choose(label, upto - from + 1)
+            }
+        };
+        (from + within).max(low)
+    }
+
+    /// The calm one of `n` answers.
+    fn calm(&mut self, label: Label, n: u64) -> u64 {
+        let place = self.places.as_mut().map(|places| places.next(label));
+        self.note(Choice { label, n, value: 0 }, place);
+        0
     }
 
     /// 128 bits of an id: different from those of every other one, whatever is drawn.

@@ -10,7 +10,7 @@ use super::Label;
 
 /// How many circumstances of a fault are decided about: how long it takes, whether somebody gives up meanwhile. What comes
 /// later, of what follows from it, is calm.
-const CIRCUMSTANCES: u32 = 4;
+const CIRCUMSTANCES: u32 = 2;
 
 /// The answers to the first decisions of a world.
 pub type Path = Vec<u16>;
