@@ -21,6 +21,7 @@ pub mod operation;
 pub mod payload;
 pub mod run;
 pub mod schedule;
+pub mod sorted;
 pub mod store;
 pub mod task;
 pub mod time;

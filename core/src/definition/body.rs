@@ -5,6 +5,8 @@
 //! A body is a draft in canonical JSON and passes the validation again when it is read, so a rule that is made stricter must
 //! go on accepting what earlier releases stored.
 
+use std::sync::Arc;
+
 use super::canonical::canonical_json;
 use super::draft::{
     Draft, DraftBinding, DraftCondition, DraftGuard, DraftKind, DraftOrigin, DraftRetry,
@@ -17,8 +19,13 @@ use crate::schedule::PlanDraft;
 
 impl Definition {
     /// What a store keeps: the canonical JSON, labels and descriptions included. It is a draft too.
-    pub fn body(&self) -> String {
-        canonical_json(&self.to_draft().to_json())
+    pub fn body(&self) -> &Arc<str> {
+        &self.body
+    }
+
+    /// Writes the body.
+    pub(super) fn write_body(&self) -> Arc<str> {
+        canonical_json(&self.to_draft().to_json()).into()
     }
 
     /// Takes a body back: the same definition with the same digest.
@@ -214,7 +221,7 @@ mod tests {
         let definition = samples::changed(|_| {});
         // Both are durable: a change of either makes every stored definition another one.
         assert_eq!(
-            definition.body(),
+            &**definition.body(),
             concat!(
                 r#"{"deadline":"7d","description":"From basket to parcel","input":{"fields":{"amount":{"required":true,"typ"#,
                 r#"e":"integer"},"currency":{"default":"EUR","type":"string"},"note":{"type":"string?"}}},"label":"Order",""#,
@@ -354,7 +361,7 @@ mod tests {
         #[test]
         fn a_definition_comes_back_from_its_body_with_the_same_digest(draft in samples::any_draft()) {
             let definition = Definition::validate(draft).unwrap();
-            let restored = Definition::from_body(&definition.body()).unwrap();
+            let restored = Definition::from_body(definition.body()).unwrap();
             prop_assert_eq!(restored.digest(), definition.digest());
             prop_assert_eq!(restored.body(), definition.body());
             prop_assert_eq!(restored, definition);

@@ -24,6 +24,7 @@ mod validate;
 mod word;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,8 @@ pub struct Definition {
     priority: i16,
     deadline: Option<Duration>,
     digest: DefinitionDigest,
+    /// What a store keeps of it.
+    body: Arc<str>,
 }
 
 impl Definition {

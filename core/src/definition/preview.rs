@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a2_3_the_same_draft_has_the_same_preview_on_every_call_and_from_its_body() {
         let order = samples::changed(|_| {});
-        let restored = Definition::from_body(&order.body()).unwrap();
+        let restored = Definition::from_body(order.body()).unwrap();
         for _ in 0..3 {
             assert_eq!(order.preview(), restored.preview());
         }

@@ -17,6 +17,7 @@ use crate::operation::Ended;
 use crate::payload::Payload;
 use crate::run::{Decided, Run, Seq};
 use crate::schedule::{Schedule, ScheduleId};
+use crate::sorted::SortedMap;
 use crate::task::{Item, Lane, TaskKey, TaskKind, TaskRow};
 use crate::transition::{DecodeError, Transition};
 
@@ -29,8 +30,8 @@ use std::time::Duration;
 pub(super) struct Batch<'v> {
     pub(super) view: &'v View,
     schedules: Schedules<'v>,
-    runs: BTreeMap<RunId, Work>,
-    tasks: BTreeMap<TaskKey, Option<TaskRow>>,
+    runs: SortedMap<RunId, Work>,
+    tasks: SortedMap<TaskKey, Option<TaskRow>>,
     journal: Vec<JournalRow>,
     handed: BTreeSet<TaskKey>,
     hand_over: HandOver<'v>,
@@ -63,8 +64,8 @@ impl<'v> Batch<'v> {
         Batch {
             view,
             schedules: Schedules::new(view),
-            runs: BTreeMap::new(),
-            tasks: BTreeMap::new(),
+            runs: SortedMap::default(),
+            tasks: SortedMap::default(),
             journal: Vec::new(),
             hand_over: HandOver::new(offer, view),
             handed: BTreeSet::new(),

@@ -13,6 +13,7 @@ use crate::mutant::Mutation;
 use crate::name::Name;
 use crate::run::{Seq, Status};
 use crate::schedule::{ScheduleId, ScheduleRow};
+use crate::sorted::SortedMap;
 use crate::task::{TaskKey, TaskRow};
 use crate::time::Timestamp;
 
@@ -78,13 +79,13 @@ pub struct View {
     /// The worker row.
     pub worker: Option<WorkerRow>,
     /// Definitions by key, those that exist.
-    pub definitions: BTreeMap<DefinitionKey, Arc<Definition>>,
+    pub definitions: SortedMap<DefinitionKey, Arc<Definition>>,
     /// Every schedule that was asked for.
-    pub schedules: BTreeMap<ScheduleId, Found<ScheduleRow>>,
+    pub schedules: SortedMap<ScheduleId, Found<ScheduleRow>>,
     /// Every run that was asked for.
-    pub runs: BTreeMap<RunId, Found<RunRow>>,
+    pub runs: SortedMap<RunId, Found<RunRow>>,
     /// Every task that was asked for by key, and those of `tasks_of` that exist.
-    pub tasks: BTreeMap<TaskKey, Found<TaskRow>>,
+    pub tasks: SortedMap<TaskKey, Found<TaskRow>>,
     /// The runs whose tasks are all in `tasks`.
     pub tasks_of: BTreeSet<RunId>,
     /// Due tasks, locked.
@@ -192,5 +193,5 @@ pub struct DefinitionRow {
     /// Digest over the canonical form.
     pub digest: DefinitionDigest,
     /// The canonical form.
-    pub body: String,
+    pub body: Arc<str>,
 }

@@ -60,7 +60,7 @@ impl Register {
                 None => writes.definitions.push(DefinitionRow {
                     key: declared.key().clone(),
                     digest: declared.digest(),
-                    body: declared.body(),
+                    body: Arc::clone(declared.body()),
                 }),
             }
         }

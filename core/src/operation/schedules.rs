@@ -2,18 +2,17 @@
 //!
 //! Invariant: later slots see what earlier ones decided, and each row is written at most once, under the guard it was read with.
 
-use std::collections::BTreeMap;
-
 use super::{Found, ScheduleUpdate, View, Writes};
 use crate::run::Seq;
 use crate::schedule::{Schedule, ScheduleId, ScheduleRow};
+use crate::sorted::SortedMap;
 use crate::transition::DecodeError;
 
 /// The schedules of a batch.
 #[derive(Clone)]
 pub(super) struct Schedules<'v> {
     view: &'v View,
-    known: BTreeMap<ScheduleId, Known>,
+    known: SortedMap<ScheduleId, Known>,
 }
 
 #[derive(Clone)]
@@ -38,7 +37,7 @@ impl<'v> Schedules<'v> {
     pub(super) fn new(view: &'v View) -> Schedules<'v> {
         Schedules {
             view,
-            known: BTreeMap::new(),
+            known: SortedMap::default(),
         }
     }
 
@@ -82,15 +81,15 @@ impl<'v> Schedules<'v> {
     }
 
     pub(super) fn put(&mut self, schedule: Schedule, declared: bool) {
-        let known = self.known.entry(schedule.id).or_insert(Known {
-            schedule: None,
-            was: None,
+        let id = schedule.id;
+        let known = self.known.get(&id);
+        let known = Known {
+            schedule: Some(schedule),
+            was: known.and_then(|known| known.was),
             changed: true,
-            declared,
-        });
-        known.schedule = Some(schedule);
-        known.changed = true;
-        known.declared |= declared;
+            declared: declared || known.is_some_and(|known| known.declared),
+        };
+        self.known.insert(id, known);
     }
 
     pub(super) fn remove(&mut self, id: ScheduleId) {

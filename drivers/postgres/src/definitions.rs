@@ -149,10 +149,10 @@ mod tests {
         let mut row = DefinitionRow {
             key: one.key().clone(),
             digest: one.digest(),
-            body: one.body(),
+            body: one.body().clone(),
         };
         assert_eq!(restored(&row).unwrap(), *one);
-        row.body = definition(2).body();
+        row.body = definition(2).body().clone();
         assert!(
             restored(&row)
                 .unwrap_err()

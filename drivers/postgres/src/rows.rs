@@ -220,7 +220,7 @@ pub(crate) fn definition(row: &PgRow, names: &mut Names) -> Decoded<DefinitionRo
     Ok(DefinitionRow {
         key: definition_key(row, 0, names)?,
         digest: DefinitionDigest::from_bytes(digest),
-        body: row.try_get(3)?,
+        body: row.try_get::<&str, _>(3)?.into(),
     })
 }
 

@@ -183,7 +183,7 @@ fn insert_definitions(rows: &[DefinitionRow]) -> Bound {
         .iter()
         .map(|row| row.digest.to_bytes().to_vec())
         .collect();
-    let bodies: Vec<&str> = rows.iter().map(|row| row.body.as_str()).collect();
+    let bodies: Vec<&str> = rows.iter().map(|row| &*row.body).collect();
     sqlx::query(sql::INSERT_DEFINITIONS)
         .bind(names)
         .bind(versions)

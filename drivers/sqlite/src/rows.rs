@@ -281,7 +281,7 @@ pub(crate) fn definition(row: &SqliteRow) -> Result<DefinitionRow, StoreError> {
     Ok(DefinitionRow {
         key: columns.definition_key()?,
         digest: columns.bytes().map(DefinitionDigest::from_bytes)?,
-        body: columns.text()?.to_owned(),
+        body: columns.text()?.into(),
     })
 }
 

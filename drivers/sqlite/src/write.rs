@@ -174,7 +174,7 @@ fn put_definition(script: &mut Script, row: &DefinitionRow) {
     script.bind(row.key.name.as_str()).bind(row.key.version);
     script
         .bind(row.digest.to_bytes().as_slice())
-        .bind(row.body.as_str());
+        .bind(&*row.body);
 }
 
 fn put_run(script: &mut Script, row: &RunRow) -> Result<(), StoreError> {

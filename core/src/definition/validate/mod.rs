@@ -107,8 +107,10 @@ impl Parts {
             priority: draft.priority.unwrap_or(0),
             deadline: self.deadline,
             digest: DefinitionDigest::UNKNOWN,
+            body: "".into(),
         };
         definition.digest = DefinitionDigest::of(&definition);
+        definition.body = definition.write_body();
         definition
     }
 }

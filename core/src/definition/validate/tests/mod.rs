@@ -263,7 +263,7 @@ fn counts_texts_and_nesting_have_limits() {
     };
     let definition = Definition::validate(build(0)).unwrap();
     assert_eq!(
-        Definition::from_body(&definition.body()).unwrap(),
+        Definition::from_body(definition.body()).unwrap(),
         definition
     );
     let paths = [
