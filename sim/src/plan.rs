@@ -223,10 +223,10 @@ fn start(number: usize, settings: &Settings, choices: &mut Choices) -> Start {
 }
 
 fn delay(settings: &Settings, choices: &mut Choices) -> Option<StartDelay> {
-    if !settings.cast.commands.delays || !choices.happens(Label::Command, 150) {
+    if !settings.cast.commands.delays || !choices.happens(Label::Command, 250) {
         return None;
     }
-    let span = span(choices, 1_000, 20_000_000);
+    let span = span(choices, 1_000, 120_000_000);
     Some(if choices.happens(Label::Command, 300) {
         StartDelay::At(settings.base.plus(span))
     } else {

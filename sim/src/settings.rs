@@ -138,13 +138,13 @@ impl Settings {
         let outer = choices.enter(Topic::Setup, &[]);
         let intensities = Intensities::drawn(choices);
         let lease = Duration::from_millis(
-            choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 100, 10_000]),
+            choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 20_000, 10_000]),
         );
         let busy = match profile {
             Profile::PullRequest => 1,
             Profile::Nightly => 3,
         };
-        let runs = choices.between(Label::Knob, 3, 10) * busy;
+        let runs = choices.between(Label::Knob, 2, 4) * busy;
         let latency = choices.pick(
             Label::Knob,
             &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)],
@@ -168,7 +168,7 @@ impl Settings {
         }
         let settings = Settings {
             lease,
-            poll: Duration::from_millis(choices.pick(Label::Knob, &[1_000, 5_000, 2_000, 20_000])),
+            poll: Duration::from_millis(choices.pick(Label::Knob, &[5_000, 1_000, 20_000, 10_000])),
             grace: lease
                 * u32::try_from(choices.between(Label::Knob, 0, 2)).expect("a small number"),
             payload_limit: 256,

@@ -4,8 +4,8 @@
 
 use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
-use squid_mesh_core::id::Incarnation;
-use squid_mesh_core::task::{Fence, Item, TaskKey};
+use squid_mesh_core::id::{Incarnation, Life};
+use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
 use squid_mesh_core::time::Timestamp;
 
 use super::{BodyId, ProcessId};
@@ -28,6 +28,8 @@ pub struct Grant {
     pub role: Role,
     /// Whether it was recorded that its body may begin.
     pub marked: bool,
+    /// The life of what it is of.
+    pub life: Life,
     /// The process that claimed.
     pub process: ProcessId,
     /// As whom it claimed.
@@ -48,6 +50,13 @@ pub struct Grant {
     pub body: Option<BodyId>,
     /// How it ended.
     pub end: Option<GrantEnd>,
+}
+
+impl Grant {
+    /// Whether this is the claim that a token was given for.
+    pub fn gave(&self, token: &Token) -> bool {
+        (self.life, self.fence, self.owner) == (token.life, token.fence, token.owner)
+    }
 }
 
 /// How a claim ended.

@@ -8,23 +8,21 @@
 mod body;
 mod copy;
 mod grant;
-mod offers;
 mod process;
 mod queue;
 mod run;
 mod schedule;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::id::{Incarnation, Life, RunId};
+use squid_mesh_core::run::Status;
 use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
 
 pub use body::{Body, BodyEnd, BodyId};
 pub use grant::{Grant, GrantEnd, GrantId};
-pub use offers::Offers;
 pub use process::{ClaimRecord, Process, ProcessId};
 pub use queue::GhostQueues;
 pub use run::{GhostChildren, GhostRun, GhostStep, GhostTries, GhostUndo, Progress, Way, Winding};
@@ -53,12 +51,10 @@ pub struct Ghost {
     pub lines: BTreeSet<(ProcessId, RunId, StepIndex)>,
     /// Operations that have landed.
     pub landings: u64,
-    /// What explanations have offered.
-    pub offers: Offers,
     /// Whether some run's snapshot was damaged.
     any_unreadable: bool,
-    /// A run that was under way when somebody last asked for one: most often it still is.
-    open: Cell<Option<RunId>>,
+    /// The runs that have not ended.
+    unended: BTreeSet<RunId>,
 }
 
 /// One task, over all the rows it ever had.
@@ -112,9 +108,7 @@ impl Ghost {
 
     /// The claim that a token was given for, whatever has become of it.
     pub fn grant_of(&self, key: &TaskKey, token: &Token) -> Option<GrantId> {
-        let matches = |grant: &Grant| {
-            grant.key == *key && grant.fence == token.fence && grant.owner == token.owner
-        };
+        let matches = |grant: &Grant| grant.key == *key && grant.gave(token);
         self.grants.iter().rposition(matches).map(GrantId)
     }
 
@@ -160,17 +154,22 @@ impl Ghost {
         &mut self.processes[id.0]
     }
 
+    /// A run that was started.
+    pub fn begin_run(&mut self, id: RunId, run: GhostRun) {
+        self.unended.insert(id);
+        self.runs.insert(id, run);
+    }
+
+    /// A run has ended.
+    pub fn end_run(&mut self, id: RunId, status: Status) {
+        self.unended.remove(&id);
+        self.run_mut(id).ended = Some(status);
+    }
+
     /// Whether some run that can be read is under way.
     pub fn any_open(&self) -> bool {
-        let is_open = |id: &RunId| {
-            let run = self.run(*id);
-            run.ended.is_none() && !run.unreadable && !self.is_stuck(*id)
-        };
-        if self.open.get().is_some_and(|id| is_open(&id)) {
-            return true;
-        }
-        self.open.set(self.runs.keys().copied().find(is_open));
-        self.open.get().is_some()
+        let is_open = |id: &&RunId| !self.run(**id).unreadable && !self.is_stuck(**id);
+        self.unended.iter().any(|id| is_open(&id))
     }
 
     /// Whether every run that can be read has ended.

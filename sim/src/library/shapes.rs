@@ -65,7 +65,7 @@ fn join() -> Draft {
 fn waiting() -> Draft {
     let rest = DraftStep {
         needs: vec!["a".into()],
-        ..DraftStep::wait("rest", Duration::from_secs(3))
+        ..DraftStep::wait("rest", Duration::from_secs(20))
     };
     let last = DraftStep {
         needs: vec!["rest".into()],

@@ -128,6 +128,7 @@ impl Landing<'_> {
             item: row.item(),
             role: row.role(),
             marked: row.begun,
+            life: row.life,
             process,
             owner,
             fence: row.fence,

@@ -89,8 +89,7 @@ impl Landing<'_> {
     pub(super) fn holds(&self, id: RunId, step: StepIndex, token: &Token) -> bool {
         let grant = self.ghost.attempt_on(id, step, Role::Step);
         grant.is_some_and(|grant| {
-            let current = grant.owner == token.owner && grant.fence == token.fence;
-            current && grant.item == Item::Attempt && grant.end.is_none()
+            grant.gave(token) && grant.item == Item::Attempt && grant.end.is_none()
         })
     }
 

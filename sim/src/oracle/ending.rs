@@ -105,7 +105,7 @@ impl Landing<'_> {
             Status::Cancelled => self.sometimes.reached(Milestone::Cancelled),
             _ => {}
         }
-        self.ghost.run_mut(id).ended = Some(status);
+        self.ghost.end_run(id, status);
         Ok(())
     }
 

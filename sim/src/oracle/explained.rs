@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use squid_mesh_core::definition::{StepIndex, StepKind};
 use squid_mesh_core::event::Role;
-use squid_mesh_core::explain::{Evidence, Explanation, NextAction, Reason, explain};
+use squid_mesh_core::explain::{Evidence, Explanation, Reason, explain};
 use squid_mesh_core::graph::RunGraph;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::WorkerRow;
@@ -75,7 +75,7 @@ fn one(ghost: &mut Ghost, tables: &Tables, id: RunId, now: Timestamp) -> Check {
     let explanation = explain(&record, &ghost.run(id).definition, &workers);
     is_true(ghost, tables, &workers, &record, &explanation)?;
     let reason = explanation.reason;
-    let is_tried = |action: &NextAction| ghost.offers.is_tried(reason, action);
+    let is_tried = |offer| offered::is_sampled(id, now, offer);
     let refused = offered::refused(tables, id, now, &explanation, is_tried);
     ensure!(
         refused.is_none(),

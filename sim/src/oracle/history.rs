@@ -115,7 +115,7 @@ impl Landing<'_> {
             reported: false,
             unreadable: false,
         };
-        self.ghost.runs.insert(id, run);
+        self.ghost.begin_run(id, run);
         self.changes(id, &row.transition.changes, &Cause::Start)?;
         self.copy_is_safe(id)
     }

@@ -92,11 +92,7 @@ impl Landing<'_> {
 
     fn renewed(&mut self, held: &Held, reply: HeldReply) -> Check {
         let process = self.process();
-        let mine = |grant: &&Grant| {
-            grant.fence == held.token.fence
-                && grant.owner == held.token.owner
-                && Some(grant.process) == process
-        };
+        let mine = |grant: &&Grant| grant.gave(&held.token) && Some(grant.process) == process;
         let holds = self.ghost.holder(&held.key).filter(mine).is_some();
         match reply {
             HeldReply::Held { lease, stop } => {

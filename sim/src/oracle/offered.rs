@@ -17,18 +17,32 @@ use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Run, Seq};
 use squid_mesh_core::time::Timestamp;
 
+use crate::choice::mix;
 use crate::store::{Conditions, Tables};
 
-/// What an explanation of a run offers that is refused, and how; none if each action is accepted that is to be tried.
+/// Of so many offers one is tried: trying each would be most of the work of a simulation.
+const SAMPLE: u64 = 6;
+
+/// Whether the n-th offer of an explanation is one of those that are tried. No choice is made for it: ids and times differ from
+/// world to world.
+pub(super) fn is_sampled(run: RunId, now: Timestamp, index: usize) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "some of its bits do")]
+    let run = run.as_u128() as u64;
+    let offer = mix(mix(run, now.as_micros().unsigned_abs()), index as u64);
+    offer.is_multiple_of(SAMPLE)
+}
+
+/// What an explanation of a run offers that is refused, and how; none if each action is accepted that is tried.
 pub fn refused(
     tables: &Tables,
     run: RunId,
     now: Timestamp,
     explanation: &Explanation,
-    mut is_tried: impl FnMut(&NextAction) -> bool,
+    is_tried: impl Fn(usize) -> bool,
 ) -> Option<String> {
-    let offered = explanation.next_actions.iter();
-    let tried: Vec<&NextAction> = offered.filter(|action| is_tried(action)).collect();
+    let offered = explanation.next_actions.iter().enumerate();
+    let tried = offered.filter(|(index, _)| is_tried(*index));
+    let tried: Vec<&NextAction> = tried.map(|(_, action)| action).collect();
     if tried.is_empty() {
         return None;
     }

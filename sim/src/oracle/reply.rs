@@ -288,8 +288,11 @@ impl Landing<'_> {
                     TruthfulReply,
                     "the report of the holder of run {run} step {step} was refused: {rejection}"
                 );
+                // Its run was told to cancel in the same operation, and waits for nobody whose outcome is unknown.
+                let overtaken = matches!(rejection, Rejection::Finished { .. })
+                    && self.landed.touched.runs.contains(&run);
                 ensure!(
-                    !self.in_doubt[index],
+                    !self.in_doubt[index] || overtaken,
                     TruthfulReply,
                     "run {run} step {step} is in doubt, and the report that says what came of it was refused: {rejection}"
                 );
@@ -337,8 +340,7 @@ fn is_repeat(ghost: &Ghost, report: &Report) -> bool {
 /// Whether a report comes from the process that holds its task, under the claim it holds it by.
 fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> bool {
     let grant = ghost.holder(&report.key);
-    let mine =
-        grant.filter(|grant| Some(grant.process) == process && grant.fence == report.token.fence);
+    let mine = grant.filter(|grant| Some(grant.process) == process && grant.gave(&report.token));
     let fits = |item: Item| match report.outcome {
         Outcome::Engine(engine) => engine == item,
         Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Conflicted => {
@@ -358,7 +360,7 @@ fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> boo
 fn is_held(ghost: &Ghost, report: &Report) -> bool {
     ghost
         .holder(&report.key)
-        .is_some_and(|grant| grant.fence == report.token.fence)
+        .is_some_and(|grant| grant.gave(&report.token))
 }
 
 /// Remembers what a process was told.

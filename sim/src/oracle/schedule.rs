@@ -291,8 +291,11 @@ impl Landing<'_> {
 
     /// Whether the run before was going on before this operation, or until it.
     fn is_going_on(&self, ghost: &GhostSchedule) -> bool {
-        let run = ghost.previous.and_then(|run| self.ghost.runs.get(&run));
-        run.is_some_and(|run| run.ended.is_none() || run.at == self.landed.at)
+        let touched = &self.landed.touched.runs;
+        ghost.previous.is_some_and(|id| {
+            let run = self.ghost.runs.get(&id);
+            run.is_some_and(|run| run.ended.is_none() || touched.contains(&id))
+        })
     }
 
     /// What waits was due, waits for a run that goes on, and is not forgotten.

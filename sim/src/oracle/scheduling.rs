@@ -167,6 +167,8 @@ impl Landing<'_> {
                 let news = known.is_none() || declared.version > version || retired || !says_so;
                 (declared.version, declared.version >= version && news)
             }
+            // It may have been decided while there was none: nothing is locked of what does not exist.
+            ScheduleAction::Retire { .. } if !touched && self.was_in_doubt() => return Ok(()),
             ScheduleAction::Retire { version: by } => {
                 (*by, known.is_some() && *by > version && !retired)
             }

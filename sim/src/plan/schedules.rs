@@ -19,7 +19,7 @@ use crate::clock::SimTime;
 use crate::settings::Settings;
 
 /// Seconds between two occurrences, from often to rarely.
-const PERIODS: [u64; 7] = [1, 2, 3, 5, 10, 15, 30];
+const PERIODS: [u64; 7] = [2, 3, 5, 8, 10, 15, 30];
 /// Zones whose clocks change near one of the bases, one whose offset is no whole hour, and one that never changes.
 const ZONES: [&str; 4] = [
     "UTC",

@@ -16,7 +16,7 @@ use squid_mesh_core::time::Timestamp;
 #[derive(Debug, Clone)]
 pub(super) struct Agenda {
     shards: Shards,
-    rows: BTreeMap<TaskKey, TaskRow>,
+    rows: BTreeMap<TaskKey, Box<TaskRow>>,
     index: BTreeMap<(Shard, Name), Ranges>,
 }
 
@@ -42,11 +42,11 @@ impl Agenda {
     }
 
     pub(super) fn row(&self, key: &TaskKey) -> Option<&TaskRow> {
-        self.rows.get(key)
+        self.rows.get(key).map(AsRef::as_ref)
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &TaskRow> {
-        self.rows.values()
+        self.rows.values().map(AsRef::as_ref)
     }
 
     /// The tasks of one run, in lane order.
@@ -57,35 +57,36 @@ impl Agenda {
         };
         self.rows
             .range(lane(0)..=lane(u16::MAX))
-            .map(|(_, row)| row)
+            .map(|(_, row)| row.as_ref())
     }
 
     /// Writes a row over whatever had its key.
     pub(super) fn put(&mut self, row: TaskRow) {
-        let same_entry = self
-            .rows
-            .get(&row.key)
-            .is_some_and(|old| entry(old) == entry(&row));
-        if !same_entry {
+        if let Some(old) = self.rows.get_mut(&row.key) {
+            if entry(old) == entry(&row) {
+                **old = row;
+                return;
+            }
             self.remove(&row.key);
-            let queue = (row.key.run.shard(self.shards), row.queue.clone());
-            let range = (row.priority, row.handler.clone());
-            self.index
-                .entry(queue)
-                .or_default()
-                .entry(range)
-                .or_default()
-                .insert((row.due_at, row.key));
         }
-        self.rows.insert(row.key, row);
+        let queue = (row.key.run.shard(self.shards), row.queue.clone());
+        let range = (row.priority, row.handler.clone());
+        self.index
+            .entry(queue)
+            .or_default()
+            .entry(range)
+            .or_default()
+            .insert((row.due_at, row.key));
+        self.rows.insert(row.key, Box::new(row));
     }
 
     pub(super) fn remove(&mut self, key: &TaskKey) {
         let Some(row) = self.rows.remove(key) else {
             return;
         };
-        let queue = (key.run.shard(self.shards), row.queue);
-        let range = (row.priority, row.handler);
+        let TaskRow { queue, handler, .. } = *row;
+        let queue = (key.run.shard(self.shards), queue);
+        let range = (row.priority, handler);
         let ranges = self
             .index
             .get_mut(&queue)
@@ -149,7 +150,7 @@ impl Agenda {
                 lane: Lane(u16::MAX),
             },
         );
-        let row = |(_, key): &(Timestamp, TaskKey)| &self.rows[key];
+        let row = |(_, key): &(Timestamp, TaskKey)| self.rows[key].as_ref();
         let readable = |row: &&TaskRow| row.format <= format;
         let found = entries
             .range(..=last_due)

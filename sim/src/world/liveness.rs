@@ -14,9 +14,10 @@ use squid_mesh_core::operation::{QueueAction, ScheduleAction};
 use squid_mesh_core::schedule::{ScheduleId, ScheduleKey, Standing};
 
 use super::client::CommandState;
+use super::request::Sender;
 use super::scope::command_scope;
 use super::{Event, World};
-use crate::choice::Label;
+use crate::choice::{Label, Topic};
 use crate::clock::{SimTime, micros};
 use crate::fault::Fault;
 use crate::ghost::GhostRun;
@@ -49,6 +50,8 @@ pub(super) enum Phase {
 
 /// What somebody takes at most to be served by an operator or the engine, however busy they are.
 const SERVED: Duration = Duration::from_secs(60);
+/// For how long nothing was left to do when faults stop early: about as long as operators look away.
+const QUIET: Duration = Duration::from_secs(8);
 
 impl World {
     /// Faults and clients stop. A random healthy core stays; the rest is dead or frozen for ever.
@@ -199,23 +202,49 @@ impl World {
             + Duration::from_secs(32) * retry.max_lost
     }
 
+    /// Faults stop before their time where nothing has been left to strike at for a while, in which somebody might have asked
+    /// for more.
+    fn calm_if_quiet(&mut self) -> Check {
+        if self.ghost.any_open() || !self.settings.cast.library || !self.is_settled() {
+            self.stirred = self.now;
+        }
+        if self.now.since(self.stirred) < QUIET {
+            return Ok(());
+        }
+        let outer = self.choices.enter(Topic::Calm, &[0, 1]);
+        let check = self.calm();
+        self.choices.leave(outer);
+        check
+    }
+
+    /// Whether nothing was asked for that is not done, or under way for a second time, and nothing will be started by itself.
+    fn is_settled(&self) -> bool {
+        let mut commands = self.commands.iter();
+        let mut requests = self.requests.values();
+        commands.all(|state| state.answered)
+            && !requests.any(|request| matches!(request.sender, Sender::Client { .. }))
+            && !self.fires()
+            && self.in_doubt.is_empty()
+    }
+
+    /// Whether there is a schedule that has not been deleted or retired.
+    fn fires(&self) -> bool {
+        let mut schedules = self.ghost.schedules.all.values();
+        schedules.any(|schedule| schedule.standing != Standing::Retired)
+    }
+
     /// Moves on to the next phase when its time has come.
     pub(super) fn advance_phase(&mut self) -> Check {
         match self.phase {
-            Phase::Faults | Phase::Over => {}
+            Phase::Faults => return self.calm_if_quiet(),
+            Phase::Over => {}
             Phase::Finishing { until } => {
                 let answered = self.commands.iter().all(|state| state.answered);
                 if answered {
                     self.resume_all();
                     self.end_schedules();
                 }
-                let fires = self
-                    .ghost
-                    .schedules
-                    .all
-                    .values()
-                    .any(|schedule| schedule.standing != Standing::Retired);
-                if answered && !fires && self.ghost.all_ended() && self.in_doubt.is_empty() {
+                if self.ghost.all_ended() && self.is_settled() {
                     self.finished()?;
                 } else if self.now > until {
                     return broken(Promise::EveryRunFinishes, self.standing());

@@ -86,6 +86,8 @@ pub struct World {
     trouble: SimTime,
     /// When the database's clock was last stepped.
     stepped: SimTime,
+    /// When something was last left to do while faults struck.
+    stirred: SimTime,
     /// Until when the store is out, or read-only.
     outage: Option<(Fault, SimTime)>,
     /// Actions of workers so far, over all nodes.
@@ -170,6 +172,7 @@ impl World {
             phase: Phase::Faults,
             trouble: SimTime(0),
             stepped: SimTime(0),
+            stirred: SimTime(0),
             outage: None,
             effects: 0,
             asked: 0,
@@ -342,7 +345,8 @@ impl World {
                 self.operate();
                 Ok(())
             }
-            Event::Calm => self.calm(),
+            Event::Calm if self.phase == Phase::Faults => self.calm(),
+            Event::Calm => Ok(()),
         }
     }
 

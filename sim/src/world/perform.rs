@@ -138,20 +138,20 @@ impl World {
         operation: &Rc<Operation>,
         first: &Reply,
     ) -> Check {
-        if self.choices.happens(Label::Network, 500) {
+        let later = self.choices.happens(Label::Network, 500);
+        let again = Request {
+            sender: request.sender,
+            wish: Wish::Perform(Rc::clone(operation)),
+            fate: None,
+            given_up: true,
+            asked: None,
+            waits: false,
+            about: self.choices.about(),
+        };
+        if later {
             let span = self.choices.magnitude(Label::Network, 1, 5_000_000);
             self.asked += 1;
             let id = RequestId(self.asked);
-            let wish = Wish::Perform(Rc::clone(operation));
-            let again = Request {
-                sender: request.sender,
-                wish,
-                fate: None,
-                given_up: true,
-                asked: None,
-                waits: false,
-                about: self.choices.about(),
-            };
             self.requests.insert(id, again);
             self.push_in(span, Event::Arrive(id));
             return Ok(());
@@ -159,11 +159,11 @@ impl World {
         let decided = self.decided_now();
         let mut conditions = Conditions::at(decided.clock);
         conditions.edition = self.edition(request.sender);
-        let again = self.tables.perform(operation, conditions);
-        let Ok(Progress::Done(landed)) = again else {
+        let performed = self.tables.perform(operation, conditions);
+        let Ok(Progress::Done(landed)) = performed else {
             return Ok(());
         };
-        self.land(request, operation, &landed, decided)?;
+        self.land(&again, operation, &landed, decided)?;
         if same_reply(operation, first, &landed.reply) {
             Ok(())
         } else {
