@@ -86,11 +86,18 @@ fn a_ledger_that_ignores_keys_is_found_to_book_twice() {
         broken.violation.detail.contains("has paid twice"),
         "{error}"
     );
+    let small = broken
+        .small
+        .as_ref()
+        .expect("there is time to make it smaller");
+    assert!(small.after.total() <= 15, "{error}");
+    assert!(small.after.total() < small.before.total(), "{error}");
     let told = error.to_string();
     for part in [
         "campaign \"payments\"",
         "\"nobody pays twice\" does not hold",
-        "the end of its story",
+        "made smaller, from ",
+        "BROKEN  \"nobody pays twice\" does not hold",
         &format!("SQUID_MESH_SIM_SEED={} cargo test", broken.seed),
         "a_ledger_that_ignores_keys_is_found_to_book_twice",
     ] {

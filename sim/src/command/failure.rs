@@ -72,9 +72,7 @@ impl Failure {
             ", when the time was up"
         };
         report.remarks.push(format!(
-            "shrunk from {} to {}, in {attempts} attempts and {:.1} s{cut}",
-            told(before),
-            told(after),
+            "shrunk from {before} to {after}, in {attempts} attempts and {:.1} s{cut}",
             took.as_secs_f64()
         ));
         let mutant = mutant_name(setting.mutation);
@@ -104,15 +102,6 @@ pub(super) fn options(setting: Setting) -> String {
         Some(mutant) => format!(" --profile {profile} --mutant {mutant}"),
         None => format!(" --profile {profile}"),
     }
-}
-
-fn told(size: &Size) -> String {
-    let some = |count: u32, one: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {one}s"),
-    };
-    let operations = some(size.operations, "operation");
-    format!("{operations} and {}", some(size.faults, "fault"))
 }
 
 /// Writes a file.

@@ -3,6 +3,7 @@
 //! Invariant: the same case under the same setting is the same world, event by event.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::Serialize;
 use squid_mesh_core::mutant::Mutation;
@@ -58,6 +59,17 @@ impl Size {
     /// Operations and faults.
     pub fn total(&self) -> u32 {
         self.operations + self.faults
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = |count: u32, one: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
+        };
+        let operations = some(self.operations, "operation");
+        write!(f, "{operations} and {}", some(self.faults, "fault"))
     }
 }
 

@@ -18,6 +18,7 @@ pub use case::{Case, Setting, Size};
 
 use crate::choice::{Choices, Placed};
 use crate::trace::Trace;
+use crate::user::play::DOES_NOT_HOLD;
 use crate::violation::{Promise, Violation};
 use crate::world::{Outcome, World};
 
@@ -86,12 +87,41 @@ pub fn shrink_choices(
     budget: Budget,
     progress: &mut dyn FnMut(u64, Size),
 ) -> Option<Shrunk> {
+    shrink_among(&setting, choices, budget, progress)
+}
+
+/// Worlds of one kind, each made by its choices.
+pub(crate) trait Worlds {
+    /// Runs one, for so many events at most.
+    fn run(&self, choices: Choices, events: u64) -> Outcome;
+
+    /// Whether their workflows are drawn from the library.
+    fn are_of_the_library(&self) -> bool;
+}
+
+impl Worlds for Setting {
+    fn run(&self, choices: Choices, events: u64) -> Outcome {
+        World::new(choices, self.profile, self.mutation, Trace::default()).run_for(events)
+    }
+
+    fn are_of_the_library(&self) -> bool {
+        true
+    }
+}
+
+/// Makes a failure small among worlds of one kind.
+pub(crate) fn shrink_among(
+    worlds: &dyn Worlds,
+    choices: Choices,
+    budget: Budget,
+    progress: &mut dyn FnMut(u64, Size),
+) -> Option<Shrunk> {
     assert!(choices.has_places(), "choices are told apart by place");
-    let first = World::new(choices, setting.profile, setting.mutation, Trace::default()).run();
+    let first = worlds.run(choices, u64::MAX);
     let violation = first.violation.clone()?;
     let before = Size::of(&first);
     let mut search = Search {
-        setting,
+        worlds,
         budget,
         begun: Instant::now(),
         attempts: 0,
@@ -116,17 +146,21 @@ pub fn shrink_choices(
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     promise: Promise,
-    /// Where a panic was.
-    place: Option<String>,
+    /// Where a panic was, or the property that does not hold.
+    which: Option<String>,
 }
 
 impl Wanted {
     fn of(violation: &Violation) -> Wanted {
-        let panic = violation.promise == Promise::NoPanic;
-        let place = violation.detail.lines().next();
+        let detail = &violation.detail;
+        let which = match violation.promise {
+            Promise::NoPanic => detail.lines().next(),
+            Promise::Always | Promise::Eventually => detail.split_inclusive(DOES_NOT_HOLD).next(),
+            _ => None,
+        };
         Wanted {
             promise: violation.promise,
-            place: place.filter(|_| panic).map(str::to_owned),
+            which: which.map(str::to_owned),
         }
     }
 }
@@ -183,7 +217,7 @@ impl Failure {
 
 /// The search for something smaller.
 struct Search<'a> {
-    setting: Setting,
+    worlds: &'a dyn Worlds,
     budget: Budget,
     begun: Instant,
     attempts: u64,
@@ -219,9 +253,7 @@ impl Search<'_> {
     /// Runs a candidate. Answers how it fails, if it does as it should within so many events.
     fn failure(&mut self, choices: Choices, most: u64) -> Option<Failure> {
         self.attempts += 1;
-        let Setting { profile, mutation } = self.setting;
-        let world = World::new(choices, profile, mutation, Trace::default());
-        let outcome = world.run_for(most);
+        let outcome = self.worlds.run(choices, most);
         let violation = outcome.violation.clone()?;
         let wanted = Wanted::of(&violation) == self.wanted;
         wanted.then(|| Failure::of(outcome, violation))

@@ -137,6 +137,9 @@ impl Search<'_> {
 
     /// Tries one of the fixed shapes instead of each workflow, and instead of all of them.
     fn simpler_workflows(&mut self) {
+        if !self.worlds.are_of_the_library() {
+            return;
+        }
         let about = |place: &Place| place.label == Label::Shape;
         let kinds = |place: &Place| about(place) && place.scope == scope(Topic::Setup, &[]);
         for workflow in 0..3 {

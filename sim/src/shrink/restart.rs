@@ -83,6 +83,7 @@ impl Search<'_> {
         let mut kept: Vec<Placed> = kept.copied().collect();
         // The workflow that is known to fail, a fixed shape, or any other.
         let other = match word(1) % 4 {
+            _ if !self.worlds.are_of_the_library() => None,
             0 => None,
             1 => Some((0, library::fixed_shapes() as u64)),
             _ => Some((GROWN, library::workflows().len() as u64)),

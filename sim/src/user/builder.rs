@@ -80,6 +80,7 @@ pub(super) struct Options {
     pub(super) from: u64,
     pub(super) threads: Option<usize>,
     pub(super) twice_one_in: u64,
+    pub(super) shrinks_for: Duration,
     pub(super) regressions: Kept,
     /// What was put together in an order that makes no sense.
     pub(super) misplaced: Vec<String>,
@@ -118,6 +119,7 @@ pub fn campaign(name: impl Into<String>) -> Campaign {
             from: 0,
             threads: None,
             twice_one_in: 16,
+            shrinks_for: Duration::from_secs(10),
             regressions: Kept::BesideTheCrate,
             misplaced: Vec::new(),
         },
@@ -324,6 +326,13 @@ impl<E: 'static> Campaign<E> {
     /// Of how many worlds one is run twice, to see that it comes out the same; 16, unless this says otherwise, and 0 for none.
     pub fn twice_one_in(mut self, worlds: u64) -> Self {
         self.options.twice_one_in = worlds;
+        self
+    }
+
+    /// For how long at most a world that failed is made smaller before it is told of; 10 s, unless this says otherwise, and zero
+    /// for not at all.
+    pub fn shrink_for(mut self, time: Duration) -> Self {
+        self.options.shrinks_for = time;
         self
     }
 

@@ -31,7 +31,7 @@ pub use error::CampaignError;
 pub use faults::Faults;
 pub use ledger::{Ledger, LedgerEntry};
 pub use property::Verdict;
-pub use report::Broken;
+pub use report::{Broken, Small};
 pub use run::Passed;
 pub use scripted::Scripted;
 pub use set_up::Release;

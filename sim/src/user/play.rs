@@ -298,6 +298,9 @@ fn bounded(result: Result<Returned, AttemptFailure>) -> Result<Returned, Attempt
     })
 }
 
+/// What is said of a property after its name.
+pub(crate) const DOES_NOT_HOLD: &str = " does not hold";
+
 /// Asks a property of somebody else's. A panic is an answer too.
 pub(crate) fn asked(
     kind: Promise,
@@ -311,5 +314,5 @@ pub(crate) fn asked(
         Err(panic) => panics::message(panic.as_ref()),
     };
     let says = if wrong.is_empty() { "" } else { ": " };
-    broken(kind, format!("{name:?} does not hold{says}{wrong}"))
+    broken(kind, format!("{name:?}{DOES_NOT_HOLD}{says}{wrong}"))
 }

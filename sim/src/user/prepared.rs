@@ -20,6 +20,7 @@ use super::source::Authored;
 use super::{CampaignError, Ledger, Scripted};
 use crate::cast::{Cast, GivenStart};
 use crate::choice::Choices;
+use crate::shrink::Worlds;
 use crate::trace::Trace;
 use crate::world::{Outcome, World};
 
@@ -29,6 +30,7 @@ pub(super) struct Prepared<E> {
     pub(super) from: u64,
     pub(super) threads: usize,
     pub(super) twice_one_in: u64,
+    pub(super) shrinks_for: Duration,
     set_up: SetUp,
     scripts: Arc<BTreeMap<Name, Scripted>>,
     ignoring_keys: BTreeSet<String>,
@@ -49,6 +51,16 @@ const LOOKS: u32 = 50;
 /// Inputs that are looked at before the first world.
 const INPUTS: u64 = 16;
 
+impl<E: 'static> Worlds for Prepared<E> {
+    fn run(&self, choices: Choices, events: u64) -> Outcome {
+        self.world_for(choices, Trace::default(), events).0
+    }
+
+    fn are_of_the_library(&self) -> bool {
+        false
+    }
+}
+
 impl<E: 'static> Prepared<E> {
     /// Puts a campaign in order.
     pub(super) fn of(campaign: Campaign<E>) -> Result<Prepared<E>, CampaignError> {
@@ -68,6 +80,7 @@ impl<E: 'static> Prepared<E> {
             from: options.from,
             threads: threads(options),
             twice_one_in: options.twice_one_in,
+            shrinks_for: options.shrinks_for,
             scripts: Arc::new(scripts),
             name: campaign.name,
             ignoring_keys: campaign.options.ignoring_keys,
@@ -85,7 +98,12 @@ impl<E: 'static> Prepared<E> {
     }
 
     /// Runs the world of these choices; which of the properties that must hold sometimes did.
-    pub(super) fn world(&self, mut choices: Choices, trace: Trace) -> (Outcome, Vec<bool>) {
+    pub(super) fn world(&self, choices: Choices, trace: Trace) -> (Outcome, Vec<bool>) {
+        self.world_for(choices, trace, u64::MAX)
+    }
+
+    /// The same, for so many events at most.
+    fn world_for(&self, mut choices: Choices, trace: Trace, events: u64) -> (Outcome, Vec<bool>) {
         let env = (self.environment)();
         let reached = Rc::new(RefCell::new(self.unreached()));
         let stage = self.stage(&env);
@@ -97,7 +115,8 @@ impl<E: 'static> Prepared<E> {
             stage,
             Box::new(judge),
         );
-        let outcome = World::with(settings, choices, trace).playing(play).run();
+        let world = World::with(settings, choices, trace).playing(play);
+        let outcome = world.run_for(events);
         let reached = reached.borrow().clone();
         (outcome, reached)
     }

@@ -4,8 +4,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::choice::Choice;
+use crate::shrink::Size;
 use crate::violation::Violation;
 
 /// A world in which a property, or a promise of the engine, did not hold.
@@ -22,6 +24,8 @@ pub struct Broken {
     pub violation: Violation,
     /// How it came about in plain language, its end last.
     pub story: Vec<String>,
+    /// A smaller world in which the same does not hold, unless there was no time for one.
+    pub small: Option<Small>,
     /// What the story calls the runs that the violation names.
     pub concerned: Vec<String>,
     /// Every choice of the world.
@@ -30,6 +34,43 @@ pub struct Broken {
     pub test: Option<String>,
     /// The file that it is recorded in, if it is.
     pub file: Option<PathBuf>,
+}
+
+/// A world that was made smaller.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Small {
+    /// How big the failure was.
+    pub before: Size,
+    /// How big it is.
+    pub after: Size,
+    /// How many candidates were tried.
+    pub attempts: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// How it came about, from the beginning to the end.
+    pub story: Vec<String>,
+    /// What does not hold in it, by the names of its story.
+    pub detail: String,
+}
+
+impl fmt::Display for Small {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Small { before, after, .. } = self;
+        writeln!(
+            f,
+            "made smaller, from {before} to {after}, in {} attempts and {:.1} s:",
+            self.attempts,
+            self.took.as_secs_f64()
+        )?;
+        let hidden = self.story.len().saturating_sub(LINES);
+        if hidden > 0 {
+            writeln!(f, "{:>13}  ({hidden} lines before)", "")?;
+        }
+        let mut shown = self.story[hidden..].iter();
+        shown.try_for_each(|line| writeln!(f, "{line}"))?;
+        writeln!(f, "{:>13}  {}", "BROKEN", self.detail)
+    }
 }
 
 /// Lines of a story that are shown.
@@ -68,10 +109,14 @@ impl fmt::Display for Broken {
             "campaign {campaign:?}, {what} {seed}: {}",
             self.violation
         )?;
-        writeln!(f, "\nthe end of its story:")?;
-        self.told()
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
+        match &self.small {
+            Some(small) => write!(f, "\n{small}")?,
+            None => {
+                writeln!(f, "\nthe end of its story:")?;
+                let told = self.told();
+                told.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+            }
+        }
         writeln!(f, "\nthe same again: {}", self.reproduce())?;
         match &self.file {
             Some(file) => write!(f, "recorded in {}", file.display()),

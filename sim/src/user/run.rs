@@ -13,8 +13,9 @@ use super::CampaignError;
 use super::builder::{Campaign, Kept};
 use super::prepared::Prepared;
 use super::regression::{Recorded, Regressions, default_path};
-use super::report::Broken;
+use super::report::{Broken, Small};
 use crate::choice::{Choices, mix};
+use crate::shrink::{Budget, Worlds, shrink_among};
 use crate::story::{self, Cast, Scene};
 use crate::trace::Trace;
 use crate::violation::{Promise, Violation};
@@ -154,7 +155,7 @@ impl<E: 'static> Runner<E> {
         passed.add(seed, &outcome);
         match outcome.violation {
             None => Ok(passed),
-            Some(violation) => Err(self.broken(seed, Choices::seeded(seed), violation, false)),
+            Some(violation) => Err(self.broken(seed, || Choices::seeded(seed), violation, false)),
         }
     }
 
@@ -166,7 +167,7 @@ impl<E: 'static> Runner<E> {
             let choices = || Choices::replayed(&world.log());
             let (outcome, _) = self.prepared.world(choices(), Trace::default());
             if let Some(violation) = outcome.violation {
-                return Err(self.broken(world.seed, choices(), violation, true));
+                return Err(self.broken(world.seed, choices, violation, true));
             }
         }
         Ok(regressions.worlds.len() as u64)
@@ -189,7 +190,7 @@ impl<E: 'static> Runner<E> {
         let total = shared.total.into_inner();
         let (passed, reached, violation) = total.unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(violation) = violation {
-            return Err(self.broken(failed, Choices::seeded(failed), violation, false));
+            return Err(self.broken(failed, || Choices::seeded(failed), violation, false));
         }
         let properties = self.prepared.never(&reached);
         if !properties.is_empty() && seeds > 0 {
@@ -283,12 +284,14 @@ impl<E: 'static> Runner<E> {
     fn broken(
         &self,
         seed: u64,
-        choices: Choices,
+        choices: impl Fn() -> Choices,
         violation: Violation,
         recorded: bool,
     ) -> CampaignError {
-        let (told, _) = self.prepared.world(choices.logged(), Trace::told());
+        let small = self.made_small(choices());
+        let (told, _) = self.prepared.world(choices().logged(), Trace::told());
         let mut broken = Broken {
+            small,
             campaign: self.prepared.name.clone(),
             seed,
             recorded,
@@ -313,5 +316,28 @@ impl<E: 'static> Runner<E> {
             }
         }
         CampaignError::Broken(Box::new(broken))
+    }
+
+    /// A smaller world in which the same does not hold, with its story.
+    fn made_small(&self, choices: Choices) -> Option<Small> {
+        let budget = Budget {
+            time: self.prepared.shrinks_for,
+            ..Budget::default()
+        };
+        if budget.time.is_zero() {
+            return None;
+        }
+        let worlds: &dyn Worlds = &self.prepared;
+        let shrunk = shrink_among(worlds, choices.with_places(), budget, &mut |_, _| {})?;
+        let (told, _) = self.prepared.world(shrunk.case.choices(), Trace::told());
+        let violation = told.violation.as_ref()?;
+        Some(Small {
+            before: shrunk.before,
+            after: shrunk.after,
+            attempts: shrunk.attempts,
+            took: shrunk.took,
+            story: plain(&told.story, &told.cast),
+            detail: told.cast.rename(&violation.detail),
+        })
     }
 }
