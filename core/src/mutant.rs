@@ -253,6 +253,8 @@ mutants! {
     CopyLosesLabels,
     /// A copy takes nothing over.
     CopyInheritsNothing,
+    /// Workers that are called alike share what tells one process from another.
+    NameIsIdentity,
 }
 
 /// Which mutant is switched on, if any. A value in views and configurations, never a global.

@@ -62,4 +62,6 @@ labels! {
     Operator,
     /// Which schedules there are, and what is done to them.
     Schedule,
+    /// Who is called like somebody else.
+    Namesake,
 }

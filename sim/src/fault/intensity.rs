@@ -149,6 +149,7 @@ fn base(fault: Fault) -> u32 {
         Fault::HandlerOverruns => 40,
         Fault::Oversized => 8,
         Fault::Aimed => 80,
+        Fault::Namesake | Fault::Replaced => 250,
     }
 }
 

@@ -105,6 +105,10 @@ faults! {
     HostConflict = "transaction of a handler in conflict",
     /// A strike was moved to a live deadline, or a microsecond beside it.
     Aimed = "strike at a live deadline",
+    /// A process starts under the name of one that lives on another node.
+    Namesake = "two workers of one name",
+    /// A process that stands still is taken for dead, and another one starts under its name.
+    Replaced = "successor beside a zombie",
 }
 
 impl Fault {

@@ -93,6 +93,8 @@ milestones! {
     Conflicted = "a conflict was recorded",
     /// A step met more conflicts than it survives.
     ConflictedTooOften = "a step met too many conflicts",
+    /// A process went on under a name that somebody had taken over meanwhile.
+    OvertakenByName = "a zombie went on beside its successor",
     /// A drain was completed.
     Drained = "a drain was completed",
     /// A join waited for more than one step.
@@ -357,6 +359,8 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             | Fault::Unreadable
             | Fault::MissingHandler => &[Idle],
             Fault::Aimed => &[Timer],
+            Fault::Namesake => &[Idle, Attempt],
+            Fault::Replaced => &[Idle, Attempt, Claim, Lease, Settle],
         };
         during.iter().map(move |during| (*fault, *during))
     })

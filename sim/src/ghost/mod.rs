@@ -43,6 +43,8 @@ pub struct Ghost {
     pub processes: Vec<Process>,
     /// What each claim took: by incarnation and number.
     pub claims: BTreeMap<(Incarnation, u64), ClaimRecord>,
+    /// Who has registered, under which name.
+    pub workers: BTreeMap<Incarnation, String>,
     /// Queues that were paused and resumed.
     pub queues: GhostQueues,
     /// Schedules that were created and changed.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{
-    Claim, Claimed, Entry, Operation, Outcome, Rejection, Reply, Report, ScheduleAction,
+    Claim, Claimed, Entry, Operation, Outcome, Register, Rejection, Reply, Report, ScheduleAction,
     ScheduleReply, Settle, SlotReply, Submit,
 };
 use squid_mesh_core::task::{Item, TaskRow};
@@ -34,14 +34,14 @@ impl Landing<'_> {
     /// Checks the answers, once the writes are known to be right.
     pub(super) fn answers(&mut self) -> Check {
         match (self.operation, &self.landed.reply) {
-            (Operation::Register(_), Reply::Registered(conflicts)) => {
+            (Operation::Register(register), Reply::Registered(conflicts)) => {
                 ensure!(
                     conflicts.is_empty(),
                     TruthfulReply,
                     "a registration met {} conflicts",
                     conflicts.len()
                 );
-                Ok(())
+                self.is_registered(register)
             }
             (Operation::Submit(submit), Reply::Submitted { groups, handed, .. }) => {
                 if !handed.is_empty() {
@@ -78,6 +78,23 @@ impl Landing<'_> {
                 format!("{operation:?} was answered by {reply:?}"),
             ),
         }
+    }
+
+    /// Every process that has registered is known by itself, whatever others are called.
+    fn is_registered(&mut self, register: &Register) -> Check {
+        if let Some(worker) = &register.worker {
+            let name = worker.name.clone();
+            self.ghost.workers.insert(worker.incarnation, name);
+        }
+        for (incarnation, name) in &self.ghost.workers {
+            let row = self.tables.worker(*incarnation);
+            ensure!(
+                row.is_some_and(|row| row.name == *name),
+                Acknowledged,
+                "{incarnation} has registered as {name:?}, and is not known by that"
+            );
+        }
+        Ok(())
     }
 
     /// What is handed out is held by the one who asked, by the store's own rows.

@@ -135,6 +135,12 @@ fn of_node(fault: Fault, node: &str) -> String {
         Fault::DrainCut => format!("{node} is told to shut down, and will be cut short"),
         Fault::HostJump => format!("the clock of {node} jumps ahead"),
         Fault::HostDrift => format!("the clock of {node} is far too fast or too slow"),
+        Fault::Namesake => format!("{node} starts under a name that another node has"),
+        Fault::Replaced => {
+            format!(
+                "{node} is taken for dead: another node is about to start under its name, with all that it can do"
+            )
+        }
         Fault::MissingHandler => format!("{node} lacks a handler, or does not serve a queue"),
         _ => format!("{} of {node}", fault.name()),
     }

@@ -11,6 +11,7 @@ mod heap;
 mod hint;
 mod in_place;
 mod liveness;
+mod namesake;
 mod node;
 mod operator;
 mod outcome;
@@ -72,6 +73,8 @@ pub struct World {
     clock: DatabaseClock,
     tables: Tables,
     nodes: Vec<Node>,
+    /// How many of them there were at the beginning, before any had a successor.
+    drawn_nodes: usize,
     /// What each process was set up with, in the order of their starts.
     setups: Vec<NodeSetup>,
     commands: Vec<CommandState>,
@@ -160,7 +163,8 @@ impl World {
             heap: Heap::default(),
             clock: DatabaseClock::new(settings.base, settings.grain),
             tables: Tables::new(Shards::ONE).with_mutation(settings.mutation),
-            nodes: settings.nodes.iter().map(|_| Node::default()).collect(),
+            nodes: (0..settings.nodes.len()).map(Node::called).collect(),
+            drawn_nodes: settings.nodes.len(),
             setups: Vec::new(),
             commands,
             requests: BTreeMap::new(),
@@ -186,6 +190,7 @@ impl World {
     }
 
     fn populate(&mut self) {
+        self.draw_names();
         for node in 0..self.nodes.len() {
             let at = SimTime(self.choices.choose(Label::Topology, 200_000));
             self.nodes[node].booting = true;

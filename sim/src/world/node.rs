@@ -17,6 +17,10 @@ use crate::ghost::{BodyId, ProcessId};
 
 /// One node.
 pub(super) struct Node {
+    /// The node after which its processes are called: mostly itself.
+    pub(super) named: usize,
+    /// Whether another node has taken its place.
+    pub(super) replaced: bool,
     /// The current process.
     pub(super) process: Option<ProcessId>,
     /// Its worker, once it has registered.
@@ -47,9 +51,12 @@ pub(super) struct Node {
     pub(super) lacks: Vec<Name>,
 }
 
-impl Default for Node {
-    fn default() -> Node {
+impl Node {
+    /// A node whose processes are called after this one.
+    pub(super) fn called(named: usize) -> Node {
         Node {
+            named,
+            replaced: false,
             process: None,
             worker: None,
             clock: HostClock::new(SimTime(0), 0, 0),
@@ -66,9 +73,12 @@ impl Default for Node {
             lacks: Vec::new(),
         }
     }
-}
 
-impl Node {
+    /// What its processes call themselves to people.
+    pub(super) fn name(&self) -> String {
+        format!("node {}", self.named)
+    }
+
     /// What is in flight here: for the counters of faults.
     pub(super) fn situations(&self) -> Vec<Situation> {
         let mut all: Vec<Situation> = self.in_flight.values().copied().collect();

@@ -250,7 +250,7 @@ impl World {
     fn edition(&self, sender: Sender) -> Edition {
         let node = match (self.process_of(sender), sender) {
             (Some(process), _) => self.ghost.process(process).node,
-            (None, Sender::Client { command, .. }) => command % self.nodes.len(),
+            (None, Sender::Client { command, .. }) => command % self.drawn_nodes,
             (None, _) => 0,
         };
         self.settings.nodes[node].edition

@@ -30,11 +30,7 @@ impl World {
             return Ok(());
         }
         let fresh = Incarnation::from_u128(self.choices.bits());
-        let reused = self.settings.mutation.is(Mutant::IncarnationReused);
-        let incarnation = self.nodes[node]
-            .incarnation
-            .filter(|_| reused)
-            .unwrap_or(fresh);
+        let incarnation = self.mistaken_for(node).unwrap_or(fresh);
         self.installs(node);
         let setup = self.settings.nodes[node].clone();
         let process = ProcessId(self.ghost.processes.len());
@@ -54,6 +50,7 @@ impl World {
             let trouble = || Trouble::Node(node, None);
             self.trace.fault(Fault::MissingHandler, trouble);
         }
+        self.meets_namesakes(node);
         let start = self.choices.choose(Label::Topology, 1_000_000_000);
         let drift = setup.drift;
         self.setups.push(setup);
@@ -70,6 +67,17 @@ impl World {
         Ok(())
     }
 
+    /// Whose identity a process takes, where seeded bugs have it take one.
+    fn mistaken_for(&self, node: usize) -> Option<Incarnation> {
+        let mutation = self.settings.mutation;
+        if mutation.is(Mutant::IncarnationReused) {
+            return self.nodes[node].incarnation;
+        }
+        let namesake = self.namesakes(node).next();
+        let namesake = namesake.filter(|_| mutation.is(Mutant::NameIsIdentity));
+        namesake.and_then(|other| self.nodes[other].incarnation)
+    }
+
     pub(super) fn register(&mut self, process: ProcessId) {
         if !self.ghost.process(process).alive {
             return;
@@ -80,7 +88,7 @@ impl World {
         let setup = &self.settings.nodes[node];
         let worker = Registration {
             incarnation,
-            name: format!("node {node}"),
+            name: self.nodes[node].name(),
             handlers: Arc::clone(&setup.handlers),
             queues: setup
                 .queues
@@ -117,7 +125,7 @@ impl World {
         let setup = &self.settings.nodes[node];
         Config {
             incarnation: self.ghost.process(process).incarnation,
-            name: format!("node {node}"),
+            name: self.nodes[node].name(),
             handlers: Arc::clone(&setup.handlers),
             workflows: self.settings.newest_of(self.nodes[node].release),
             queues: setup.queues.clone(),

@@ -165,7 +165,7 @@ impl World {
         Ok(())
     }
 
-    fn fired_at(&mut self, fault: Fault, node: usize) {
+    pub(super) fn fired_at(&mut self, fault: Fault, node: usize) {
         for situation in self.nodes[node].situations() {
             self.fired(fault, situation);
         }
@@ -206,6 +206,7 @@ impl World {
         self.nodes[node].frozen = true;
         self.ghost.process_mut(process).frozen = true;
         self.push_in(span, Event::Thaw(node, process));
+        self.maybe_replace(node);
     }
 
     /// A process that stood still goes on, with everything that happened to it meanwhile in some order.
@@ -214,6 +215,7 @@ impl World {
             return;
         }
         self.trace.say(|| Deed::Thaws(node));
+        self.goes_on_beside_successor(node);
         self.nodes[node].frozen = false;
         let now = self.now;
         let state = self.ghost.process_mut(process);
