@@ -64,4 +64,6 @@ labels! {
     Schedule,
     /// Who is called like somebody else.
     Namesake,
+    /// Which nodes are lost for ever, and when.
+    Loss,
 }

@@ -109,6 +109,8 @@ faults! {
     Namesake = "two workers of one name",
     /// A process that stands still is taken for dead, and another one starts under its name.
     Replaced = "successor beside a zombie",
+    /// A node dies, and no process ever starts on it again.
+    NodeLost = "node lost for ever",
 }
 
 impl Fault {

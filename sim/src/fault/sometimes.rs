@@ -95,6 +95,10 @@ milestones! {
     ConflictedTooOften = "a step met too many conflicts",
     /// A process went on under a name that somebody had taken over meanwhile.
     OvertakenByName = "a zombie went on beside its successor",
+    /// A node was lost with an operation in doubt, and leases that nobody gives back.
+    LostInDoubt = "a node was lost for ever with an operation in doubt",
+    /// Of all nodes one was left.
+    OneNodeLeft = "one node was left of several",
     /// A drain was completed.
     Drained = "a drain was completed",
     /// A join waited for more than one step.
@@ -360,7 +364,7 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             | Fault::MissingHandler => &[Idle],
             Fault::Aimed => &[Timer],
             Fault::Namesake => &[Idle, Attempt],
-            Fault::Replaced => &[Idle, Attempt, Claim, Lease, Settle],
+            Fault::Replaced | Fault::NodeLost => &[Idle, Attempt, Claim, Lease, Settle],
         };
         during.iter().map(move |during| (*fault, *during))
     })

@@ -135,6 +135,9 @@ fn of_node(fault: Fault, node: &str) -> String {
         Fault::DrainCut => format!("{node} is told to shut down, and will be cut short"),
         Fault::HostJump => format!("the clock of {node} jumps ahead"),
         Fault::HostDrift => format!("the clock of {node} is far too fast or too slow"),
+        Fault::NodeLost => {
+            format!("{node} is lost for ever: what it held is nobody's until its lease ends")
+        }
         Fault::Namesake => format!("{node} starts under a name that another node has"),
         Fault::Replaced => {
             format!(

@@ -95,6 +95,7 @@ impl World {
     /// Whether a node whose process ended starts another one: the dead stay dead once faults have stopped, the core does not.
     pub(super) fn may_restart(&self, node: usize) -> bool {
         match self.phase {
+            _ if self.nodes[node].lost => false,
             Phase::Faults => true,
             Phase::Finishing { .. } => {
                 let drained = self.is_capable(node);
@@ -106,8 +107,8 @@ impl World {
         }
     }
 
-    fn is_capable(&self, node: usize) -> bool {
-        self.settings.nodes[node].is_capable(&self.settings.cast)
+    pub(super) fn is_capable(&self, node: usize) -> bool {
+        !self.nodes[node].lost && self.settings.nodes[node].is_capable(&self.settings.cast)
     }
 
     fn is_core(&self, node: usize) -> bool {

@@ -11,6 +11,7 @@ mod heap;
 mod hint;
 mod in_place;
 mod liveness;
+mod lost;
 mod namesake;
 mod node;
 mod operator;
@@ -206,6 +207,7 @@ impl World {
             );
         }
         self.draw_strikes();
+        self.draw_losses();
         self.draw_deploys();
         if self.settings.hints_off {
             self.fired(Fault::HintsOff, crate::fault::Situation::Idle);

@@ -21,6 +21,8 @@ pub(super) struct Node {
     pub(super) named: usize,
     /// Whether another node has taken its place.
     pub(super) replaced: bool,
+    /// Whether it is lost for ever.
+    pub(super) lost: bool,
     /// The current process.
     pub(super) process: Option<ProcessId>,
     /// Its worker, once it has registered.
@@ -57,6 +59,7 @@ impl Node {
         Node {
             named,
             replaced: false,
+            lost: false,
             process: None,
             worker: None,
             clock: HostClock::new(SimTime(0), 0, 0),

@@ -190,6 +190,7 @@ impl World {
             Ok(Progress::Done(in_doubt)) => {
                 let span = self.choices.magnitude(Label::Network, 1_000, 8_000_000);
                 let lands = request.fate == Some(Fault::InDoubtLands);
+                let sender = request.sender;
                 if !request.given_up && self.choices.happens(Label::Network, 700) {
                     let timeout = self.timeout();
                     self.give_up_on(&request, timeout);
@@ -205,6 +206,7 @@ impl World {
                         lands,
                     },
                 );
+                self.maybe_lose_holder(sender, 40);
                 self.push_in(span, Event::Resolve(id));
             }
         }
@@ -345,6 +347,7 @@ impl World {
             && !claimed.tasks.is_empty()
         {
             self.maybe_freeze_holder(process, 1);
+            self.maybe_lose_holder(request.sender, 20);
             let claimed = |item: Item| claimed.tasks.iter().any(|row| row.item() == item);
             if claimed(Item::Deadline) {
                 self.maybe_step_back(4);

@@ -26,7 +26,7 @@ impl World {
     /// A node's process starts: first of all it registers.
     pub(super) fn boot(&mut self, node: usize) -> Check {
         self.nodes[node].booting = false;
-        if self.nodes[node].process.is_some() {
+        if self.nodes[node].process.is_some() || self.nodes[node].lost {
             return Ok(());
         }
         let fresh = Incarnation::from_u128(self.choices.bits());

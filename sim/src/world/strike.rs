@@ -17,11 +17,11 @@ use crate::violation::Check;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Strike {
     pub(super) fault: Fault,
-    node: usize,
+    pub(super) node: usize,
     /// A length of time, or a distance of clocks; microseconds.
-    span: u64,
+    pub(super) span: u64,
     /// Whether it has been moved to a live deadline.
-    aimed: bool,
+    pub(super) aimed: bool,
 }
 
 /// Strikes, with how many of them a seed may draw.
@@ -132,6 +132,7 @@ impl World {
             }
             Fault::HostJump => self.jump_host(strike.node, strike.span),
             Fault::Unreadable => self.damage_a_run(),
+            Fault::NodeLost => self.lose_node(strike.node),
             _ => {}
         }
         Ok(())
