@@ -253,6 +253,8 @@ mutants! {
     CopyLosesLabels,
     /// A copy takes nothing over.
     CopyInheritsNothing,
+    /// What is fetched together with something unreadable counts as unreadable.
+    UnreadableSpreads,
     /// Workers that are called alike share what tells one process from another.
     NameIsIdentity,
 }

@@ -6,6 +6,7 @@ use crate::definition::Definition;
 use crate::operation::RunRow;
 use crate::run::{FoldError, Run, Seq};
 use crate::schedule::{Schedule, ScheduleId};
+use crate::store::StoredRow;
 use crate::task::{Lane, TASK_FORMAT, TaskKind, TaskRow};
 use crate::time::Timestamp;
 use crate::transition::{DecodeError, Transition};
@@ -17,6 +18,14 @@ pub enum Discrepancy {
     /// The journal does not fold.
     #[error("the journal does not fold: {0}")]
     Fold(#[from] FoldError),
+    /// A journal row cannot be read.
+    #[error("journal row {} cannot be read: {error}", seq.0)]
+    Unreadable {
+        /// Its position.
+        seq: Seq,
+        /// Why.
+        error: DecodeError,
+    },
     /// The snapshot cannot be read.
     #[error("the snapshot cannot be read: {0}")]
     Snapshot(#[from] DecodeError),
@@ -96,6 +105,35 @@ pub fn run<'a>(
             .map(|(column, _)| Discrepancy::Row { column }),
     );
     found.extend(agenda(&folded, definition, tasks));
+    found
+}
+
+/// The same for rows as a store gives them: names each that cannot be read, and then refolds nothing. What the tasks are to be is
+/// taken from the snapshot in that case.
+pub fn stored<'a>(
+    definition: &Definition,
+    row: &RunRow,
+    journal: impl IntoIterator<Item = &'a StoredRow>,
+    tasks: &[TaskRow],
+) -> Vec<Discrepancy> {
+    let mut transitions = Vec::new();
+    let mut found = Vec::new();
+    for stored in journal {
+        match &stored.row {
+            Ok(row) => transitions.push(&row.transition),
+            Err(error) => found.push(Discrepancy::Unreadable {
+                seq: stored.seq,
+                error: error.clone(),
+            }),
+        }
+    }
+    if found.is_empty() {
+        return run(definition, row, transitions, tasks);
+    }
+    match Run::decode(&row.state) {
+        Ok(snapshot) => found.extend(agenda(&snapshot, definition, tasks)),
+        Err(error) => found.push(error.into()),
+    }
     found
 }
 

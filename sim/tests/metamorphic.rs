@@ -18,7 +18,7 @@ use squid_mesh_sim::{self as sim, Commands, Faults};
 type Results = BTreeMap<(String, String), (Status, Option<Value>)>;
 
 /// Faults that make a step fail, or somebody not read a run any more.
-const OUTCOMES: [Fault; 8] = [
+const OUTCOMES: [Fault; 9] = [
     Fault::HandlerFails,
     Fault::HandlerHangs,
     Fault::HandlerOverruns,
@@ -27,6 +27,7 @@ const OUTCOMES: [Fault; 8] = [
     Fault::Oversized,
     Fault::HostConflict,
     Fault::Unreadable,
+    Fault::Spoilt,
 ];
 
 /// A workflow with those that it starts, if nobody but itself has a say in what becomes of its runs.

@@ -268,7 +268,9 @@ impl Worker {
                 self.inputs.tries = 0;
                 self.take_fetched(&wanted, fetched, now);
             }
-            Err(StoreError::Corrupt { detail }) if things(&wanted) == 1 => {
+            Err(StoreError::Corrupt { detail })
+                if things(&wanted) == 1 || self.config.mutation.is(Mutant::UnreadableSpreads) =>
+            {
                 for id in self.inputs.waiters(&wanted) {
                     if self.is_fetching(id) {
                         self.report_unreadable(id, &detail);

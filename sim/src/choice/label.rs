@@ -66,4 +66,6 @@ labels! {
     Namesake,
     /// Which nodes are lost for ever, and when.
     Loss,
+    /// Which journal rows become unreadable, and when.
+    Damage,
 }

@@ -151,6 +151,7 @@ fn base(fault: Fault) -> u32 {
         Fault::Aimed => 80,
         Fault::Namesake | Fault::Replaced => 250,
         Fault::NodeLost => 120,
+        Fault::Spoilt => 300,
     }
 }
 

@@ -111,6 +111,8 @@ faults! {
     Replaced = "successor beside a zombie",
     /// A node dies, and no process ever starts on it again.
     NodeLost = "node lost for ever",
+    /// A journal row becomes unreadable, or its payload another.
+    Spoilt = "unreadable journal row",
 }
 
 impl Fault {

@@ -75,6 +75,8 @@ milestones! {
     KeyConflict = "a start met a key conflict",
     /// A run was unreadable, and a report or command on it was refused.
     Unreadable = "an unreadable run was refused",
+    /// What a step needs could not be read.
+    UnreadableInput = "a step failed because what it needs cannot be read",
     /// A delayed start was due.
     Delayed = "a delayed start was due",
     /// An input was stamped.
@@ -361,6 +363,7 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             | Fault::HintsOff
             | Fault::HostDrift
             | Fault::Unreadable
+            | Fault::Spoilt
             | Fault::MissingHandler => &[Idle],
             Fault::Aimed => &[Timer],
             Fault::Namesake => &[Idle, Attempt],

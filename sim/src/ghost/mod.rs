@@ -185,6 +185,14 @@ impl Ghost {
         self.any_unreadable = true;
     }
 
+    /// Whether what a step of a run needs may be unreadable: its own journal, or that of a run which it is a copy of.
+    pub fn is_marred(&self, id: RunId) -> bool {
+        self.runs.get(&id).is_some_and(|run| {
+            let copy = run.start.copy.as_ref();
+            run.marred || copy.is_some_and(|copy| self.is_marred(copy.source))
+        })
+    }
+
     /// Whether a run waits for a child that cannot be read, or for one that does so itself: only a person can end it.
     pub fn is_stuck(&self, id: RunId) -> bool {
         self.any_unreadable && self.waits_for_unreadable(id)

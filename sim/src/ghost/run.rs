@@ -2,7 +2,7 @@
 //!
 //! Invariant: progress here follows from events and definitions alone; the engine's changes are compared with it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,10 @@ pub struct GhostRun {
     pub reported: bool,
     /// Whether its snapshot was damaged.
     pub unreadable: bool,
+    /// Journal rows that cannot be read any more.
+    pub spoilt: BTreeSet<Seq>,
+    /// Whether one of those, or the payload of some row, was damaged.
+    pub marred: bool,
 }
 
 /// What a run is heading for.

@@ -64,6 +64,20 @@ impl Landing<'_> {
             grant.item
         );
         let (key, body) = (grant.key, grant.body);
+        if let (Said::Failure(failure), None) = (said, body)
+            && failure.code == code::UNREADABLE
+        {
+            ensure!(
+                self.ghost.is_marred(id) && !failure.retryable,
+                PoisonIsContained,
+                "run {id} step {name} fails because what it needs cannot be read, and everything can: {}",
+                failure.message
+            );
+            self.sometimes.reached(Milestone::UnreadableInput);
+            self.count_report(id, step, role, &report);
+            self.ghost.end_grant(&key, GrantEnd::Recorded);
+            return Ok(());
+        }
         let ran = self.ghost.body_of(process, &report.key, &report.token);
         let Some(ran) = ran.filter(|ran| Some(*ran) == body) else {
             return broken(

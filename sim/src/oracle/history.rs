@@ -2,7 +2,7 @@
 //!
 //! Invariant: the ghost's progress moves only with rows that were checked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -114,6 +114,8 @@ impl Landing<'_> {
             ended: None,
             reported: false,
             unreadable: false,
+            spoilt: BTreeSet::new(),
+            marred: false,
         };
         self.ghost.begin_run(id, run);
         self.changes(id, &row.transition.changes, &Cause::Start)?;

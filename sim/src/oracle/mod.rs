@@ -29,6 +29,7 @@ mod stamped;
 mod submitted;
 mod undo;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use squid_mesh_core::definition::StepIndex;
@@ -38,16 +39,17 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Seq;
+use squid_mesh_core::store::StoredRow;
 use squid_mesh_core::task::{Item, TaskKind, TaskRow};
 use squid_mesh_core::time::Timestamp;
-use squid_mesh_core::verify;
+use squid_mesh_core::verify::{self, Discrepancy};
 
 use crate::clock::SimTime;
 use crate::fault::sometimes::Sometimes;
-use crate::ghost::{Ghost, Grant, ProcessId};
+use crate::ghost::{Ghost, GhostRun, Grant, ProcessId};
 use crate::settings::NodeSetup;
 use crate::store::{Landed, Tables};
-use crate::violation::{Check, Promise, broken, ensure};
+use crate::violation::{Broken, Check, Promise, broken, ensure};
 
 pub(crate) use bound::bound;
 
@@ -252,15 +254,45 @@ pub fn full_check(ghost: &Ghost, tables: &Tables) -> Check {
         let Some(row) = tables.run(*id) else {
             return broken(Promise::Acknowledged, format!("run {id} is gone"));
         };
-        let journal = tables.journal(*id, Seq::FIRST).map(|row| &row.transition);
         let tasks: Vec<TaskRow> = tables.tasks_of(*id).cloned().collect();
-        if let Some(found) = verify::run(&run.definition, row, journal, &tasks).first() {
+        let found = if run.spoilt.is_empty() {
+            let journal = tables.journal(*id, Seq::FIRST).map(|row| &row.transition);
+            verify::run(&run.definition, row, journal, &tasks)
+        } else {
+            let journal: Vec<StoredRow> = tables.stored(*id, Seq::FIRST).collect();
+            let found = verify::stored(&run.definition, row, &journal, &tasks);
+            spoilt_is_named(*id, run, found)?
+        };
+        if let Some(found) = found.first() {
             return broken(Promise::JournalIsTruth, format!("run {id}: {found}"));
         }
     }
     queue::queues_match(ghost, tables)?;
     schedule::schedules_match(ghost, tables)?;
     effects(ghost)
+}
+
+/// Whoever verifies a run names the journal rows that cannot be read, and no others. Gives what else was found.
+fn spoilt_is_named(
+    id: RunId,
+    run: &GhostRun,
+    mut found: Vec<Discrepancy>,
+) -> Result<Vec<Discrepancy>, Box<Broken>> {
+    let mut named = BTreeSet::new();
+    found.retain(|found| match found {
+        Discrepancy::Unreadable { seq, .. } => !named.insert(*seq),
+        _ => true,
+    });
+    if named != run.spoilt {
+        broken(
+            Promise::JournalIsTruth,
+            format!(
+                "rows {:?} of run {id} cannot be read, and {named:?} are said to be",
+                run.spoilt
+            ),
+        )?;
+    }
+    Ok(found)
 }
 
 /// Bodies that began against what the journal accounts for.

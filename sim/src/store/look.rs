@@ -18,7 +18,7 @@ use squid_mesh_core::store::{
 use squid_mesh_core::task::{TaskKey, TaskRow};
 use squid_mesh_core::time::Timestamp;
 
-use super::{RunRow, Tables};
+use super::{RunRow, Spoilt, Tables};
 
 impl Tables {
     /// How many shards the schema has.
@@ -36,11 +36,22 @@ impl Tables {
         self.runs.values()
     }
 
-    /// A run's journal from `from` on, in order.
+    /// A run's journal from `from` on, in order, as it was written: whatever has become of a row since.
     pub fn journal(&self, run: RunId, from: Seq) -> impl DoubleEndedIterator<Item = &JournalRow> {
         self.journal
             .range((run, from)..=(run, Seq(u32::MAX)))
             .map(|(_, row)| row)
+    }
+
+    /// The same as whoever reads the journal gets them: with those that cannot be read.
+    pub fn stored(&self, run: RunId, from: Seq) -> impl Iterator<Item = StoredRow> {
+        self.journal(run, from).map(move |row| StoredRow {
+            seq: row.seq,
+            row: match self.spoilt.get(&(run, row.seq)) {
+                Some(Spoilt::Event(error)) => Err(error.clone()),
+                Some(Spoilt::Payload) | None => Ok(row.clone()),
+            },
+        })
     }
 
     /// One task.
@@ -220,17 +231,16 @@ impl Tables {
                 bytes += payload.map_or(0, |payload| payload.bytes().len() as u64);
                 is_wanted
             })
-            .map(|row| StoredRow {
-                seq: row.seq,
-                row: Ok(row.clone()),
-            })
+            .flat_map(|row| self.stored(part.run, row.seq).next())
             .collect()
     }
 
     fn payload(&self, reference: &PayloadRef) -> Result<Option<&Payload>, StoreError> {
-        let row = self.journal.get(&(reference.run, reference.seq));
+        let place = (reference.run, reference.seq);
+        let row = self.journal.get(&place);
         let payload = row.and_then(|row| row.payload.as_ref());
-        match payload.filter(|payload| payload.digest() != reference.digest) {
+        let spoilt = self.spoilt.get(&place) == Some(&Spoilt::Payload);
+        match payload.filter(|payload| spoilt || payload.digest() != reference.digest) {
             None => Ok(payload),
             Some(_) => Err(StoreError::Corrupt {
                 detail: format!(
@@ -250,6 +260,19 @@ impl Tables {
             .get_mut(&run)
             .expect("only a run that exists can be damaged")
             .state = state;
+    }
+
+    /// Writes over a journal row, or over its payload, as a fault of the machine would.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn spoil(&mut self, run: RunId, seq: Seq, what: Spoilt) {
+        let place = (run, seq);
+        assert!(
+            self.journal.contains_key(&place),
+            "only a row that exists can be spoilt"
+        );
+        self.spoilt.insert(place, what);
     }
 }
 

@@ -190,12 +190,8 @@ impl Inspect for MemoryStore {
         limit: u32,
     ) -> Result<Vec<StoredRow>, StoreError> {
         self.look(|tables| {
-            let rows = tables.journal(id, from).take(limit as usize);
-            rows.map(|row| StoredRow {
-                seq: row.seq,
-                row: Ok(row.clone()),
-            })
-            .collect()
+            let rows = tables.stored(id, from);
+            rows.take(limit as usize).collect()
         })
     }
 

@@ -27,6 +27,7 @@ use squid_mesh_core::run::Seq;
 use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::StoreError;
 use squid_mesh_core::time::Timestamp;
+use squid_mesh_core::transition::DecodeError;
 
 pub use edition::Edition;
 pub use locks::TransactionId;
@@ -47,12 +48,22 @@ pub struct Tables {
     definitions: BTreeMap<DefinitionKey, StoredDefinition>,
     runs: BTreeMap<RunId, RunRow>,
     journal: BTreeMap<(RunId, Seq), JournalRow>,
+    spoilt: BTreeMap<(RunId, Seq), Spoilt>,
     agenda: Agenda,
     workers: BTreeMap<Incarnation, WorkerRow>,
     queues: BTreeMap<Name, QueueRow>,
     schedules: BTreeMap<ScheduleId, ScheduleRow>,
     entries: BTreeMap<CommandId, OperatorEntry>,
     locks: Locks,
+}
+
+/// What of a journal row cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoilt {
+    /// What it says, for this reason. Its payload is there.
+    Event(DecodeError),
+    /// Its payload is another than was written.
+    Payload,
 }
 
 /// How far an operation came.
@@ -130,6 +141,7 @@ impl Tables {
             definitions: BTreeMap::new(),
             runs: BTreeMap::new(),
             journal: BTreeMap::new(),
+            spoilt: BTreeMap::new(),
             agenda: Agenda::new(shards),
             workers: BTreeMap::new(),
             queues: BTreeMap::new(),

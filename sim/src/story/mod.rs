@@ -17,6 +17,7 @@ use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::id::{Incarnation, RunId};
 use squid_mesh_core::operation::{GroupReply, JournalRow, Operation, Reply};
+use squid_mesh_core::run::Seq;
 use squid_mesh_core::task::{Fence, TaskKey};
 use squid_mesh_core::worker::StopReason;
 
@@ -238,6 +239,8 @@ pub enum Trouble {
     Clock(i64),
     /// A run.
     Run(RunId),
+    /// A row of a run's journal.
+    Row(RunId, Seq),
     /// An attempt.
     Attempt(ProcessId, Attempted),
     /// A hint to a node.

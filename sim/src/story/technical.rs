@@ -120,6 +120,7 @@ impl fmt::Display for Trouble {
             Trouble::Store(span) => write!(f, "for {span} us"),
             Trouble::Clock(by) => write!(f, "by {by} us"),
             Trouble::Run(run) => write!(f, "of run {run}"),
+            Trouble::Row(run, seq) => write!(f, "of row {} of run {run}", seq.0),
             Trouble::Attempt(process, of) => write!(f, "in process {}: {of}", process.0),
             Trouble::Hint(node) => write!(f, "to node {node}"),
             Trouble::Scan(who) => write!(f, "of {who}"),

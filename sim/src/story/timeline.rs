@@ -234,7 +234,9 @@ impl Builder<'_> {
             Trouble::Node(node, _) | Trouble::Hint(node) => *node,
             Trouble::Attempt(process, _) => self.cast.place(*process).0,
             Trouble::Request { who, .. } | Trouble::Scan(who) => of(who),
-            Trouble::Run(run) => self.runs.get(run).copied().unwrap_or(store),
+            Trouble::Run(run) | Trouble::Row(run, _) => {
+                self.runs.get(run).copied().unwrap_or(store)
+            }
             Trouble::Store(_) | Trouble::Clock(_) | Trouble::World => store,
         };
         self.mark(lane, Kind::Fault, at, &detail);

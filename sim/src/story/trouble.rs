@@ -29,6 +29,13 @@ pub(super) fn told(fault: Fault, trouble: &Trouble, cast: &Cast) -> String {
             )
         }
         Trouble::Run(run) => format!("the snapshot of {} becomes unreadable", cast.run(*run)),
+        Trouble::Row(run, seq) => {
+            format!(
+                "row {} of the journal of {} is damaged",
+                seq.0,
+                cast.run(*run)
+            )
+        }
         Trouble::Attempt(process, of) => {
             let (node, what) = (cast.process(*process), cast.attempted(*of));
             let handler = format!("the handler of {what} on {node}");

@@ -4,6 +4,7 @@
 
 mod call;
 mod client;
+mod damage;
 mod delivery;
 mod deploy;
 mod handler;
@@ -208,6 +209,7 @@ impl World {
         }
         self.draw_strikes();
         self.draw_losses();
+        self.draw_damage();
         self.draw_deploys();
         if self.settings.hints_off {
             self.fired(Fault::HintsOff, crate::fault::Situation::Idle);

@@ -132,6 +132,7 @@ impl World {
             }
             Fault::HostJump => self.jump_host(strike.node, strike.span),
             Fault::Unreadable => self.damage_a_run(),
+            Fault::Spoilt => self.spoil_a_row(),
             Fault::NodeLost => self.lose_node(strike.node),
             _ => {}
         }
