@@ -68,4 +68,6 @@ labels! {
     Loss,
     /// Which journal rows become unreadable, and when.
     Damage,
+    /// When another server takes over, and what becomes of what is in flight.
+    Failover,
 }

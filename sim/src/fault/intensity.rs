@@ -150,7 +150,7 @@ fn base(fault: Fault) -> u32 {
         Fault::Oversized => 8,
         Fault::Aimed => 80,
         Fault::Namesake | Fault::Replaced => 250,
-        Fault::NodeLost => 120,
+        Fault::NodeLost | Fault::Failover => 120,
         Fault::Spoilt => 300,
     }
 }

@@ -113,6 +113,8 @@ faults! {
     NodeLost = "node lost for ever",
     /// A journal row becomes unreadable, or its payload another.
     Spoilt = "unreadable journal row",
+    /// Another server takes over that has everything: all connections are cut, and its clock shows something else.
+    Failover = "failover without loss",
 }
 
 impl Fault {

@@ -101,6 +101,12 @@ milestones! {
     LostInDoubt = "a node was lost for ever with an operation in doubt",
     /// Of all nodes one was left.
     OneNodeLeft = "one node was left of several",
+    /// An operation landed, and the connection that it was asked for on was cut.
+    CutLanded = "an operation landed as its connection was cut by a failover",
+    /// An operation was rolled back because its connection was cut.
+    CutRolledBack = "an operation was rolled back by a failover",
+    /// An answer was under way on a connection that was cut.
+    CutAnswer = "an answer was cut off by a failover",
     /// A drain was completed.
     Drained = "a drain was completed",
     /// A join waited for more than one step.
@@ -348,6 +354,7 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             Fault::FreezeHolder => &[Claim],
             Fault::CrashAll | Fault::Drain | Fault::DrainCut => &[Idle, Attempt],
             Fault::Outage | Fault::ReadOnly | Fault::HostJump => &[Attempt],
+            Fault::Failover => &[Attempt, Timer],
             Fault::ClockForward | Fault::ClockBack => &[Attempt, Timer],
             Fault::HandlerKillsHost
             | Fault::HandlerFails

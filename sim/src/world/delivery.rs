@@ -20,7 +20,9 @@ use crate::violation::Check;
 pub(super) struct Delivery {
     pub(super) sender: Sender,
     pub(super) wish: Wish,
-    answer: Answer,
+    pub(super) answer: Answer,
+    /// The server that answers.
+    pub(super) server: u32,
     /// What choices about it are about.
     pub(super) about: Stretch,
 }
@@ -62,13 +64,17 @@ impl World {
                 sender,
                 wish,
                 answer,
+                server: self.server,
                 about: self.choices.about(),
             })),
         );
     }
 
     /// An answer arrives.
-    pub(super) fn deliver(&mut self, delivery: Box<Delivery>) -> Check {
+    pub(super) fn deliver(&mut self, mut delivery: Box<Delivery>) -> Check {
+        if !self.stands_still(delivery.sender) {
+            self.maybe_cut(&mut delivery);
+        }
         match delivery.sender {
             Sender::Client { command, sending } => {
                 self.client_hears(command, sending, delivery.answer);
@@ -95,6 +101,14 @@ impl World {
             return Ok(());
         }
         self.process_hears(node, process, *delivery)
+    }
+
+    /// Whether who asked is there, and takes nothing in.
+    fn stands_still(&self, sender: Sender) -> bool {
+        self.process_of(sender).is_some_and(|process| {
+            let node = &self.nodes[self.ghost.process(process).node];
+            node.process == Some(process) && node.frozen
+        })
     }
 
     fn process_hears(&mut self, node: usize, process: ProcessId, delivery: Delivery) -> Check {

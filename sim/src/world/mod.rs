@@ -7,6 +7,7 @@ mod client;
 mod damage;
 mod delivery;
 mod deploy;
+mod failover;
 mod handler;
 mod heap;
 mod hint;
@@ -95,6 +96,8 @@ pub struct World {
     stirred: SimTime,
     /// Until when the store is out, or read-only.
     outage: Option<(Fault, SimTime)>,
+    /// How many servers have been the store before this one: connections are to one of them.
+    server: u32,
     /// Actions of workers so far, over all nodes.
     effects: u64,
     /// Requests to the store so far.
@@ -180,6 +183,7 @@ impl World {
             stepped: SimTime(0),
             stirred: SimTime(0),
             outage: None,
+            server: 0,
             effects: 0,
             asked: 0,
             open_for: 0,
@@ -210,6 +214,7 @@ impl World {
         self.draw_strikes();
         self.draw_losses();
         self.draw_damage();
+        self.draw_failovers();
         self.draw_deploys();
         if self.settings.hints_off {
             self.fired(Fault::HintsOff, crate::fault::Situation::Idle);

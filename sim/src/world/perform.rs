@@ -26,7 +26,7 @@ pub(super) struct InDoubtRequest {
     pub(super) request: Request,
     in_doubt: InDoubt,
     decided: Decided,
-    lands: bool,
+    pub(super) lands: bool,
 }
 
 /// The circumstances under which an operation was decided.
@@ -215,15 +215,16 @@ impl World {
 
     /// An operation in doubt lands, or is rolled back; whoever waits for its locks tries again.
     pub(super) fn resolve(&mut self, id: RequestId) -> Check {
-        let InDoubtRequest {
+        // A failover may have resolved it before.
+        let Some(InDoubtRequest {
             request,
             in_doubt,
             decided,
             lands,
-        } = self
-            .in_doubt
-            .remove(&id)
-            .expect("an operation in doubt is resolved once");
+        }) = self.in_doubt.remove(&id)
+        else {
+            return Ok(());
+        };
         self.trace.event(self.now, 0x200 | id.0 << 12);
         self.trouble_for(request.sender);
         let Wish::Perform(operation) = request.wish.clone() else {

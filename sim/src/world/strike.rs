@@ -132,6 +132,7 @@ impl World {
             }
             Fault::HostJump => self.jump_host(strike.node, strike.span),
             Fault::Unreadable => self.damage_a_run(),
+            Fault::Failover => return self.fail_over(strike.span),
             Fault::Spoilt => self.spoil_a_row(),
             Fault::NodeLost => self.lose_node(strike.node),
             _ => {}
@@ -280,7 +281,7 @@ impl World {
     }
 
     /// What is in flight anywhere, for faults that concern the whole world.
-    fn fired_everywhere(&mut self, fault: Fault) {
+    pub(super) fn fired_everywhere(&mut self, fault: Fault) {
         let attempts = self.nodes.iter().any(|node| !node.running.is_empty());
         let now = self.database_now();
         let timer = self
