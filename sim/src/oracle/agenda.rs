@@ -136,7 +136,7 @@ impl Landing<'_> {
             cap: row.renew_until,
             granted: self.decided,
             since: self.decided,
-            abandoned: self.is_superseded() || self.was_given_up_at_start(),
+            abandoned: self.nobody_knows(),
             body: None,
             end: None,
         });

@@ -101,6 +101,8 @@ pub struct Landing<'a> {
     pub stepped: SimTime,
     /// Whether its sender had given it up before.
     pub late: bool,
+    /// Whether it is performed once more after it was answered: nobody hears of what comes of that.
+    pub echo: bool,
     /// Whether some other operation is in doubt, or has been while this one waited.
     pub contended: bool,
     /// What each process was set up with.

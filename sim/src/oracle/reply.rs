@@ -134,6 +134,12 @@ impl Landing<'_> {
         self.late && matches!(self.operation, Operation::Submit(_))
     }
 
+    /// Whether what this operation gives its sender is known to nobody: he has gone on without it, or was answered before.
+    pub(super) fn nobody_knows(&self) -> bool {
+        let echoed = self.echo && matches!(self.operation, Operation::Settle(_));
+        echoed || self.is_superseded() || self.was_given_up_at_start()
+    }
+
     fn claims_in_turn(&mut self, claim: &Claim) -> Check {
         if self.is_superseded() {
             return Ok(());

@@ -56,6 +56,8 @@ pub(super) struct Request {
     pub(super) fate: Option<Fault>,
     /// The sender no longer waits for the answer.
     pub(super) given_up: bool,
+    /// It is performed once more, after its sender has been answered.
+    pub(super) echo: bool,
     /// What it saw when it first had to wait for a lock.
     pub(super) asked: Option<Asked>,
     /// Whether it waits for a lock.
@@ -111,6 +113,7 @@ impl World {
             wish,
             fate,
             given_up: false,
+            echo: false,
             asked: None,
             waits: false,
             about: self.choices.about(),
