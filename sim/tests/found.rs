@@ -14,6 +14,7 @@ use squid_mesh_core::operation::{
 };
 use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::Status;
+use squid_mesh_core::schedule::ScheduleId;
 use squid_mesh_core::task::TaskRow;
 use squid_mesh_core::time::Timestamp;
 use squid_mesh_sim::store::{Conditions, Tables};
@@ -154,6 +155,31 @@ fn a_step_handed_off_in_the_settle_that_ends_its_run_is_taken_back() {
     assert_eq!(handed, []);
     assert_eq!(shop.status(), Status::Failed);
     assert_eq!(shop.tables.tasks_of(RUN).count(), 0);
+}
+
+#[test]
+fn a_step_is_not_taken_for_the_news_that_its_run_has_ended() {
+    let mut shop = Shop::open(Draft {
+        steps: vec![DraftStep::handler("work", "work")],
+        ..Draft::new("plain", 1)
+    });
+    shop.perform(&submit(vec![start("plain")], None));
+    let row = shop.claim(1).tasks.remove(0);
+    // The token that its worker had for the news, before the store lost all of that.
+    let mistaken = Report {
+        outcome: Outcome::Released {
+            schedule: ScheduleId::from_u128(5),
+        },
+        ..engine_report(&row)
+    };
+    shop.perform(&Operation::Settle(Settle {
+        shard: Shard::default(),
+        reports: vec![mistaken],
+        offer: offer(),
+        wait: false,
+    }));
+    let left: Vec<&TaskRow> = shop.tables.tasks_of(RUN).collect();
+    assert_eq!(left, [&row]);
 }
 
 #[test]

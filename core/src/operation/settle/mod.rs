@@ -18,7 +18,7 @@ use crate::id::{RunId, Shard};
 use crate::mutant::{Mutant, Mutation};
 use crate::run::{Run, Seq, held_report};
 use crate::schedule::ScheduleId;
-use crate::task::{Item, TaskRow};
+use crate::task::{Item, TaskKind, TaskRow};
 use crate::time::Timestamp;
 use crate::transition::DecodeError;
 
@@ -184,8 +184,10 @@ impl Settle {
         let row = batch.kept_task(report.key);
         let row = row.as_deref();
         let ignores = batch.view.mutation.is(Mutant::SettleIgnoresFence);
-        let held =
-            |row: &&TaskRow| (row.is_held_by(&report.token) || ignores) && row.step == report.step;
+        let held = |row: &&TaskRow| {
+            let fits = row.step == report.step && is_told_by(row, &report.outcome);
+            (row.is_held_by(&report.token) || ignores) && fits
+        };
         match (row.filter(held), &report.outcome) {
             (Some(row), Outcome::Spawn(spawn)) => self.spawn(batch, report, row, spawn),
             (Some(row), Outcome::Recall { from, upto, called }) => {
@@ -260,6 +262,23 @@ impl Settle {
         } else {
             Err(Unread::tasks_of(unread))
         }
+    }
+}
+
+/// Whether what a run's end is told by is the task for that: once it is told, the task is gone, and no other task may go with it.
+/// A claim can be made twice where a store has lost the first one, for something else the second time.
+fn is_told_by(row: &TaskRow, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::ChildEnded { .. } | Outcome::Released { .. } => row.kind == TaskKind::Delivery,
+        Outcome::Succeeded { .. }
+        | Outcome::Failed { .. }
+        | Outcome::Conflicted
+        | Outcome::Engine(_)
+        | Outcome::Found(_)
+        | Outcome::Spawn(_)
+        | Outcome::Collected { .. }
+        | Outcome::Recall { .. }
+        | Outcome::Fired { .. } => true,
     }
 }
 
