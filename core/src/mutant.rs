@@ -255,6 +255,8 @@ mutants! {
     CopyInheritsNothing,
     /// What is fetched together with something unreadable counts as unreadable.
     UnreadableSpreads,
+    /// A settle compares a claim's fence, and not whose claim it is.
+    SettleIgnoresOwner,
     /// Workers that are called alike share what tells one process from another.
     NameIsIdentity,
 }

@@ -30,6 +30,8 @@ pub enum Profile {
     PullRequest,
     /// Longer worlds with more runs.
     Nightly,
+    /// Short worlds whose store loses what was committed last, as after a failover to a replica that lags, or a restore.
+    Loss,
 }
 
 impl Profile {
@@ -38,7 +40,13 @@ impl Profile {
         match self {
             Profile::PullRequest => "pr",
             Profile::Nightly => "nightly",
+            Profile::Loss => "loss",
         }
+    }
+
+    /// Whether the store may lose what was committed.
+    pub fn loses(self) -> bool {
+        self == Profile::Loss
     }
 }
 
@@ -136,12 +144,15 @@ impl Settings {
     /// Draws a set-up.
     pub fn drawn(choices: &mut Choices, profile: Profile, mutation: Mutation) -> Settings {
         let outer = choices.enter(Topic::Setup, &[]);
-        let intensities = Intensities::drawn(choices);
+        let mut intensities = Intensities::drawn(choices);
+        if profile.loses() {
+            intensities = intensities.with(Fault::Restored, RESTORED);
+        }
         let lease = Duration::from_millis(
             choices.pick(Label::Knob, &[5_000, 30_000, 1_000, 300, 20_000, 10_000]),
         );
         let busy = match profile {
-            Profile::PullRequest => 1,
+            Profile::PullRequest | Profile::Loss => 1,
             Profile::Nightly => 3,
         };
         let runs = choices.between(Label::Knob, 2, 4) * busy;
@@ -234,6 +245,9 @@ impl Settings {
         }
     }
 }
+
+/// In a profile of declared losses: how often each of them strikes, in thousandths.
+const RESTORED: u32 = 700;
 
 /// 2026-03-29T00:58:00Z (a change of clocks is near), the epoch, a leap day's eve, and the year 9998.
 const BASES: [i64; 4] = [

@@ -114,6 +114,8 @@ promises! {
     IdleIsCheap = "an idle system polls and does nothing else",
     /// Whatever else.
     NoPanic = "no code panics",
+    /// Whatever a failover loses.
+    LossIsHarmless = "what comes from a span that was lost is refused, or is what is to be done now",
     /// The simulator itself.
     Deterministic = "the same seed gives the same trace",
     /// Whatever else.

@@ -70,4 +70,6 @@ labels! {
     Damage,
     /// When another server takes over, and what becomes of what is in flight.
     Failover,
+    /// When the store goes back to what it held before, and to when.
+    Restore,
 }

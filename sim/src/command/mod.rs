@@ -72,6 +72,8 @@ pub(crate) enum ProfileName {
     Pr,
     /// Longer worlds with more runs.
     Nightly,
+    /// Short worlds whose store loses what was committed last.
+    Loss,
 }
 
 impl ProfileName {
@@ -79,6 +81,7 @@ impl ProfileName {
         match self {
             ProfileName::Pr => Profile::PullRequest,
             ProfileName::Nightly => Profile::Nightly,
+            ProfileName::Loss => Profile::Loss,
         }
     }
 

@@ -69,7 +69,9 @@ impl Run {
         let summary = campaign.run(&|done| progress.at(done));
         progress.end();
         let missing = if summary.seeds >= COMPLETE {
-            summary.sometimes.missing()
+            summary
+                .sometimes
+                .missing(self.extent.profile.profile().loses())
         } else {
             Vec::new()
         };

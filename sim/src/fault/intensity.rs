@@ -151,6 +151,8 @@ fn base(fault: Fault) -> u32 {
         Fault::Aimed => 80,
         Fault::Namesake | Fault::Replaced => 250,
         Fault::NodeLost | Fault::Failover => 120,
+        // No store may do that: it is set where it is asked for.
+        Fault::Restored => 0,
         Fault::Spoilt => 300,
     }
 }

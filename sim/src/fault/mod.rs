@@ -115,6 +115,8 @@ faults! {
     Spoilt = "unreadable journal row",
     /// Another server takes over that has everything: all connections are cut, and its clock shows something else.
     Failover = "failover without loss",
+    /// The store goes back to what it held some time ago. Only where losses are declared.
+    Restored = "failover that loses commits",
 }
 
 impl Fault {

@@ -107,6 +107,12 @@ milestones! {
     CutRolledBack = "an operation was rolled back by a failover",
     /// An answer was under way on a connection that was cut.
     CutAnswer = "an answer was cut off by a failover",
+    /// A run whose start was lost.
+    StartLost = "a loss took a run with it",
+    /// A body that began in a span that was lost ran on.
+    RanOnBeyondLoss = "a body of a lost span ran on",
+    /// What it reported was recorded, because it is what was to be done again.
+    LossMadeGood = "the report of a lost span's body was what was to be done again",
     /// A drain was completed.
     Drained = "a drain was completed",
     /// A join waited for more than one step.
@@ -203,6 +209,14 @@ milestones! {
 
 impl Milestone {
     const COUNT: usize = Milestone::ALL.len();
+
+    /// Whether it is reached only where the store loses what was committed.
+    fn is_of_losses(self) -> bool {
+        matches!(
+            self,
+            Milestone::StartLost | Milestone::RanOnBeyondLoss | Milestone::LossMadeGood
+        )
+    }
 }
 
 /// What was reached, how often.
@@ -301,16 +315,18 @@ impl Sometimes {
         }
     }
 
-    /// What a long campaign has to reach and this one did not.
-    pub fn missing(&self) -> Vec<String> {
-        let unfired =
-            demanded().filter(|(fault, during)| self.fired[*fault as usize][*during as usize] == 0);
+    /// What a long campaign has to reach and this one did not; with or without losses of what was committed.
+    pub fn missing(&self, losses: bool) -> Vec<String> {
+        let unfired = demanded()
+            .filter(|(fault, _)| losses || *fault != Fault::Restored)
+            .filter(|(fault, during)| self.fired[*fault as usize][*during as usize] == 0);
         let mut missing: Vec<String> = unfired
             .map(|(fault, during)| format!("{} during {}", fault.name(), during.name()))
             .collect();
         let unreached = Milestone::ALL
             .iter()
-            .filter(|milestone| self.count(**milestone) == 0);
+            .filter(|milestone| self.count(**milestone) == 0)
+            .filter(|milestone| losses || !milestone.is_of_losses());
         missing.extend(unreached.map(|milestone| milestone.name().to_owned()));
         missing
     }
@@ -354,7 +370,7 @@ fn demanded() -> impl Iterator<Item = (Fault, Situation)> {
             Fault::FreezeHolder => &[Claim],
             Fault::CrashAll | Fault::Drain | Fault::DrainCut => &[Idle, Attempt],
             Fault::Outage | Fault::ReadOnly | Fault::HostJump => &[Attempt],
-            Fault::Failover => &[Attempt, Timer],
+            Fault::Failover | Fault::Restored => &[Attempt, Timer],
             Fault::ClockForward | Fault::ClockBack => &[Attempt, Timer],
             Fault::HandlerKillsHost
             | Fault::HandlerFails

@@ -64,6 +64,8 @@ impl State {
         match fault {
             // Drawn once, before anything runs.
             Fault::HintsOff => false,
+            // Only in worlds of declared losses.
+            Fault::Restored => false,
             // Nobody's snapshot is written over while some operation is in doubt.
             Fault::Unreadable => self != State::InDoubt,
             _ => true,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a body ends once, and only by itself, by being aborted, or with its process.
 
-use squid_mesh_core::payload::PayloadDigest;
+use squid_mesh_core::payload::{Payload, PayloadDigest};
 use squid_mesh_core::task::Item;
 use squid_mesh_core::worker::{AttemptFailure, AttemptId, Returned};
 
@@ -25,6 +25,10 @@ pub struct Body {
     pub grant: GrantId,
     /// What that claim was for.
     pub item: Item,
+    /// What it was given.
+    pub input: Payload,
+    /// Whether it began in a span that was lost or under a claim of one, or its end was recorded in one.
+    pub lost: bool,
     /// What it does.
     pub script: Script,
     /// When it began.

@@ -28,12 +28,12 @@ pub struct Grant {
     pub role: Role,
     /// Whether it was recorded that its body may begin.
     pub marked: bool,
-    /// The life of what it is of.
-    pub life: Life,
     /// The process that claimed.
     pub process: ProcessId,
     /// As whom it claimed.
     pub owner: Incarnation,
+    /// The life of what it is of.
+    pub life: Life,
     /// With which fence.
     pub fence: Fence,
     /// Until when, by the database's clock.
@@ -46,6 +46,8 @@ pub struct Grant {
     pub since: SimTime,
     /// Whether nobody holds on to it: its process had gone on without it before it landed, or has given it back.
     pub abandoned: bool,
+    /// Whether the store has lost that it was ever made.
+    pub lost: bool,
     /// The body that ran under it.
     pub body: Option<BodyId>,
     /// How it ended.
@@ -53,9 +55,12 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether this is the claim that a token was given for.
-    pub fn gave(&self, token: &Token) -> bool {
-        (self.life, self.fence, self.owner) == (token.life, token.fence, token.owner)
+    /// Whether it is the claim that this token was given for.
+    pub fn is_of(&self, key: &TaskKey, token: &Token) -> bool {
+        self.key == *key
+            && self.life == token.life
+            && self.fence == token.fence
+            && self.owner == token.owner
     }
 }
 

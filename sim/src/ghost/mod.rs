@@ -8,6 +8,7 @@
 mod body;
 mod copy;
 mod grant;
+mod lost;
 mod process;
 mod queue;
 mod run;
@@ -29,7 +30,7 @@ pub use run::{GhostChildren, GhostRun, GhostStep, GhostTries, GhostUndo, Progres
 pub use schedule::{GhostSchedule, GhostSchedules, is_missed, late_until};
 
 /// What really happened so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ghost {
     /// Every run whose start committed.
     pub runs: BTreeMap<RunId, GhostRun>,
@@ -110,8 +111,9 @@ impl Ghost {
 
     /// The claim that a token was given for, whatever has become of it.
     pub fn grant_of(&self, key: &TaskKey, token: &Token) -> Option<GrantId> {
-        let matches = |grant: &Grant| grant.key == *key && grant.gave(token);
-        self.grants.iter().rposition(matches).map(GrantId)
+        let mut grants = self.grants.iter();
+        let found = grants.rposition(|grant| grant.is_of(key, token));
+        found.map(GrantId)
     }
 
     /// The latest body that ran under a token in a process.

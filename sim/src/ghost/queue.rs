@@ -11,7 +11,7 @@ use squid_mesh_core::operation::QueueReply;
 use crate::clock::SimTime;
 
 /// What became of every queue.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct GhostQueues {
     /// When each queue was paused or resumed, in order.
     changes: BTreeMap<Name, Vec<(SimTime, bool)>>,

@@ -10,7 +10,7 @@ use squid_mesh_core::schedule::{Occurrence, Plan, ScheduleId, ScheduleKey, Stand
 use squid_mesh_core::time::Timestamp;
 
 /// What became of every schedule.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct GhostSchedules {
     /// Those that exist.
     pub all: BTreeMap<ScheduleId, GhostSchedule>,

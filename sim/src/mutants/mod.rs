@@ -87,11 +87,19 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Row {
 
 fn search(mutant: Mutant, first: u64, seeds: u64) -> Option<(u64, String)> {
     (0..seeds).find_map(|index| {
-        let outcome = run_seed(first + index, Profile::PullRequest, Mutation::of(mutant));
+        let outcome = run_seed(first + index, profile_of(mutant), Mutation::of(mutant));
         outcome
             .violation
             .map(|violation| (index + 1, violation.promise.text().to_owned()))
     })
+}
+
+/// The worlds in which a mutant can be noticed: as long as nothing that was committed is lost, a fence is given once.
+pub(crate) fn profile_of(mutant: Mutant) -> Profile {
+    match mutant {
+        Mutant::SettleIgnoresOwner => Profile::Loss,
+        _ => Profile::PullRequest,
+    }
 }
 
 fn seconds(span: Duration) -> f64 {

@@ -7,7 +7,7 @@ use squid_mesh_core::limits;
 use squid_mesh_core::name::ENGINE_QUEUE;
 use squid_mesh_core::operation::Operation;
 use squid_mesh_core::schedule::ScheduleId;
-use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow};
+use squid_mesh_core::task::{Item, TaskKey, TaskKind, TaskRow, Token};
 
 use super::Landing;
 use crate::ghost::{GhostRun, Grant, GrantEnd, GrantId, ProcessId, Progress};
@@ -122,21 +122,27 @@ impl Landing<'_> {
             self.item_may_be_claimed(row)?;
         }
         let id = GrantId(self.ghost.grants.len());
+        let token = Token {
+            life: row.life,
+            fence: row.fence,
+            owner,
+        };
         self.ghost.grants.push(Grant {
             key: row.key,
             step: row.step,
             item: row.item(),
             role: row.role(),
             marked: row.begun,
-            life: row.life,
             process,
             owner,
+            life: row.life,
             fence: row.fence,
             until: row.due_at,
             cap: row.renew_until,
             granted: self.decided,
             since: self.decided,
-            abandoned: self.nobody_knows(),
+            abandoned: self.nobody_knows() || self.ghost.was_made_before(&row.key, &token),
+            lost: false,
             body: None,
             end: None,
         });

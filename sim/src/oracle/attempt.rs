@@ -8,9 +8,9 @@ use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{Operation, Outcome, Report};
 use squid_mesh_core::task::{Fence, Item};
 
-use super::Landing;
+use super::{Landing, begin};
 use crate::fault::sometimes::Milestone;
-use crate::ghost::{Body, BodyEnd, GrantEnd, ProcessId, Progress};
+use crate::ghost::{Body, BodyEnd, BodyId, GrantEnd, ProcessId, Progress};
 use crate::violation::{Check, Promise, broken, ensure};
 
 /// How an attempt ended by its report.
@@ -79,14 +79,19 @@ impl Landing<'_> {
             return Ok(());
         }
         let ran = self.ghost.body_of(process, &report.key, &report.token);
-        let Some(ran) = ran.filter(|ran| Some(*ran) == body) else {
+        if body.is_none()
+            && let Some(ran) = ran.filter(|ran| self.ghost.bodies[ran.0].lost)
+        {
+            self.loss_is_made_good(id, step, role, ran)?;
+        } else if ran.is_none() || ran != body {
             return broken(
                 Promise::ResultIsReal,
                 format!(
                     "run {id} step {name}: what was reported is not from the body under the current claim"
                 ),
             );
-        };
+        }
+        let ran = ran.expect("it ran, or nothing of this holds");
         if let Some(wrong) = self.mismatch(&self.ghost.bodies[ran.0], &report.outcome) {
             return broken(
                 Promise::ResultIsReal,
@@ -100,6 +105,31 @@ impl Landing<'_> {
         }
         self.count_report(id, step, role, &report);
         self.ghost.end_grant(&key, GrantEnd::Recorded);
+        Ok(())
+    }
+
+    /// The body of a claim that was lost reports, and the same claim has been made again: as its worker knows it, nothing else
+    /// will run under that. What it did must be what is to be done now.
+    fn loss_is_made_good(&mut self, id: RunId, step: StepIndex, role: Role, ran: BodyId) -> Check {
+        let body = &self.ghost.bodies[ran.0];
+        let grant = &self.ghost.grants[body.grant.0];
+        ensure!(
+            grant.step == step && grant.role == role,
+            LossIsHarmless,
+            "run {id} step {}: the report of a lost attempt at another step was recorded",
+            step.0
+        );
+        let same = begin::input_is_bound(self.ghost, id, step, (role, &body.input));
+        if let Err(other) = same {
+            return broken(
+                Promise::LossIsHarmless,
+                format!(
+                    "the report of a lost attempt was recorded, which was given something else: {}",
+                    other.detail
+                ),
+            );
+        }
+        self.sometimes.reached(Milestone::LossMadeGood);
         Ok(())
     }
 
@@ -166,6 +196,7 @@ impl Landing<'_> {
         let grant = &self.ghost.grants[body.grant.0];
         grant.step == report.step
             && grant.role == Role::Step
+            && !body.lost
             && state.tries.claimed == Some(grant.fence.seq)
             && state
                 .tries
@@ -232,8 +263,9 @@ impl Landing<'_> {
         };
         let grant = &self.ghost.grants[body.grant.0];
         let lapsed = grant.end.is_none() || grant.end == Some(GrantEnd::Lapsed);
-        let unreported =
-            lapsed && self.ghost.run(id).steps[step.at()].tries.claimed == Some(grant.fence.seq);
+        let unreported = !body.lost
+            && lapsed
+            && self.ghost.run(id).steps[step.at()].tries.claimed == Some(grant.fence.seq);
         ensure!(
             begun || !unreported,
             AttemptsAreAccounted,

@@ -73,13 +73,19 @@ pub fn begin(beginning: Beginning<'_>, sometimes: &mut Sometimes) -> Result<Body
             ),
         )?;
     }
-    input_is_bound(ghost, run, step, execution)?;
+    let lost = grant.lost;
+    if !lost {
+        let given = (execution.role(), &execution.input);
+        input_is_bound(ghost, run, step, given)?;
+    }
     let body = BodyId(ghost.bodies.len());
     ghost.bodies.push(Body {
         process,
         attempt: execution.attempt,
         grant: id,
         item: Item::Attempt,
+        input: execution.input.clone(),
+        lost,
         script,
         began: now,
         told: None,
@@ -92,6 +98,7 @@ pub fn begin(beginning: Beginning<'_>, sometimes: &mut Sometimes) -> Result<Body
     if let Some(state) = ghost
         .runs
         .get_mut(&run)
+        .filter(|_| !lost)
         .and_then(|run| run.steps.get_mut(step.at()))
     {
         let role = execution.role();
@@ -118,8 +125,10 @@ fn may_begin(
         OldClaimsWriteNothing,
         "{what} is executed by another process than the one that claimed it, under the same incarnation"
     );
+    // What was done, or recorded, in a span that was lost is not recorded any more, and may be done again.
+    let before = grant.body.map(|body| &ghost.bodies[body.0]);
     ensure!(
-        grant.body.is_none(),
+        before.is_none_or(|before| before.lost),
         AttemptsAreAccounted,
         "{what} begins twice under one claim"
     );
@@ -149,23 +158,28 @@ fn may_begin(
 }
 
 /// Compares an input with what was really recorded.
-fn input_is_bound(ghost: &Ghost, run: RunId, step: StepIndex, execution: &Execution) -> Check {
+pub(super) fn input_is_bound(
+    ghost: &Ghost,
+    run: RunId,
+    step: StepIndex,
+    (role, given): (Role, &Payload),
+) -> Check {
     let Some(state) = ghost.runs.get(&run) else {
         return Ok(());
     };
     let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).ok();
     let input = bound(ghost, run, &state.definition.step(step).input);
-    let expected = match execution.role() {
+    let expected = match role {
         Role::Step => value(input.bytes()),
         Role::Undo => {
             let of = |payload: Option<&Payload>| payload.and_then(|payload| value(payload.bytes()));
             let failure = state
                 .failed_by
                 .and_then(|step| state.steps[step.at()].failure.as_ref());
-            let given = value(execution.input.bytes()).unwrap_or_default();
+            let said = value(given.bytes()).unwrap_or_default();
             // A deadline's failure is no step's; what it says is not looked at.
             let overdue = state.winding == Some(Winding::Failed) && state.failed_by.is_none();
-            let failure = of(failure).or_else(|| given.get("failure").filter(|_| overdue).cloned());
+            let failure = of(failure).or_else(|| said.get("failure").filter(|_| overdue).cloned());
             Some(serde_json::json!({
                 "input": of(Some(&input)),
                 "output": of(state.steps[step.at()].output.as_ref()),
@@ -174,7 +188,7 @@ fn input_is_bound(ghost: &Ghost, run: RunId, step: StepIndex, execution: &Execut
             }))
         }
     };
-    let given = execution.input.bytes();
+    let given = given.bytes();
     ensure!(
         value(given) == expected,
         InputIsBound,

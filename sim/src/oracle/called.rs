@@ -89,7 +89,7 @@ impl Landing<'_> {
     pub(super) fn holds(&self, id: RunId, step: StepIndex, token: &Token) -> bool {
         let grant = self.ghost.attempt_on(id, step, Role::Step);
         grant.is_some_and(|grant| {
-            grant.gave(token) && grant.item == Item::Attempt && grant.end.is_none()
+            grant.is_of(&grant.key, token) && grant.item == Item::Attempt && grant.end.is_none()
         })
     }
 
@@ -173,6 +173,7 @@ impl Landing<'_> {
                 let other = child.start.raw_input != call.start.raw_input;
                 other && child.start.command != call.start.command
             }),
+            Rejection::UnknownRun { run } => *run == id && parent.is_none(),
             Rejection::Stale { .. } => busy || !self.holds(id, call.step, &call.token),
             Rejection::Winding { .. } => busy || parent.is_some_and(|parent| !parent.is_open()),
             Rejection::Finished { status, .. } => {

@@ -92,7 +92,8 @@ impl Landing<'_> {
 
     fn renewed(&mut self, held: &Held, reply: HeldReply) -> Check {
         let process = self.process();
-        let mine = |grant: &&Grant| grant.gave(&held.token) && Some(grant.process) == process;
+        let mine =
+            |grant: &&Grant| grant.is_of(&held.key, &held.token) && Some(grant.process) == process;
         let holds = self.ghost.holder(&held.key).filter(mine).is_some();
         match reply {
             HeldReply::Held { lease, stop } => {

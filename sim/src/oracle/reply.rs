@@ -349,10 +349,10 @@ fn is_engine(report: &Report) -> bool {
 
 /// Whether the store recorded this very report last.
 fn is_repeat(ghost: &Ghost, report: &Report) -> bool {
-    let step = ghost
-        .runs
-        .get(&report.key.run)
-        .and_then(|run| run.steps.get(report.step.at()));
+    let run = ghost.runs.get(&report.key.run);
+    // What was started again has another life, and its claims are others.
+    let run = run.filter(|run| run.start.life == report.token.life);
+    let step = run.and_then(|run| run.steps.get(report.step.at()));
     let reported: Vec<_> = [Role::Step, Role::Undo]
         .into_iter()
         .filter_map(|role| step?.tries(role)?.reported)
@@ -363,7 +363,8 @@ fn is_repeat(ghost: &Ghost, report: &Report) -> bool {
 /// Whether a report comes from the process that holds its task, under the claim it holds it by.
 fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> bool {
     let grant = ghost.holder(&report.key);
-    let mine = grant.filter(|grant| Some(grant.process) == process && grant.gave(&report.token));
+    let mine = grant
+        .filter(|grant| Some(grant.process) == process && grant.is_of(&report.key, &report.token));
     let fits = |item: Item| match report.outcome {
         Outcome::Engine(engine) => engine == item,
         Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Conflicted => {
@@ -383,7 +384,7 @@ fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> boo
 fn is_held(ghost: &Ghost, report: &Report) -> bool {
     ghost
         .holder(&report.key)
-        .is_some_and(|grant| grant.gave(&report.token))
+        .is_some_and(|grant| grant.is_of(&report.key, &report.token))
 }
 
 /// Remembers what a process was told.

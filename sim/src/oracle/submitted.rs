@@ -165,6 +165,11 @@ impl Landing<'_> {
                 Rejection::UnknownRun { .. },
                 Entry::Cancel(_) | Entry::Resolve(_) | Entry::Signal(_),
             ) => self.was_in_doubt() || run.is_none() || self.mentions(entry.run()) > 1,
+            // What somebody wants to copy may be lost.
+            (Rejection::UnknownRun { run: source }, Entry::Start(start)) => {
+                let named = start.copy.as_ref().map(|copy| copy.source);
+                named == Some(*source) && !self.ghost.runs.contains_key(source)
+            }
             (Rejection::UnknownWorkflow { definition }, Entry::Start(_)) => {
                 self.was_in_doubt() || self.tables.definition(definition).is_none()
             }

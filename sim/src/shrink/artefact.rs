@@ -162,7 +162,7 @@ impl Artefact {
     /// If this build does not know it.
     pub fn setting(&self) -> Result<Setting, ArtefactError> {
         let name = &self.content.profile;
-        let profile = [Profile::PullRequest, Profile::Nightly];
+        let profile = [Profile::PullRequest, Profile::Nightly, Profile::Loss];
         let profile = profile.into_iter().find(|profile| profile.name() == name);
         Ok(Setting {
             profile: profile.ok_or_else(|| ArtefactError::Profile(name.clone()))?,

@@ -19,6 +19,10 @@ pub(super) fn told(fault: Fault, trouble: &Trouble, cast: &Cast) -> String {
         Trouble::Node(node, _) => of_node(fault, &Cast::node(*node)),
         Trouble::Store(micros) => match fault {
             Fault::ReadOnly => format!("the store refuses to write for {}", span(*micros)),
+            Fault::Restored => format!(
+                "another server takes over without what was committed last: all connections are cut, and it answers nobody for {}",
+                span(*micros)
+            ),
             Fault::Failover => format!(
                 "another server takes over with everything that was committed: all connections are cut, and it answers nobody for {}",
                 span(*micros)

@@ -4,7 +4,7 @@
 //! most what the old server had answered.
 
 use super::delivery::{Answer, Delivery};
-use super::request::RequestId;
+use super::request::{Request, RequestId};
 use super::strike::Strike;
 use super::{Event, World};
 use crate::choice::{Label, Topic};
@@ -82,13 +82,19 @@ impl World {
     pub(super) fn drop_requests(&mut self) {
         for (_, request) in std::mem::take(&mut self.requests) {
             self.sometimes.reached(Milestone::CutRolledBack);
-            if !request.given_up {
-                let outer = self.choices.resume(request.about);
-                let timeout = 1 + self.choices.choose(Label::Failover, 2_000_000);
-                self.give_up_on(&request, timeout);
-                self.choices.leave(outer);
-            }
+            self.hears_nothing(&request);
         }
+    }
+
+    /// Whoever asked for something hears nothing.
+    pub(super) fn hears_nothing(&mut self, request: &Request) {
+        if request.given_up {
+            return;
+        }
+        let outer = self.choices.resume(request.about);
+        let timeout = 1 + self.choices.choose(Label::Failover, 2_000_000);
+        self.give_up_on(request, timeout);
+        self.choices.leave(outer);
     }
 
     /// The new server begins, with a clock of its own.
@@ -111,7 +117,9 @@ impl World {
 
     /// An answer reaches who asked: of a server that is no longer there perhaps not.
     pub(super) fn maybe_cut(&mut self, delivery: &mut Delivery) {
-        if delivery.server == self.server || !self.choices.happens(Label::Failover, 600) {
+        let ahead = delivery.server < self.restored;
+        let mut cut = || self.choices.happens(Label::Failover, 600);
+        if delivery.server == self.server || !ahead && !cut() {
             return;
         }
         self.sometimes.reached(Milestone::CutAnswer);

@@ -22,6 +22,7 @@ mod perform;
 mod play;
 mod process;
 mod request;
+mod restore;
 mod scope;
 mod states;
 mod strike;
@@ -57,6 +58,7 @@ use liveness::Phase;
 use node::Node;
 use perform::InDoubtRequest;
 use request::{Request, RequestId};
+use restore::Backup;
 use scope::command_scope;
 use strike::Strike;
 
@@ -98,6 +100,12 @@ pub struct World {
     outage: Option<(Fault, SimTime)>,
     /// How many servers have been the store before this one: connections are to one of them.
     server: u32,
+    /// The last of them that began with less than the one before had.
+    restored: u32,
+    /// What the store may go back to.
+    backup: Option<Backup>,
+    /// Whether it ended because a claim of a lost span was taken for another.
+    mistaken: bool,
     /// Actions of workers so far, over all nodes.
     effects: u64,
     /// Requests to the store so far.
@@ -140,6 +148,8 @@ enum Event {
     Thaw(usize, ProcessId),
     /// A node is to start again as a release.
     Deploy(usize, usize),
+    /// The store is copied, to go back to that.
+    BackUp,
     /// Somebody looks at runs.
     Operate,
     /// Faults and clients stop.
@@ -184,6 +194,9 @@ impl World {
             stirred: SimTime(0),
             outage: None,
             server: 0,
+            restored: 0,
+            backup: None,
+            mistaken: false,
             effects: 0,
             asked: 0,
             open_for: 0,
@@ -215,6 +228,7 @@ impl World {
         self.draw_losses();
         self.draw_damage();
         self.draw_failovers();
+        self.draw_restores();
         self.draw_deploys();
         if self.settings.hints_off {
             self.fired(Fault::HintsOff, crate::fault::Situation::Idle);
@@ -300,6 +314,9 @@ impl World {
             self.happen(event)?;
             self.choices.leave(outer);
             self.advance_phase()?;
+            if self.mistaken {
+                break;
+            }
             if self.trace.events() >= checked + FULL_CHECK {
                 checked = self.trace.events();
                 oracle::full_check(&self.ghost, &self.tables)?;
@@ -311,6 +328,9 @@ impl World {
                     format!("more than {most} events; {}", self.standing()),
                 );
             }
+        }
+        if self.mistaken {
+            return Ok(());
         }
         oracle::full_check(&self.ghost, &self.tables)?;
         let now = self.database_now();
@@ -355,6 +375,10 @@ impl World {
                 Ok(())
             }
             Event::Deploy(node, release) => self.deploy(node, release),
+            Event::BackUp => {
+                self.back_up();
+                Ok(())
+            }
             Event::Operate => {
                 self.operate();
                 Ok(())

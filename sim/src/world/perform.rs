@@ -336,7 +336,9 @@ impl World {
             told: Vec::new(),
             payload_limit: self.settings.payload_limit,
         };
-        landing.check()?;
+        if let Err(broken) = landing.check() {
+            return self.unless_mistaken(operation, broken);
+        }
         self.after_landing(request, operation, landed);
         self.judge(false)
     }

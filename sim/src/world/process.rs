@@ -251,6 +251,10 @@ impl World {
             process,
             line: format!("{line:?}"),
         });
+        // What was told to log may be lost since.
+        if self.restored > 0 && !self.ghost.runs.contains_key(&line.run) {
+            return Ok(());
+        }
         let run = self.ghost.run(line.run);
         let step = run.definition.index_of(line.step.as_str());
         let said = step.filter(|step| {

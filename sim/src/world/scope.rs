@@ -10,6 +10,7 @@ use squid_mesh_core::task::TaskKey;
 use super::request::{Sender, Wish};
 use super::{Event, World};
 use crate::choice::{Stretch, Topic, mix, scope};
+use crate::fault::Fault;
 use crate::ghost::{BodyId, ProcessId};
 use crate::plan;
 
@@ -56,6 +57,7 @@ impl World {
             Event::Hint(process, _) => (Topic::Hint, [node(process), 0]),
             Event::Strike(strike) => (Topic::Strike, [strike.fault as u64, 1]),
             Event::Thaw(node, _) => (Topic::Thaw, [*node as u64, 0]),
+            Event::BackUp => (Topic::Strike, [Fault::Restored as u64, 2]),
             Event::Operate => (Topic::Operator, [0, 0]),
             Event::Calm => (Topic::Calm, [0, 0]),
         }

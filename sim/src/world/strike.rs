@@ -133,6 +133,7 @@ impl World {
             Fault::HostJump => self.jump_host(strike.node, strike.span),
             Fault::Unreadable => self.damage_a_run(),
             Fault::Failover => return self.fail_over(strike.span),
+            Fault::Restored => return self.restore(strike.span),
             Fault::Spoilt => self.spoil_a_row(),
             Fault::NodeLost => self.lose_node(strike.node),
             _ => {}

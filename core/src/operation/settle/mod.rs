@@ -184,9 +184,11 @@ impl Settle {
         let row = batch.kept_task(report.key);
         let row = row.as_deref();
         let ignores = batch.view.mutation.is(Mutant::SettleIgnoresFence);
+        let alike = batch.view.mutation.is(Mutant::SettleIgnoresOwner);
         let held = |row: &&TaskRow| {
+            let mistaken = ignores || alike && row.fence == report.token.fence;
             let fits = row.step == report.step && is_told_by(row, &report.outcome);
-            (row.is_held_by(&report.token) || ignores) && fits
+            (row.is_held_by(&report.token) || mistaken) && fits
         };
         match (row.filter(held), &report.outcome) {
             (Some(row), Outcome::Spawn(spawn)) => self.spawn(batch, report, row, spawn),
