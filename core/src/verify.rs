@@ -123,7 +123,7 @@ pub fn stored<'a>(
             Ok(row) => transitions.push(&row.transition),
             Err(error) => found.push(Discrepancy::Unreadable {
                 seq: stored.seq,
-                error: error.clone(),
+                error: *error,
             }),
         }
     }

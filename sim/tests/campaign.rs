@@ -221,3 +221,21 @@ fn a20_5_every_attempt_that_began_is_accounted_for_by_a_report_or_a_recorded_los
         passed(&World::with(settings, Choices::seeded(seed), Trace::told()).run());
     }
 }
+
+#[test]
+fn what_was_committed_is_lost_only_where_losses_are_declared_and_everything_else_holds() {
+    let over = |profile| {
+        let campaign = Campaign {
+            profile,
+            ..Campaign::over(0, 150)
+        };
+        let summary = campaign.run(&|_| {});
+        assert_eq!(summary.failed, 0, "{:?}", summary.failures);
+        summary.sometimes
+    };
+    let declared = over(Profile::Loss);
+    assert!(declared.total(Fault::Restored) > 50);
+    assert!(declared.count(Milestone::StartLost) > 0);
+    assert!(declared.count(Milestone::RanOnBeyondLoss) > 0);
+    assert_eq!(over(Profile::PullRequest).total(Fault::Restored), 0);
+}

@@ -48,7 +48,7 @@ impl Tables {
         self.journal(run, from).map(move |row| StoredRow {
             seq: row.seq,
             row: match self.spoilt.get(&(run, row.seq)) {
-                Some(Spoilt::Event(error)) => Err(error.clone()),
+                Some(Spoilt::Event(error)) => Err(*error),
                 Some(Spoilt::Payload) | None => Ok(row.clone()),
             },
         })
