@@ -259,6 +259,8 @@ mutants! {
     SettleIgnoresOwner,
     /// Workers that are called alike share what tells one process from another.
     NameIsIdentity,
+    /// Nothing of the engine: the simulator's reference model believes what a run says of itself.
+    ModelBelieves,
 }
 
 /// Which mutant is switched on, if any. A value in views and configurations, never a global.

@@ -13,7 +13,8 @@
 //!
 //! Workflows of one's own are put under the same faults by [`campaign()`]: see [`user::Campaign`].
 //!
-//! Invariant: everything here drives the same `Worker`, `Operation` and `Run` code as production; nothing is modelled twice.
+//! Invariant: everything here drives the same `Worker`, `Operation` and `Run` code as production; what judges it shares none of
+//! what it decides by.
 
 pub mod campaign;
 pub mod cast;
@@ -26,6 +27,7 @@ pub mod fault;
 pub mod ghost;
 pub mod imported;
 pub mod library;
+pub mod model;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod oracle;
@@ -39,6 +41,7 @@ pub mod story;
 pub mod trace;
 pub mod user;
 pub mod violation;
+pub mod witness;
 pub mod world;
 
 pub use user::{CampaignError, Commands, Faults, Scripted, WorldView, campaign};

@@ -18,6 +18,7 @@ mod gate;
 mod history;
 mod labelled;
 mod lease;
+mod modelled;
 mod offered;
 mod queue;
 mod recalled;
@@ -55,6 +56,7 @@ pub(crate) use bound::bound;
 
 pub use begin::{Beginning, begin};
 pub use explained::all as all_explained;
+pub use modelled::all as all_modelled;
 pub use offered::refused as refused_offer;
 pub use reply::{delivered, same_reply};
 
