@@ -13,6 +13,7 @@ use comfy_table::presets;
 use serde::Serialize;
 use squid_mesh_core::mutant::Mutant;
 use squid_mesh_sim::mutants::{Effort, Row, ablation, hunt};
+use squid_mesh_sim::violation::Promise;
 
 use super::progress::Progress;
 
@@ -31,6 +32,9 @@ pub(super) struct Mutants {
     /// Also looks for the mutants that would survive without the promise that finds them, on so many seeds.
     #[arg(long, value_name = "SEEDS")]
     ablation: Option<u64>,
+    /// Also says which of them the reference model finds if nobody else is asked, on so many seeds.
+    #[arg(long, value_name = "SEEDS")]
+    model: Option<u64>,
     /// How many threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -47,6 +51,9 @@ struct Report<'a> {
     /// Which mutants survive without each promise.
     #[serde(skip_serializing_if = "Option::is_none")]
     ablation: Option<BTreeMap<String, Vec<String>>>,
+    /// How many seeds it takes until the reference model alone finds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<BTreeMap<String, u64>>,
 }
 
 impl Mutants {
@@ -61,6 +68,7 @@ impl Mutants {
         let ablation = self
             .ablation
             .map(|seeds| self.ablate(&mutants, &rows, seeds));
+        let model = self.model.map(|seeds| self.by_model(&mutants, seeds));
         let killed = rows.iter().filter(|row| row.killed).count();
         println!("{}", table(&rows));
         println!("killed {killed} of {}", rows.len());
@@ -71,12 +79,21 @@ impl Mutants {
                 survivors.join(", ")
             );
         }
+        if let Some(found) = &model {
+            let found: Vec<String> = found
+                .iter()
+                .map(|(mutant, seeds)| format!("{mutant} ({seeds})"))
+                .collect();
+            let (found, names) = (found.len(), found.join(", "));
+            println!("the reference model alone finds {found}: {names}");
+        }
         if self.json {
             let report = Report {
                 killed,
                 total: rows.len(),
                 rows: &rows,
                 ablation,
+                model,
             };
             println!(
                 "{}",
@@ -116,6 +133,14 @@ impl Mutants {
             (format!("{mutant:?}"), promise)
         });
         ablation::table(&survivors)
+    }
+
+    fn by_model(&self, mutants: &[Mutant], seeds: u64) -> BTreeMap<String, u64> {
+        let found = self.each(mutants, |mutant| {
+            let seeds = ablation::alone(mutant, Promise::AsModelled, seeds);
+            seeds.map(|seeds| (format!("{mutant:?}"), seeds))
+        });
+        found.into_iter().flatten().collect()
     }
 
     /// Does something with each mutant, and gives what came of it in the order of the mutants.

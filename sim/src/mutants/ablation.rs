@@ -12,7 +12,11 @@ use squid_mesh_core::mutant::{Mutant, Mutation};
 
 use super::{Effort, Row};
 use crate::campaign::run_seed;
+use crate::choice::Choices;
 use crate::settings::Profile;
+use crate::trace::Trace;
+use crate::violation::Promise;
+use crate::world::World;
 
 /// The promise without which a mutant survives, if its hunt and as many seeds more find it by that alone.
 pub fn only_by(mutant: Mutant, row: &Row, effort: Effort) -> Option<String> {
@@ -25,6 +29,17 @@ pub fn only_by(mutant: Mutant, row: &Row, effort: Effort) -> Option<String> {
         violation.is_some_and(|violation| violation.promise.text() != promise)
     };
     (!(0..effort.seeds).any(another)).then(|| promise.clone())
+}
+
+/// How many seeds it takes until a promise is broken by a mutant if nobody but its oracle is asked.
+pub fn alone(mutant: Mutant, promise: Promise, seeds: u64) -> Option<u64> {
+    let notices = |seed: &u64| {
+        let (choices, mutation) = (Choices::seeded(*seed), Mutation::of(mutant));
+        let world = World::new(choices, Profile::PullRequest, mutation, Trace::default());
+        let violation = world.asking_only(promise).run().violation;
+        violation.is_some_and(|violation| violation.promise == promise)
+    };
+    (0..seeds).find(notices).map(|seed| seed + 1)
 }
 
 /// Which mutants survive without each promise, by the promise.
