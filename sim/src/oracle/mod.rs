@@ -144,8 +144,18 @@ impl Landing<'_> {
         );
         self.before()?;
         self.schedule_commanded()?;
-        for index in 0..self.landed.touched.runs.len() {
-            self.history(self.landed.touched.runs[index])?;
+        let touched = self.landed.touched.runs.iter();
+        let started: Vec<RunId> = touched
+            .filter(|run| !self.ghost.runs.contains_key(run))
+            .copied()
+            .collect();
+        // A run that is started may be a copy of one that the same operation has ended.
+        for starts in [false, true] {
+            for run in &self.landed.touched.runs {
+                if starts == started.contains(run) {
+                    self.history(*run)?;
+                }
+            }
         }
         self.children_were_told()?;
         for index in 0..self.landed.touched.tasks.len() {

@@ -311,9 +311,10 @@ impl Landing<'_> {
                     TruthfulReply,
                     "the report of the holder of run {run} step {step} was refused: {rejection}"
                 );
-                // Its run was told to cancel in the same operation, and waits for nobody whose outcome is unknown.
-                let overtaken = matches!(rejection, Rejection::Finished { .. })
-                    && self.landed.touched.runs.contains(&run);
+                // The same operation had its run cancelled or fail, which waits for nobody whose outcome is unknown.
+                let ended = matches!(rejection, Rejection::Finished { .. });
+                let overtaken =
+                    self.landed.touched.runs.contains(&run) && (ended || self.reports_on(run) > 1);
                 ensure!(
                     !self.in_doubt[index] || overtaken,
                     TruthfulReply,

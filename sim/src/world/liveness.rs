@@ -118,13 +118,7 @@ impl World {
 
     /// How long it can take at most until every run has ended, whatever the order in which one slot works through it all.
     fn bound(&self) -> Duration {
-        let now = self.database_now();
-        let leases = self
-            .tables
-            .tasks()
-            .map(|row| row.due_at.since(now).min(limits::SPAN_MAX));
-        let parked = |span: &Duration| *span < Duration::from_secs(86_400);
-        let longest = leases.filter(parked).max().unwrap_or_default();
+        let longest = self.last_due();
         let open = self
             .ghost
             .runs
@@ -144,6 +138,15 @@ impl World {
             + self.settings.poll * 4
             + self.settings.lease * 4)
             * 2
+    }
+
+    /// How long it takes until the last of all tasks is due that are not parked.
+    fn last_due(&self) -> Duration {
+        let now = self.database_now();
+        let tasks = self.tables.tasks();
+        let spans = tasks.map(|row| row.due_at.since(now).min(limits::SPAN_MAX));
+        let parked = |span: &Duration| *span < Duration::from_secs(86_400);
+        spans.filter(parked).max().unwrap_or_default()
     }
 
     fn work_left(&self, run: &GhostRun) -> Duration {
@@ -320,10 +323,10 @@ impl World {
         self.trace.say(|| Deed::Finished);
         self.nothing_forgotten()?;
         if self.choices.happens(Label::Core, 60) {
-            // What was in flight has to settle down before silence can be expected.
-            let quiet = self
-                .now
-                .plus(Duration::from_secs(90) + self.settings.lease * 3);
+            // What was in flight has to settle down before silence can be expected, and what is left of a run that cannot be
+            // read has to be found out about.
+            let settling = Duration::from_secs(90) + self.settings.lease * 3;
+            let quiet = self.now.plus(settling + self.last_due());
             let until = quiet.plus(self.settings.poll * 12);
             self.phase = Phase::Idle {
                 since: quiet,
