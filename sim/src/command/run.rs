@@ -26,7 +26,7 @@ pub(super) struct Run {
     #[command(flatten)]
     extent: Extent,
     /// Of how many seeds one is run twice, to compare the traces; 0 for none.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 128)]
     twice: u64,
     /// For how long the first failure is made small.
     #[arg(long, value_parser = span, default_value = "10s")]

@@ -23,6 +23,7 @@ mod offered;
 mod queue;
 mod recalled;
 mod reply;
+mod reported;
 mod schedule;
 mod scheduling;
 mod settled;

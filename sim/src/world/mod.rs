@@ -2,6 +2,7 @@
 //!
 //! Invariant: a world is a function of its choices; true time moves only from one event to the next.
 
+mod bound;
 mod call;
 mod client;
 mod damage;
