@@ -51,6 +51,10 @@ impl<K: Ord, V> SortedMap<K, V> {
 
     /// Puts a value under a key, and answers what was there before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        // Most operations are about one run, and its row is large.
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(1);
+        }
         if self.entries.last().is_none_or(|(last, _)| *last < key) {
             self.entries.push((key, value));
             return None;

@@ -160,7 +160,7 @@ impl Settings {
             Label::Knob,
             &[(300, 900), (50, 200), (1_000, 4_000), (1_000, 1_000)],
         );
-        let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 4, 2, 3]);
+        let count = choices.pick(Label::Topology, &[2_usize, 3, 1, 2, 4, 2]);
         let cast = Cast::library();
         let mut nodes: Vec<NodeSetup> = (0..count)
             .map(|index| {

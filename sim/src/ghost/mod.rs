@@ -172,8 +172,12 @@ impl Ghost {
 
     /// Whether some run that can be read is under way.
     pub fn any_open(&self) -> bool {
-        let is_open = |id: &&RunId| !self.run(**id).unreadable && !self.is_stuck(**id);
-        self.unended.iter().any(|id| is_open(&id))
+        let is_open = |id: &RunId| !self.run(*id).unreadable && !self.is_stuck(*id);
+        if self.any_unreadable {
+            self.unended.iter().any(is_open)
+        } else {
+            !self.unended.is_empty()
+        }
     }
 
     /// Whether every run that can be read has ended.

@@ -21,7 +21,7 @@ use crate::choice::mix;
 use crate::store::{Conditions, Tables};
 
 /// Of so many offers one is tried: trying each would be most of the work of a simulation.
-const SAMPLE: u64 = 6;
+const SAMPLE: u64 = 16;
 
 /// Whether the n-th offer of an explanation is one of those that are tried. No choice is made for it: ids and times differ from
 /// world to world.

@@ -13,14 +13,20 @@ use crate::fault::Fault;
 /// let faults = Faults::all().except([Fault::Unreadable, Fault::ClockBack]);
 /// assert!(faults.has(Fault::Crash) && !faults.has(Fault::ClockBack));
 /// assert!(Faults::only([Fault::Crash]).has(Fault::Crash));
+/// assert!(!Faults::all().has(Fault::Spoilt) && Faults::all().and([Fault::Spoilt]).has(Fault::Spoilt));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<Fault>);
 
+/// What a store does that does not keep what it was given.
+const NOT_KEPT: [Fault; 2] = [Fault::Spoilt, Fault::Restored];
+
 impl Faults {
-    /// Every fault there is.
+    /// Every fault of a store that keeps what it was given. Damaged rows of journals ([`Fault::Spoilt`]) are none: a step that needs
+    /// one fails as `unreadable`, whatever an attempt that was lost may have done. They have to be asked for with
+    /// [`Faults::and`].
     pub fn all() -> Faults {
-        Faults(Fault::ALL.to_vec())
+        Faults(of_all(|fault| !NOT_KEPT.contains(&fault)))
     }
 
     /// Nothing ever goes wrong.
@@ -39,6 +45,13 @@ impl Faults {
     pub fn except(self, faults: impl IntoIterator<Item = Fault>) -> Faults {
         let named: Vec<Fault> = faults.into_iter().collect();
         Faults(of_all(|fault| self.has(fault) && !named.contains(&fault)))
+    }
+
+    /// The same with these.
+    #[must_use]
+    pub fn and(self, faults: impl IntoIterator<Item = Fault>) -> Faults {
+        let named: Vec<Fault> = faults.into_iter().collect();
+        Faults(of_all(|fault| self.has(fault) || named.contains(&fault)))
     }
 
     /// Whether it is among them.
