@@ -60,10 +60,18 @@ impl ScheduleRow {
             plan: Arc::new(Plan::stored(&self.plan)?),
             input: self.input.clone(),
             standing: self.standing,
-            state: State::decode(&self.state)?,
+            state: self.read_state()?,
             created: self.created,
             updated: self.updated,
         })
+    }
+
+    /// Reads what became of it so far, and not what was declared.
+    ///
+    /// # Errors
+    /// If it is of a newer format, or nothing an engine wrote.
+    pub fn read_state(&self) -> Result<State, DecodeError> {
+        State::decode(&self.state)
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Effort {
 impl Default for Effort {
     fn default() -> Effort {
         Effort {
-            seeds: 3_000,
+            seeds: 20_000,
             repetitions: 5,
         }
     }

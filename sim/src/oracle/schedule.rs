@@ -30,8 +30,8 @@ impl Landing<'_> {
                 let Outcome::Fired { definition } = &report.outcome else {
                     return None;
                 };
-                let row = self.tables.schedule(sid)?.read().ok()?;
-                let at = row.state.fired?.occurrence;
+                let state = self.tables.schedule(sid)?.read_state().ok()?;
+                let at = state.fired?.occurrence;
                 let own = report.key == sid.task() && definition.as_ref() == Some(&run.definition);
                 own.then_some((definition.clone()?, at, Occasion::Due))
             }),
@@ -441,9 +441,10 @@ pub(super) fn release_is_done(ghost: &Ghost, tables: &Tables, id: RunId) -> Chec
     if run.ended.is_none() || tables.tasks_of(id).next().is_some() {
         return Ok(());
     }
-    let row = tables.schedule(of.schedule).and_then(|row| row.read().ok());
+    let row = tables.schedule(of.schedule);
+    let state = row.and_then(|row| row.read_state().ok());
     ensure!(
-        row.is_none_or(|row| row.state.previous != Some(id)),
+        state.is_none_or(|state| state.previous != Some(id)),
         NoneVanishes,
         "run {id} has ended, and schedule {} will never hear of it",
         of.name

@@ -189,10 +189,11 @@ impl World {
         let patience = self.settings.poll * 3 + self.settings.lease * 2 + self.served();
         let late = self.database_now().minus(patience);
         let caught_up = |id: &ScheduleId| {
-            let row = self.tables.schedule(*id).and_then(|row| row.read().ok());
-            row.is_some_and(|row| {
-                let due = row.state.armed.is_some_and(|(due, _)| due <= late);
-                !due && row.state.trouble.is_none()
+            let row = self.tables.schedule(*id);
+            let state = row.and_then(|row| row.read_state().ok());
+            state.is_some_and(|state| {
+                let due = state.armed.is_some_and(|(due, _)| due <= late);
+                !due && state.trouble.is_none()
             })
         };
         let all = &self.ghost.schedules.all;
@@ -350,8 +351,8 @@ impl World {
             }
         }
         for (id, schedule) in &self.ghost.schedules.all {
-            let row = self.tables.schedule(*id).and_then(|row| row.read().ok());
-            let state = row.map(|row| row.state);
+            let row = self.tables.schedule(*id);
+            let state = row.and_then(|row| row.read_state().ok());
             let _ = write!(text, "\n  schedule {}: {state:?}", schedule.key);
         }
         for (number, state) in self

@@ -95,7 +95,7 @@ impl World {
 
     /// Draws what becomes of a request on its way, and sends it there.
     fn send_away(&mut self, id: RequestId, sender: Sender, wish: Wish, kind: Situation) {
-        let fate = self.fate(kind);
+        let fate = self.fate(kind, &wish);
         if let Some(fault) = fate {
             self.fired(fault, kind);
             self.trouble_for(sender);
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// What goes wrong with a request: one draw over all faults of the network and the store.
-    fn fate(&mut self, kind: Situation) -> Option<Fault> {
+    fn fate(&mut self, kind: Situation, wish: &Wish) -> Option<Fault> {
         const FATES: [Fault; 9] = [
             Fault::LostRequest,
             Fault::LostReply,
@@ -159,9 +159,21 @@ impl World {
             Fault::SlowReply,
             Fault::ReplyTwice,
         ];
-        let rates = FATES
-            .iter()
-            .map(|fault| self.settings.intensities.of(*fault));
+        // Commands of operators are few, and it takes two of them to meet.
+        let operators = match wish {
+            Wish::Perform(operation) => {
+                matches!(**operation, Operation::Queue(_) | Operation::Schedule(_))
+            }
+            Wish::Fetch(_) => false,
+        };
+        let rates = FATES.iter().map(|fault| {
+            let rate = self.settings.intensities.of(*fault);
+            if *fault == Fault::InDoubtLands && operators {
+                rate * 6
+            } else {
+                rate
+            }
+        });
         let fault = FATES[self.choices.fault(Label::Network, rates)?];
         let only_reads = kind == Situation::Fetch;
         let writes = matches!(
