@@ -9,7 +9,7 @@ use squid_mesh_core::transition::DecodeError;
 
 use super::strike::Strike;
 use super::{Event, World};
-use crate::choice::{Label, Topic};
+use crate::choice::Label;
 use crate::clock::SimTime;
 use crate::fault::{Fault, Situation};
 use crate::store::Spoilt;
@@ -21,22 +21,17 @@ const ROWS: u32 = 3;
 impl World {
     /// Draws when rows are damaged.
     pub(super) fn draw_damage(&mut self) {
-        let rate = self.settings.intensities.of(Fault::Spoilt);
-        for _ in 0..ROWS {
-            let outer = self.choices.enter(Topic::Strike, &[Fault::Spoilt as u64]);
-            if rate > 0 && self.choices.happens(Label::Damage, rate) {
-                let horizon = self.settings.horizon.0;
-                let at = self.choices.magnitude(Label::Damage, 200_000, horizon);
-                let strike = Strike {
-                    fault: Fault::Spoilt,
-                    node: 0,
-                    span: 0,
-                    aimed: false,
-                };
-                self.push(SimTime(at), Event::Strike(strike));
-            }
-            self.choices.leave(outer);
-        }
+        self.draw_apart(Fault::Spoilt, ROWS, Label::Damage, |world| {
+            let horizon = world.settings.horizon.0;
+            let at = world.choices.magnitude(Label::Damage, 200_000, horizon);
+            let strike = Strike {
+                fault: Fault::Spoilt,
+                node: 0,
+                span: 0,
+                aimed: false,
+            };
+            world.push(SimTime(at), Event::Strike(strike));
+        });
     }
 
     /// Damages a row of a run that is under way, or of one that has ended and may be copied.

@@ -7,7 +7,7 @@ use super::delivery::{Answer, Delivery};
 use super::request::{Request, RequestId};
 use super::strike::Strike;
 use super::{Event, World};
-use crate::choice::{Label, Topic};
+use crate::choice::Label;
 use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::sometimes::Milestone;
@@ -20,22 +20,17 @@ const FAILOVERS: u32 = 2;
 impl World {
     /// Draws when other servers take over.
     pub(super) fn draw_failovers(&mut self) {
-        let rate = self.settings.intensities.of(Fault::Failover);
-        for _ in 0..FAILOVERS {
-            let outer = self.choices.enter(Topic::Strike, &[Fault::Failover as u64]);
-            if rate > 0 && self.choices.happens(Label::Failover, rate) {
-                let horizon = self.settings.horizon.0;
-                let at = self.choices.magnitude(Label::Failover, 200_000, horizon);
-                let strike = Strike {
-                    fault: Fault::Failover,
-                    node: 0,
-                    span: self.choices.magnitude(Label::Failover, 5_000, 5_000_000),
-                    aimed: false,
-                };
-                self.push(SimTime(at), Event::Strike(strike));
-            }
-            self.choices.leave(outer);
-        }
+        self.draw_apart(Fault::Failover, FAILOVERS, Label::Failover, |world| {
+            let horizon = world.settings.horizon.0;
+            let at = world.choices.magnitude(Label::Failover, 200_000, horizon);
+            let strike = Strike {
+                fault: Fault::Failover,
+                node: 0,
+                span: world.choices.magnitude(Label::Failover, 5_000, 5_000_000),
+                aimed: false,
+            };
+            world.push(SimTime(at), Event::Strike(strike));
+        });
     }
 
     /// Another server takes over, after so many microseconds in which there is none, or none that writes.

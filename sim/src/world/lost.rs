@@ -6,7 +6,7 @@ use super::liveness::Phase;
 use super::request::Sender;
 use super::strike::Strike;
 use super::{Event, World};
-use crate::choice::{Label, Topic};
+use crate::choice::Label;
 use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::sometimes::Milestone;
@@ -17,22 +17,17 @@ const LOSSES: u32 = 2;
 impl World {
     /// Draws when nodes are lost.
     pub(super) fn draw_losses(&mut self) {
-        let rate = self.settings.intensities.of(Fault::NodeLost);
-        for _ in 0..LOSSES {
-            let outer = self.choices.enter(Topic::Strike, &[Fault::NodeLost as u64]);
-            if rate > 0 && self.choices.happens(Label::Loss, rate) {
-                let horizon = self.settings.horizon.0;
-                let at = self.choices.magnitude(Label::Loss, 200_000, horizon);
-                let strike = Strike {
-                    fault: Fault::NodeLost,
-                    node: self.choices.index(Label::Loss, self.nodes.len()),
-                    span: 0,
-                    aimed: false,
-                };
-                self.push(SimTime(at), Event::Strike(strike));
-            }
-            self.choices.leave(outer);
-        }
+        self.draw_apart(Fault::NodeLost, LOSSES, Label::Loss, |world| {
+            let horizon = world.settings.horizon.0;
+            let at = world.choices.magnitude(Label::Loss, 200_000, horizon);
+            let strike = Strike {
+                fault: Fault::NodeLost,
+                node: world.choices.index(Label::Loss, world.nodes.len()),
+                span: 0,
+                aimed: false,
+            };
+            world.push(SimTime(at), Event::Strike(strike));
+        });
     }
 
     /// The node that has just claimed something, or whose operation has just come to be in doubt, is lost: one time in so many

@@ -12,7 +12,7 @@ use super::strike::Strike;
 use super::{Event, World};
 use squid_mesh_core::operation::Operation;
 
-use crate::choice::{Label, Topic};
+use crate::choice::Label;
 use crate::clock::SimTime;
 use crate::fault::Fault;
 use crate::fault::sometimes::Milestone;
@@ -34,24 +34,19 @@ pub(super) struct Backup {
 impl World {
     /// Draws when something is lost, and how much.
     pub(super) fn draw_restores(&mut self) {
-        let rate = self.settings.intensities.of(Fault::Restored);
-        for _ in 0..LOSSES {
-            let outer = self.choices.enter(Topic::Strike, &[Fault::Restored as u64]);
-            if rate > 0 && self.choices.happens(Label::Restore, rate) {
-                let horizon = self.settings.horizon.0;
-                let at = self.choices.magnitude(Label::Restore, 500_000, horizon);
-                let lost = self.choices.magnitude(Label::Restore, 500, 40_000_000);
-                let strike = Strike {
-                    fault: Fault::Restored,
-                    node: 0,
-                    span: self.choices.magnitude(Label::Restore, 5_000, 5_000_000),
-                    aimed: true,
-                };
-                self.push(SimTime(at.saturating_sub(lost)), Event::BackUp);
-                self.push(SimTime(at), Event::Strike(strike));
-            }
-            self.choices.leave(outer);
-        }
+        self.draw_apart(Fault::Restored, LOSSES, Label::Restore, |world| {
+            let horizon = world.settings.horizon.0;
+            let at = world.choices.magnitude(Label::Restore, 500_000, horizon);
+            let lost = world.choices.magnitude(Label::Restore, 500, 40_000_000);
+            let strike = Strike {
+                fault: Fault::Restored,
+                node: 0,
+                span: world.choices.magnitude(Label::Restore, 5_000, 5_000_000),
+                aimed: true,
+            };
+            world.push(SimTime(at.saturating_sub(lost)), Event::BackUp);
+            world.push(SimTime(at), Event::Strike(strike));
+        });
     }
 
     /// Copies the store, once every workflow is known to it: a process says once what it runs.

@@ -54,6 +54,24 @@ impl World {
         }
     }
 
+    /// Draws something with a label of its own, so many times at most.
+    pub(super) fn draw_apart(
+        &mut self,
+        fault: Fault,
+        most: u32,
+        label: Label,
+        draw: impl Fn(&mut World),
+    ) {
+        let rate = self.settings.intensities.of(fault);
+        for _ in 0..most {
+            let outer = self.choices.enter(Topic::Strike, &[fault as u64]);
+            if rate > 0 && self.choices.happens(label, rate) {
+                draw(self);
+            }
+            self.choices.leave(outer);
+        }
+    }
+
     /// The database's clock steps back just after somebody has claimed what was due by it; so many times as often as usual.
     pub(super) fn maybe_step_back(&mut self, times: u32) {
         let rate = self.settings.intensities.of(Fault::ClockBack) / 10 * times;
