@@ -9,7 +9,7 @@ use squid_mesh_core::task::Item;
 
 use super::Landing;
 use crate::fault::sometimes::Milestone;
-use crate::ghost::{Ghost, ProcessId};
+use crate::ghost::{Ghost, ProcessId, Progress};
 use crate::violation::{Check, ensure};
 
 impl Landing<'_> {
@@ -96,9 +96,11 @@ impl Landing<'_> {
                     "the report of the holder of run {run} step {step} was refused: {rejection}"
                 );
                 // The same operation had its run cancelled or fail, which waits for nobody whose outcome is unknown.
-                let ended = matches!(rejection, Rejection::Finished { .. });
-                let overtaken =
-                    self.landed.touched.runs.contains(&run) && (ended || self.reports_on(run) > 1);
+                let cancelled = self.ghost.runs.get(&run).is_some_and(|run| {
+                    let step = run.steps.get(report.step.at());
+                    step.is_some_and(|step| step.progress == Progress::Cancelled)
+                });
+                let overtaken = cancelled && self.landed.touched.runs.contains(&run);
                 ensure!(
                     !self.in_doubt[index] || overtaken,
                     TruthfulReply,

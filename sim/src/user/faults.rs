@@ -24,7 +24,7 @@ const NOT_KEPT: [Fault; 2] = [Fault::Spoilt, Fault::Restored];
 impl Faults {
     /// Every fault of a store that keeps what it was given. Damaged rows of journals ([`Fault::Spoilt`]) are none: a step that needs
     /// one fails as `unreadable`, whatever an attempt that was lost may have done. They have to be asked for with
-    /// [`Faults::and`].
+    /// [`Faults::and`]. [`Fault::Restored`] strikes nowhere but in the simulator's own profile `loss`.
     pub fn all() -> Faults {
         Faults(of_all(|fault| !NOT_KEPT.contains(&fault)))
     }

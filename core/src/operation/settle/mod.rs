@@ -270,18 +270,11 @@ impl Settle {
 /// Whether what a run's end is told by is the task for that: once it is told, the task is gone, and no other task may go with it.
 /// A claim can be made twice where a store has lost the first one, for something else the second time.
 fn is_told_by(row: &TaskRow, outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::ChildEnded { .. } | Outcome::Released { .. } => row.kind == TaskKind::Delivery,
-        Outcome::Succeeded { .. }
-        | Outcome::Failed { .. }
-        | Outcome::Conflicted
-        | Outcome::Engine(_)
-        | Outcome::Found(_)
-        | Outcome::Spawn(_)
-        | Outcome::Collected { .. }
-        | Outcome::Recall { .. }
-        | Outcome::Fired { .. } => true,
-    }
+    let tells = matches!(
+        outcome,
+        Outcome::ChildEnded { .. } | Outcome::Released { .. }
+    );
+    !tells || row.kind == TaskKind::Delivery
 }
 
 /// Whether a report says what came of an attempt whose outcome is unknown. What the engine does by itself says nothing about
