@@ -255,6 +255,10 @@ mutants! {
     CopyInheritsNothing,
     /// What is fetched together with something unreadable counts as unreadable.
     UnreadableSpreads,
+    /// A step that needs what cannot be read fails, and its run is compensated.
+    UnreadableFailsStep,
+    /// A step that needs what cannot be read is tried again, for ever.
+    UnreadableRetried,
     /// A settle compares a claim's fence, and not whose claim it is.
     SettleIgnoresOwner,
     /// Workers that are called alike share what tells one process from another.

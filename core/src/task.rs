@@ -128,6 +128,22 @@ impl TaskRow {
         self.token().as_ref() == Some(token)
     }
 
+    /// The handler under which it is found while nobody holds it.
+    pub fn own_handler(&self) -> &Name {
+        match self.kind {
+            TaskKind::Step | TaskKind::Undo => &self.brief.handler,
+            TaskKind::Stopping
+            | TaskKind::Wait
+            | TaskKind::Deadline
+            | TaskKind::Evaluate
+            | TaskKind::Spawn
+            | TaskKind::Collect
+            | TaskKind::Recall
+            | TaskKind::Delivery
+            | TaskKind::Firing => &self.handler,
+        }
+    }
+
     /// What a claim on this row is there to do.
     pub fn item(&self) -> Item {
         match self.kind {

@@ -15,6 +15,7 @@ use crate::name::Name;
 use crate::operation::Wants;
 use crate::run::{Phase, Run, Stage, Status};
 use crate::store::RunRecord;
+use crate::task::TASK_FORMAT;
 
 /// Something that would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -104,7 +105,7 @@ pub(super) fn of_open(
     if any(Reason::NoWorkerForHandler) {
         actions.push(NextAction::StartWorker);
     }
-    if any(Reason::Unreadable) {
+    if record.tasks.iter().any(|row| row.format > TASK_FORMAT) {
         actions.push(NextAction::Upgrade);
     }
     cancels(run, definition, &mut actions);

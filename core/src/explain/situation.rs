@@ -9,7 +9,7 @@ use crate::limits;
 use crate::operation::WorkerRow;
 use crate::run::{Armed, Fan, Run, Seq, Stage};
 use crate::store::RunRecord;
-use crate::task::{TASK_FORMAT, TaskKind, TaskRow};
+use crate::task::{TASK_FORMAT, TaskKind, TaskRow, Work};
 use crate::time::Timestamp;
 
 /// Something that goes on in a run.
@@ -85,7 +85,7 @@ impl Scene<'_> {
         let (reason, due) = (self.reason_of(row), row.due_at);
         let summary = match reason {
             Reason::Unreadable => {
-                format!("{what} {name} was put aside by a worker that could not read the run")
+                format!("{what} {name} was put aside by a worker that could not read what it needs")
             }
             Reason::Running => format!("a worker holds {what} {name} until {due}"),
             Reason::LeaseExpired => format!("the lease on {what} {name} has ended, by {due}"),
@@ -112,7 +112,10 @@ impl Scene<'_> {
             | Reason::Failed
             | Reason::Cancelled => format!("{what} {name} is ready since {due}"),
         };
-        let evidence = vec![Evidence::of(row)];
+        let mut evidence = vec![Evidence::of(row)];
+        if reason == Reason::Unreadable {
+            evidence.extend(needed(row));
+        }
         self.situation(reason, step, Some(due), summary, evidence)
     }
 
@@ -281,4 +284,23 @@ impl Scene<'_> {
         let mut rows = self.record.tasks.iter();
         rows.find(|row| row.kind == TaskKind::Deadline)
     }
+}
+
+/// The rows of the run's own journal that a task needs.
+fn needed(row: &TaskRow) -> impl Iterator<Item = Evidence> {
+    let sources = row.brief.sources.iter().flatten();
+    let own = sources.filter(|source| source.run.is_none());
+    let collected = match row.brief.work {
+        Work::Collect { upto, .. } => Some(upto),
+        Work::Plain
+        | Work::Spawn { .. }
+        | Work::Recall { .. }
+        | Work::Deliver { .. }
+        | Work::RecallCalled { .. }
+        | Work::Fire { .. }
+        | Work::Release { .. } => None,
+    };
+    own.map(|source| source.seq)
+        .chain(collected)
+        .map(|seq| Evidence::Journal { seq })
 }

@@ -164,15 +164,10 @@ fn handed_back(row: &TaskRow, view: &View) -> TaskRow {
     let owner = row
         .owner
         .filter(|_| row.expired || row.kind == TaskKind::Stopping);
-    let handler = if matches!(row.kind, TaskKind::Step | TaskKind::Undo) {
-        row.brief.handler.clone()
-    } else {
-        row.handler.clone()
-    };
     TaskRow {
         owner,
         begun: row.begun && row.expired,
-        handler,
+        handler: row.own_handler().clone(),
         due_at: view.now,
         renew_until: None,
         ..row.clone()

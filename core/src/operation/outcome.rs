@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use crate::definition::{DefinitionKey, LabelIndex, StepIndex};
-use crate::event::{ChildEnd, Failure, Parent};
+use crate::event::{ChildEnd, Failure, Parent, code};
 use crate::id::RunId;
 use crate::payload::{Payload, PayloadDigest};
 use crate::schedule::ScheduleId;
@@ -48,6 +48,11 @@ pub enum Outcome {
     Conflicted,
     /// An engine item: the loss it was claimed for is to be recorded, the wait ended, the deadline passed.
     Engine(Item),
+    /// What the step needs is not what any engine wrote, or is not there: nothing was done, and no other attempt could.
+    Unreadable {
+        /// What cannot be read, and why.
+        detail: String,
+    },
     /// A step of the engine's own was looked at.
     Found(Finding),
     /// Children are to be started.
@@ -126,6 +131,7 @@ impl Report {
             | Outcome::Failed { .. }
             | Outcome::Conflicted
             | Outcome::Engine(_)
+            | Outcome::Unreadable { .. }
             | Outcome::Found(_)
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
@@ -143,6 +149,7 @@ impl Report {
             | Outcome::Failed { .. }
             | Outcome::Conflicted
             | Outcome::Engine(_)
+            | Outcome::Unreadable { .. }
             | Outcome::Found(_)
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
@@ -176,6 +183,7 @@ impl Report {
             | Outcome::Failed { .. }
             | Outcome::Conflicted
             | Outcome::Engine(_)
+            | Outcome::Unreadable { .. }
             | Outcome::Found(_)
             | Outcome::Collected { .. }
             | Outcome::Released { .. }
@@ -190,6 +198,7 @@ impl Outcome {
         match self {
             Outcome::Succeeded { output, .. } => output.digest(),
             Outcome::Failed { failure, .. } => failure_digest(failure),
+            Outcome::Unreadable { detail } => failure_digest(&unreadable(detail)),
             Outcome::Conflicted => PayloadDigest(*b"conflict"),
             Outcome::Engine(_)
             | Outcome::Found(_)
@@ -207,6 +216,7 @@ impl Outcome {
         match self {
             Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Conflicted => false,
             Outcome::Engine(_)
+            | Outcome::Unreadable { .. }
             | Outcome::Found(_)
             | Outcome::Spawn(_)
             | Outcome::Collected { .. }
@@ -234,12 +244,18 @@ impl Outcome {
             Outcome::ChildEnded { payload, .. } => payload.bytes().len(),
             Outcome::Conflicted
             | Outcome::Engine(_)
+            | Outcome::Unreadable { .. }
             | Outcome::Found(_)
             | Outcome::Recall { .. }
             | Outcome::Released { .. }
             | Outcome::Fired { .. } => 0,
         }
     }
+}
+
+/// What a step fails with that was told to stop before it could read what it needs.
+pub(super) fn unreadable(detail: &str) -> Failure {
+    Failure::new(code::UNREADABLE, detail, false)
 }
 
 /// Tells this failure from any other, and from every success.

@@ -291,9 +291,16 @@ impl Worker {
         }
     }
 
-    /// What an attempt needs is not what any engine wrote, or is not there: no attempt can mend that.
+    /// What a task needs is not what any engine wrote, or is not there: no attempt can mend that. A run is halted there; who
+    /// waits for the end of another run is told that it failed.
     pub(super) fn report_unreadable(&mut self, id: AttemptId, what: &str) {
-        self.report_failed(id, Failure::new(code::UNREADABLE, what, false));
+        let halts = matches!(self.task_mut(id).item, Item::Attempt | Item::Chore(_));
+        if halts {
+            let detail = what.to_owned();
+            self.report(id, Outcome::Unreadable { detail });
+        } else {
+            self.report_failed(id, Failure::new(code::UNREADABLE, what, false));
+        }
     }
 
     /// A failure of an attempt, or of something that the engine does by itself.

@@ -21,6 +21,20 @@ use crate::task::{TaskKind, Work};
 #[cfg(test)]
 mod tests;
 
+/// Why a chore could not be done.
+enum Undone {
+    /// The step fails.
+    Fails(Failure),
+    /// It needs what is not what any engine wrote.
+    Halts(String),
+}
+
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Undone {
+        Undone::Fails(failure)
+    }
+}
+
 impl Worker {
     /// Does a chore whose parts are there, and reports what came of it.
     pub(super) fn do_chore(
@@ -43,7 +57,11 @@ impl Worker {
             | TaskKind::Recall
             | TaskKind::Firing => unreachable!("{:?} is no chore with parts", gathering.task.kind),
         };
-        self.report(id, done.unwrap_or_else(found_failure));
+        let undone = |undone| match undone {
+            Undone::Fails(failure) => Outcome::Found(Finding::Failure(failure)),
+            Undone::Halts(detail) => Outcome::Unreadable { detail },
+        };
+        self.report(id, done.unwrap_or_else(undone));
     }
 
     fn evaluate(
@@ -52,7 +70,7 @@ impl Worker {
         gathering: &Gathering,
         definition: &Definition,
         step: &Step,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, Undone> {
         let input = || bound(gathering, definition, step);
         let finding = match &step.kind {
             StepKind::Route {
@@ -99,7 +117,7 @@ impl Worker {
         gathering: &Gathering,
         definition: &Definition,
         step: &Step,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, Undone> {
         let Work::Spawn { from, depth } = gathering.task.brief.work else {
             return Err(misfit(step));
         };
@@ -108,7 +126,7 @@ impl Worker {
                 "the child would be {depth} runs below its root, the limit is {}",
                 limits::DEPTH
             );
-            return Err(Failure::new(code::LIMIT_EXCEEDED, &message, false));
+            return Err(Failure::new(code::LIMIT_EXCEEDED, &message, false).into());
         }
         let child = gathering.child.clone().flatten();
         let child: Arc<Definition> = child.ok_or_else(|| {
@@ -182,7 +200,7 @@ fn child_input(
 }
 
 /// The array of what the children of a step gave.
-fn collect(gathering: &Gathering, step: &Step, config: &Config) -> Result<Outcome, Failure> {
+fn collect(gathering: &Gathering, step: &Step, config: &Config) -> Result<Outcome, Undone> {
     let limit = config.payload_limit;
     let StepKind::Each { collect, .. } = &step.kind else {
         return Err(misfit(step));
@@ -194,15 +212,14 @@ fn collect(gathering: &Gathering, step: &Step, config: &Config) -> Result<Outcom
             "the results of the children of step {:?} have more than {limit} bytes, which is the limit",
             step.name
         );
-        return Err(Failure::new(code::PAYLOAD_TOO_LARGE, &message, false));
+        return Err(Failure::new(code::PAYLOAD_TOO_LARGE, &message, false).into());
     }
     let ends: Option<Vec<eval::ElementOutcome>> = results.ends.iter().cloned().collect();
     let ends = ends.ok_or_else(|| {
-        let message = format!(
+        Undone::Halts(format!(
             "the journal lacks the end of a child of step {:?}",
             step.name
-        );
-        Failure::new(code::UNREADABLE, &message, false)
+        ))
     })?;
     let output = if *collect && config.mutation.is(Mutant::FailuresNotCollected) {
         eval::outcomes(&without_failures(ends))
@@ -237,10 +254,9 @@ fn deliver(
     gathering: &Gathering,
     definition: &Definition,
     limit: usize,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Undone> {
     let Work::Deliver { parent, end, code } = &gathering.task.brief.work else {
-        let message = "a delivery without a parent";
-        return Err(Failure::new(code::UNREADABLE, message, false));
+        return Err(Undone::Halts("a delivery without a parent".to_owned()));
     };
     let child = gathering.task.key.run;
     let ended = |end, payload| Outcome::ChildEnded {
@@ -323,11 +339,6 @@ fn step_name(definition: &Definition, step: StepIndex) -> String {
     known.map_or_else(|| format!("#{}", step.0), |step| step.name.to_string())
 }
 
-fn misfit(step: &Step) -> Failure {
-    let message = format!("the task does not fit step {:?}", step.name);
-    Failure::new(code::UNREADABLE, &message, false)
-}
-
-fn found_failure(failure: Failure) -> Outcome {
-    Outcome::Found(Finding::Failure(failure))
+fn misfit(step: &Step) -> Undone {
+    Undone::Halts(format!("the task does not fit step {:?}", step.name))
 }

@@ -111,6 +111,7 @@ mod tests {
             Outcome::Failed { failure, .. } => Some((&failure.code, failure.retryable)),
             Outcome::Succeeded { .. }
             | Outcome::Conflicted
+            | Outcome::Unreadable { .. }
             | Outcome::Engine(_)
             | Outcome::Found(_)
             | Outcome::Spawn(_)

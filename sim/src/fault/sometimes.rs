@@ -76,7 +76,7 @@ milestones! {
     /// A run was unreadable, and a report or command on it was refused.
     Unreadable = "an unreadable run was refused",
     /// What a step needs could not be read.
-    UnreadableInput = "a step failed because what it needs cannot be read",
+    UnreadableInput = "a task was put aside because what it needs cannot be read",
     /// A delayed start was due.
     Delayed = "a delayed start was due",
     /// An input was stamped.

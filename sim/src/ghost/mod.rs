@@ -20,7 +20,7 @@ use squid_mesh_core::definition::StepIndex;
 use squid_mesh_core::event::Role;
 use squid_mesh_core::id::{Incarnation, Life, RunId};
 use squid_mesh_core::run::Status;
-use squid_mesh_core::task::{Fence, Item, TaskKey, Token};
+use squid_mesh_core::task::{Fence, Item, Lane, TaskKey, Token};
 
 pub use body::{Body, BodyEnd, BodyId};
 pub use grant::{Grant, GrantEnd, GrantId};
@@ -54,8 +54,8 @@ pub struct Ghost {
     pub lines: BTreeSet<(ProcessId, RunId, StepIndex)>,
     /// Operations that have landed.
     pub landings: u64,
-    /// Whether some run's snapshot was damaged.
-    any_unreadable: bool,
+    /// Whether some run's snapshot was damaged, or a task put aside.
+    any_halted: bool,
     /// The runs that have not ended.
     unended: BTreeSet<RunId>,
 }
@@ -136,12 +136,7 @@ impl Ghost {
 
     /// Every current claim on a task of a run.
     pub fn held_of(&self, run: RunId) -> impl Iterator<Item = &Grant> {
-        let tasks = self.tasks.range(
-            TaskKey {
-                run,
-                lane: squid_mesh_core::task::Lane(0),
-            }..,
-        );
+        let tasks = self.tasks.range(TaskKey { run, lane: Lane(0) }..);
         let tasks = tasks.take_while(move |(key, _)| key.run == run);
         tasks
             .filter_map(|(_, task)| task.grant)
@@ -173,7 +168,7 @@ impl Ghost {
     /// Whether some run that can be read is under way.
     pub fn any_open(&self) -> bool {
         let is_open = |id: &RunId| !self.run(*id).unreadable && !self.is_stuck(*id);
-        if self.any_unreadable {
+        if self.any_halted {
             self.unended.iter().any(is_open)
         } else {
             !self.unended.is_empty()
@@ -188,7 +183,22 @@ impl Ghost {
     /// A run's snapshot was damaged.
     pub fn spoil(&mut self, id: RunId) {
         self.run_mut(id).unreadable = true;
-        self.any_unreadable = true;
+        self.any_halted = true;
+    }
+
+    /// A task was put aside because what it needs cannot be read.
+    pub fn halt(&mut self, id: RunId, lane: Lane) {
+        self.run_mut(id).halted.insert(lane);
+        self.any_halted = true;
+    }
+
+    /// A task that may have been put aside is there again, or gone.
+    pub fn go_on(&mut self, id: RunId, lane: Lane) {
+        if self.any_halted
+            && let Some(run) = self.runs.get_mut(&id)
+        {
+            run.halted.remove(&lane);
+        }
     }
 
     /// Whether what a step of a run needs may be unreadable: its own journal, or that of a run which it is a copy of.
@@ -199,13 +209,17 @@ impl Ghost {
         })
     }
 
-    /// Whether a run waits for a child that cannot be read, or for one that does so itself: only a person can end it.
+    /// Whether a run needs what cannot be read, or waits for a child that does or cannot be read itself: only a person can end
+    /// it.
     pub fn is_stuck(&self, id: RunId) -> bool {
-        self.any_unreadable && self.waits_for_unreadable(id)
+        self.any_halted && self.waits_for_unreadable(id)
     }
 
     fn waits_for_unreadable(&self, id: RunId) -> bool {
         let run = self.run(id);
+        if run.ended.is_none() && !run.halted.is_empty() {
+            return true;
+        }
         let steps = run.definition.indexes().zip(&run.steps);
         let mut waiting =
             steps.filter(|(_, state)| !state.progress.is_settled() && state.children.active() > 0);

@@ -13,7 +13,7 @@ use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::Start;
 use squid_mesh_core::payload::{Payload, PayloadDigest};
 use squid_mesh_core::run::{Run, Seq, Status};
-use squid_mesh_core::task::Fence;
+use squid_mesh_core::task::{Fence, Lane};
 use squid_mesh_core::time::Timestamp;
 
 /// One run.
@@ -55,6 +55,8 @@ pub struct GhostRun {
     pub reported: bool,
     /// Whether its snapshot was damaged.
     pub unreadable: bool,
+    /// Lanes of tasks that were put aside because what they need cannot be read.
+    pub halted: BTreeSet<Lane>,
     /// Journal rows that cannot be read any more.
     pub spoilt: BTreeSet<Seq>,
     /// Whether one of those, or the payload of some row, was damaged.

@@ -19,13 +19,17 @@ impl Landing<'_> {
     pub(super) fn task(&mut self, key: &TaskKey) -> Check {
         match self.tables.task(key) {
             None => {
+                self.ghost.go_on(key.run, key.lane);
                 self.ghost.end_grant(key, GrantEnd::Dropped);
                 Ok(())
             }
-            Some(row) => match row.owner {
-                None => self.freed(row),
-                Some(_) => self.held(row),
-            },
+            Some(row) => {
+                self.note_halted(row)?;
+                match row.owner {
+                    None => self.freed(row),
+                    Some(_) => self.held(row),
+                }
+            }
         }
     }
 

@@ -67,13 +67,13 @@ impl Landing<'_> {
         if let (Said::Failure(failure), None) = (said, body)
             && failure.code == code::UNREADABLE
         {
+            let ending = !run.is_open() && role == Role::Step;
             ensure!(
-                self.ghost.is_marred(id) && !failure.retryable,
+                ending && self.ghost.is_marred(id) && !failure.retryable,
                 PoisonIsContained,
-                "run {id} step {name} fails because what it needs cannot be read, and everything can: {}",
+                "run {id} step {name} fails by what cannot be read, and should be put aside: {}",
                 failure.message
             );
-            self.sometimes.reached(Milestone::UnreadableInput);
             self.count_report(id, step, role, &report);
             self.ghost.end_grant(&key, GrantEnd::Recorded);
             return Ok(());
@@ -219,7 +219,10 @@ impl Landing<'_> {
             let ended = matches!(
                 (&report.outcome, said),
                 (Outcome::Succeeded { .. }, Said::Output)
-                    | (Outcome::Failed { .. }, Said::Failure(_))
+                    | (
+                        Outcome::Failed { .. } | Outcome::Unreadable { .. },
+                        Said::Failure(_)
+                    )
                     | (Outcome::Conflicted, Said::Conflict)
             );
             let concerns = report.key.run == id && report.step == step;

@@ -144,8 +144,6 @@ impl Landing<'_> {
         let spec = run.definition.step(step);
         let input = bound(self.ghost, id, &spec.input);
         match (chore, &spec.kind, reason) {
-            // What it needs is damaged; who has read it before may go on all the same.
-            (_, _, code::UNREADABLE) => self.ghost.is_marred(id),
             (
                 Chore::Evaluate,
                 StepKind::Route {

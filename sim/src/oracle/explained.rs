@@ -247,6 +247,9 @@ impl Situation<'_> {
         let serves = |worker: &WorkerRow| {
             worker.queues.contains(&row.queue) && worker.handlers.contains(&row.handler)
         };
+        if self.run.halted.contains(&row.key.lane) {
+            return Reason::Unreadable;
+        }
         let engine = row.queue.is_engine() && !self.workers.is_empty();
         if row.due_at > self.now {
             return if again {

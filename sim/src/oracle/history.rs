@@ -114,6 +114,7 @@ impl Landing<'_> {
             ended: None,
             reported: false,
             unreadable: false,
+            halted: BTreeSet::new(),
             spoilt: BTreeSet::new(),
             marred: false,
         };

@@ -15,6 +15,7 @@ mod ending;
 mod engine;
 mod explained;
 mod gate;
+mod halted;
 mod history;
 mod labelled;
 mod lease;

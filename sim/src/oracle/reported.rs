@@ -143,6 +143,7 @@ fn truly_held(ghost: &Ghost, report: &Report, process: Option<ProcessId>) -> boo
         Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Conflicted => {
             item == Item::Attempt
         }
+        Outcome::Unreadable { .. } => matches!(item, Item::Attempt | Item::Chore(_)),
         Outcome::Found(_)
         | Outcome::Spawn(_)
         | Outcome::Collected { .. }

@@ -228,6 +228,9 @@ fn report_told(who: &str, report: &Report, slot: &SlotReply, cast: &Cast) -> Str
         }
         Outcome::Engine(Item::Wait) => format!("that the time of {subject} has come"),
         Outcome::Engine(Item::Deadline) => format!("{subject}: it has come"),
+        Outcome::Unreadable { detail } => {
+            format!("that what {subject} needs cannot be read: {detail}")
+        }
         Outcome::Engine(_) | Outcome::Found(_) => format!("what the engine found at {subject}"),
         Outcome::Spawn(spawn) => {
             let count = spawn.inputs.len();

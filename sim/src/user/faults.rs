@@ -13,20 +13,16 @@ use crate::fault::Fault;
 /// let faults = Faults::all().except([Fault::Unreadable, Fault::ClockBack]);
 /// assert!(faults.has(Fault::Crash) && !faults.has(Fault::ClockBack));
 /// assert!(Faults::only([Fault::Crash]).has(Fault::Crash));
-/// assert!(!Faults::all().has(Fault::Spoilt) && Faults::all().and([Fault::Spoilt]).has(Fault::Spoilt));
+/// assert!(Faults::only([Fault::Crash]).and([Fault::Spoilt]).has(Fault::Spoilt));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<Fault>);
 
-/// What a store does that does not keep what it was given.
-const NOT_KEPT: [Fault; 2] = [Fault::Spoilt, Fault::Restored];
-
 impl Faults {
-    /// Every fault of a store that keeps what it was given. Damaged rows of journals ([`Fault::Spoilt`]) are none: a step that needs
-    /// one fails as `unreadable`, whatever an attempt that was lost may have done. They have to be asked for with
-    /// [`Faults::and`]. [`Fault::Restored`] strikes nowhere but in the simulator's own profile `loss`.
+    /// Every fault but [`Fault::Restored`], which strikes nowhere but in the simulator's own profile `loss`: it has a store forget
+    /// what it had promised to keep.
     pub fn all() -> Faults {
-        Faults(of_all(|fault| !NOT_KEPT.contains(&fault)))
+        Faults(of_all(|fault| fault != Fault::Restored))
     }
 
     /// Nothing ever goes wrong.

@@ -136,9 +136,9 @@ impl<'w> RunView<'w> {
         self.run.ended.is_some()
     }
 
-    /// Whether a fault has damaged its snapshot: only a person can go on with it.
+    /// Whether a fault has damaged its snapshot, or what one of its steps needs: only a person can go on with it.
     pub fn is_unreadable(&self) -> bool {
-        self.run.unreadable
+        self.run.unreadable || self.run.ended.is_none() && !self.run.halted.is_empty()
     }
 
     /// Its input, as JSON.

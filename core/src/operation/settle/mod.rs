@@ -204,6 +204,14 @@ impl Settle {
                 },
             ) => self.deliver(batch, row, parent, *end, payload),
             (Some(row), Outcome::Released { schedule }) => self.release(batch, row, *schedule),
+            (Some(row), Outcome::Unreadable { .. }) if !fails_unreadable(row, batch.view) => {
+                if batch.view.mutation.is(Mutant::UnreadableRetried) {
+                    batch.put(put_back(row, batch.view.now));
+                } else {
+                    batch.put(parked(row.clone(), DecodeError::Corrupt, batch.view.now));
+                }
+                Ok(SlotReply::Accepted)
+            }
             (Some(row), _) => self.record(batch, report, Some(row)),
             (None, _) if resolves(batch.run(id).0, report, batch.view.mutation) => {
                 self.record(batch, report, None)
@@ -277,6 +285,13 @@ fn is_told_by(row: &TaskRow, outcome: &Outcome) -> bool {
     !tells || row.kind == TaskKind::Delivery
 }
 
+/// Whether a task whose step needs what cannot be read fails for it. A run that goes on is halted there, and nothing is taken
+/// back; one that is ending waits for the step, which did nothing.
+fn fails_unreadable(row: &TaskRow, view: &View) -> bool {
+    let mutant = view.mutation.is(Mutant::UnreadableFailsStep) && row.item() == Item::Attempt;
+    row.kind == TaskKind::Stopping || mutant
+}
+
 /// Whether a report says what came of an attempt whose outcome is unknown. What the engine does by itself says nothing about
 /// an attempt.
 fn resolves(run: &Run, report: &Report, mutation: Mutation) -> bool {
@@ -326,7 +341,7 @@ fn put_back(row: &TaskRow, due: Timestamp) -> TaskRow {
     }
 }
 
-/// Takes an unreadable run's task off the agenda: until a newer engine comes if it is one's work, else for good.
+/// Takes an unreadable run's task off the agenda.
 fn park(batch: &mut Batch<'_>, report: &Report, error: DecodeError) {
     let row = batch.task(report.key).cloned();
     if let Some(row) = row.filter(|row| row.is_held_by(&report.token)) {
@@ -334,10 +349,15 @@ fn park(batch: &mut Batch<'_>, report: &Report, error: DecodeError) {
     }
 }
 
+/// A task that is not to be claimed: until a newer engine comes if it is one's work, else for good. It is found where it
+/// belongs, like one that was handed back.
 fn parked(row: TaskRow, error: DecodeError, now: Timestamp) -> TaskRow {
     let row = TaskRow {
         owner: None,
         expired: false,
+        begun: false,
+        handler: row.own_handler().clone(),
+        renew_until: None,
         ..row
     };
     match error {

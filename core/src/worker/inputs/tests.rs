@@ -132,7 +132,7 @@ fn a_step_that_follows_one_executed_here_needs_no_fetch_once_that_is_recorded() 
 }
 
 #[test]
-fn what_does_not_exist_fails_the_steps_that_need_it_and_no_other() {
+fn what_does_not_exist_halts_the_runs_that_need_it_and_no_other() {
     let (a, b) = (second(1, &text("1")), second(2, &text("2")));
     let mut rig = fetching(&[&a, &b]);
     let (ticket, _) = rig.fetch();
@@ -156,7 +156,7 @@ fn what_does_not_exist_fails_the_steps_that_need_it_and_no_other() {
     };
     assert!(
         matches!(&settle.reports[..], [report] if report.key == a.key && matches!(
-            &report.outcome, Outcome::Failed { failure, .. } if failure.code == "unreadable" && !failure.retryable
+            &report.outcome, Outcome::Unreadable { detail } if detail.contains("has no payload")
         ))
     );
 }

@@ -217,6 +217,9 @@ impl Stepper {
             Some(Outcome::Failed { failure, .. }) => Some(failure),
             Some(Outcome::Found(Finding::Failure(failure))) => Some(failure),
             Some(Outcome::Conflicted) => Some(conflict()),
+            Some(Outcome::Unreadable { detail }) => {
+                Some(Failure::new(code::UNREADABLE, &detail, false))
+            }
             Some(
                 Outcome::Succeeded { .. }
                 | Outcome::Engine(_)

@@ -12,6 +12,7 @@ mod children;
 mod commands;
 mod copies;
 mod crash;
+mod damage;
 mod faulty;
 mod gates;
 mod harness;
