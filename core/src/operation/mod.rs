@@ -16,6 +16,7 @@ mod queue;
 mod read;
 mod register;
 mod rejection;
+mod remembered;
 mod reply;
 mod schedule;
 mod schedules;
@@ -37,6 +38,7 @@ pub use queue::{QueueAction, QueueCommand, QueueReply, QueueRow, QueueWrite};
 pub use read::{DefinitionRow, Found, QueueScan, ReadSet, RunRow, Scan, View, WorkerRow};
 pub use register::{Register, Registration};
 pub use rejection::{Rejection, Waiting, Wants};
+pub use remembered::{Memory, Remembered};
 pub use reply::{
     CancelReply, Claimed, CommandReply, DefinitionConflict, Ended, EntryReply, GroupReply,
     HeldReply, Reply, SlotReply, StartReply,

@@ -109,7 +109,7 @@ pub enum Found<T> {
     Absent,
     /// Locked by another transaction.
     Busy,
-    /// Here it is, locked.
+    /// Here it is, locked or, where it is remembered, compared when it is written ([`super::Remembered`]).
     Row(T),
 }
 

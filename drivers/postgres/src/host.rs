@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::error::{commit_error, is_aborted, is_serialization, store_error};
 use crate::options::{Options, millis};
-use crate::perform::{Aborted, Performed, settle};
+use crate::perform::{Aborted, Performed, Settled, settle};
 use crate::{PostgresStore, Shared, sql};
 
 /// The mark of a transaction that this store began.
@@ -124,7 +124,7 @@ impl Shared {
     ) -> Result<Reply, Aborted> {
         let entered = self.enter(connection).await?;
         entered.check_isolation().map_err(Aborted::on_purpose)?;
-        let (_, reply) = settle(connection, &self.definitions, operation).await?;
+        let Settled { reply, .. } = settle(connection, &self.known.definitions, operation).await?;
         let (names, _) = self.options.in_host();
         let leaving = sqlx::query(sql::LEAVE).bind(names).bind(entered.settings);
         leaving.execute(&mut *connection).await?;
@@ -155,8 +155,8 @@ impl Shared {
         operation: &Operation,
     ) -> Result<Performed, TransactionError> {
         self.resume(&mut tx).await?;
-        let settled = settle(&mut tx, &self.definitions, operation).await;
-        let (writes, reply) = settled.map_err(|aborted| aborted.error)?;
+        let settled = settle(&mut tx, &self.known.definitions, operation).await;
+        let Settled { writes, reply, .. } = settled.map_err(|aborted| aborted.error)?;
         if reply.is_done() {
             commit(tx).await?;
         } else {

@@ -20,7 +20,7 @@
 //! is not there; working needs `select`, `insert`, `update` and `delete` only.
 //!
 //! Invariant: an operation is one READ COMMITTED transaction that locks in the order workers, runs, tasks, and reads the
-//! server's clock after the last lock.
+//! server's clock after the last lock, or writes rows that it remembers if they are still the versions that it wrote.
 
 mod connect;
 mod definitions;
@@ -29,6 +29,7 @@ mod hint;
 mod host;
 mod inspect;
 mod ledger;
+mod memory;
 mod options;
 mod perform;
 mod read;
@@ -62,10 +63,10 @@ use squid_mesh_core::time::Timestamp;
 use tokio::time::timeout;
 
 use connect::{Connections, Lent};
-use definitions::Definitions;
 use error::store_error;
 use hint::Hints;
 use host::HostPool;
+use memory::Known;
 
 /// A store in a Postgres schema. Clones share their connections; each clone hears every hint once, so give each worker its
 /// own.
@@ -77,7 +78,7 @@ pub struct PostgresStore {
 
 struct Shared {
     connections: Arc<Connections>,
-    definitions: Definitions,
+    known: Known,
     hints: Hints,
     options: Options,
     /// Transactions that handlers write in.
@@ -106,7 +107,7 @@ impl PostgresStore {
         let shared = Shared {
             connections,
             host,
-            definitions: Definitions::default(),
+            known: Known::default(),
             hints,
             options,
             shards: OnceLock::new(),
@@ -243,14 +244,13 @@ impl Store for PostgresStore {
     async fn perform(&self, operation: Operation) -> Result<Reply, StoreError> {
         let shared = &self.shared;
         shared.check_shard(&operation).await?;
-        let performed =
-            perform::perform(&shared.connections, &shared.definitions, &operation).await?;
+        let performed = perform::perform(&shared.connections, &shared.known, &operation).await?;
         shared.hints.send(performed.hints);
         Ok(performed.reply)
     }
 
     async fn fetch(&self, wanted: Fetch) -> Result<Fetched, StoreError> {
-        let definitions = &self.shared.definitions;
+        let definitions = &self.shared.known.definitions;
         if let Some(fetched) = inspect::fetch_kept(definitions, &wanted) {
             return Ok(fetched);
         }

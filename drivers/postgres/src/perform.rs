@@ -1,7 +1,8 @@
 //! One operation as one transaction.
 //!
 //! An operation of a worker costs five round trips as a rule: BEGIN, one statement for each table that is locked, one that
-//! writes, COMMIT.
+//! writes, COMMIT. A settle of runs that this process goes on with costs four, and locks nothing but what it writes: see
+//! [`crate::memory`].
 //!
 //! Invariant: an answer is given only after its COMMIT was acknowledged, and an error says whether it may have been.
 
@@ -18,9 +19,10 @@ use tokio::time::timeout;
 use crate::connect::Connections;
 use crate::definitions::Definitions;
 use crate::error::{commit_error, is_survivable, store_error};
+use crate::memory::{self, Known};
 use crate::read::Reader;
 use crate::sql;
-use crate::write::{NotWritten, write};
+use crate::write::{NotWritten, Version, write};
 
 /// An operation that was committed.
 pub(crate) struct Performed {
@@ -33,16 +35,20 @@ pub(crate) struct Performed {
 /// Performs an operation, or gives up when it takes too long: what was sent may then have been committed.
 pub(crate) async fn perform(
     connections: &Connections,
-    definitions: &Definitions,
+    known: &Known,
     operation: &Operation,
 ) -> Result<Performed, StoreError> {
     let patience = connections.patience();
-    match timeout(patience, attempt(connections, definitions, operation)).await {
+    let performed = match timeout(patience, attempt(connections, known, operation)).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer within {patience:?}"
         ))),
+    };
+    if matches!(performed, Err(StoreError::Unavailable(_))) {
+        known.forget();
     }
+    performed
 }
 
 /// Why a transaction was not committed, and what that says about its connection.
@@ -76,11 +82,11 @@ impl From<sqlx::Error> for Aborted {
 
 async fn attempt(
     connections: &Connections,
-    definitions: &Definitions,
+    known: &Known,
     operation: &Operation,
 ) -> Result<Performed, StoreError> {
     let mut lent = connections.lend().await?;
-    match transact(&mut lent, definitions, operation).await {
+    match transact(&mut lent, known, operation).await {
         Ok(performed) => {
             lent.give_back();
             Ok(performed)
@@ -98,13 +104,33 @@ async fn attempt(
 
 async fn transact(
     connection: &mut PgConnection,
-    definitions: &Definitions,
+    known: &Known,
     operation: &Operation,
 ) -> Result<Performed, Aborted> {
     let mut tx = connection.begin_with(sql::BEGIN).await?;
-    let decided = settle(&mut tx, definitions, operation).await;
-    match decided {
-        Ok((writes, reply)) if writes.is_empty() => {
+    let remembered = match known.memory(operation) {
+        Some(memory) => Some(memory::settle(&mut tx, operation, memory).await),
+        None => None,
+    };
+    let settled = match remembered {
+        None => settle(&mut tx, &known.definitions, operation).await,
+        Some(Ok(Some(settled))) => Ok(settled),
+        // Something is not as it was, or does not follow from what is remembered: it is read under locks.
+        Some(
+            Ok(None)
+            | Err(Aborted {
+                error: StoreError::Conflict,
+                survivable: true,
+            }),
+        ) => {
+            tx.rollback().await?;
+            tx = connection.begin_with(sql::BEGIN).await?;
+            settle(&mut tx, &known.definitions, operation).await
+        }
+        Some(Err(aborted)) => Err(aborted),
+    };
+    match settled {
+        Ok(Settled { writes, reply, .. }) if writes.is_empty() => {
             // There is nothing to make durable, so nothing to wait for but the end of the locks.
             tx.rollback().await?;
             Ok(Performed {
@@ -112,17 +138,20 @@ async fn transact(
                 hints: writes.hints,
             })
         }
-        Ok((writes, reply)) => {
+        Ok(Settled {
+            mut writes,
+            reply,
+            version,
+        }) => {
             // Postgres answers the COMMIT of a transaction in which a statement failed with success, having rolled it back.
             // None has failed here: each would have led to the arm below.
             tx.commit().await.map_err(|error| Aborted {
                 error: commit_error(&error),
                 survivable: is_survivable(&error),
             })?;
-            Ok(Performed {
-                reply,
-                hints: writes.hints,
-            })
+            let hints = std::mem::take(&mut writes.hints);
+            known.learn(writes, version);
+            Ok(Performed { reply, hints })
         }
         Err(aborted) => {
             let rolled_back = aborted.survivable && tx.rollback().await.is_ok();
@@ -134,12 +163,20 @@ async fn transact(
     }
 }
 
+/// An operation that was decided and written, and not committed yet.
+pub(crate) struct Settled {
+    pub(crate) writes: Writes,
+    pub(crate) reply: Reply,
+    /// Which version the rows are that it wrote, if that was told.
+    pub(crate) version: Option<Version>,
+}
+
 /// Reads, decides and writes, all but the commit.
 pub(crate) async fn settle(
     tx: &mut PgConnection,
     definitions: &Definitions,
     operation: &Operation,
-) -> Result<(Writes, Reply), Aborted> {
+) -> Result<Settled, Aborted> {
     let mut reader = Reader::new(definitions);
     reader.read(tx, &operation.reads()).await?;
     let mut decision = decide(operation, reader.view())?;
@@ -155,19 +192,27 @@ pub(crate) async fn settle(
             return Err(corrupt(format!("definition {key}: {detail}")));
         }
     }
+    let mut version = None;
     if !writes.is_empty() {
-        write(tx, operation.shard(), &writes)
-            .await
-            .map_err(|error| match error {
-                NotWritten::Guarded => Aborted::on_purpose(StoreError::Conflict),
-                NotWritten::Failed(error) => Aborted::by(&error),
-            })?;
+        let written = write(tx, operation.shard(), &writes, None).await;
+        version = written.map_err(not_written)?;
     }
-    Ok((writes, reply))
+    Ok(Settled {
+        writes,
+        reply,
+        version,
+    })
+}
+
+pub(crate) fn not_written(error: NotWritten) -> Aborted {
+    match error {
+        NotWritten::Guarded => Aborted::on_purpose(StoreError::Conflict),
+        NotWritten::Failed(error) => Aborted::by(&error),
+    }
 }
 
 /// Decides. A panic is a broken invariant: it ends this operation and nothing else.
-fn decide(operation: &Operation, view: &View) -> Result<Decision, Aborted> {
+pub(crate) fn decide(operation: &Operation, view: &View) -> Result<Decision, Aborted> {
     catch_unwind(AssertUnwindSafe(|| operation.decide(view)))
         .map_err(|panic| corrupt(format!("deciding panicked: {}", message(panic.as_ref()))))
 }

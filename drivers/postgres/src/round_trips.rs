@@ -12,8 +12,8 @@ use squid_mesh_core::definition::{DefinitionKey, StepIndex};
 use squid_mesh_core::id::{Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    Found, QueueScan, ReadSet, RunRow, RunUpdate, Scan, ScheduleUpdate, TaskUpdate, WorkerRow,
-    Writes,
+    Found, Memory, QueueScan, ReadSet, RunRow, RunUpdate, Scan, ScheduleUpdate, TaskUpdate, View,
+    WorkerRow, Writes,
 };
 use squid_mesh_core::payload::{OutputRef, Payload, PayloadDigest};
 use squid_mesh_core::run::{Seq, Status};
@@ -158,7 +158,7 @@ async fn the_largest_and_smallest_values_come_back() {
         schedules_inserted: vec![schedule()],
         ..Writes::default()
     };
-    write(&mut connection, SHARD, &writes).await.unwrap();
+    write(&mut connection, SHARD, &writes, None).await.unwrap();
 
     let shards = Shards::new(1_024).unwrap();
     let seen = inspect::run(&mut connection, shards, id())
@@ -207,7 +207,7 @@ async fn a_row_that_is_not_as_it_was_read_is_not_written() {
         schedules_inserted: vec![schedule()],
         ..Writes::default()
     };
-    write(&mut connection, SHARD, &there).await.unwrap();
+    write(&mut connection, SHARD, &there, None).await.unwrap();
 
     let (was, other) = (
         task().fence,
@@ -269,7 +269,7 @@ async fn a_row_that_is_not_as_it_was_read_is_not_written() {
             ..none()
         },
     ] {
-        let refused = write(&mut connection, SHARD, &guarded).await;
+        let refused = write(&mut connection, SHARD, &guarded, None).await;
         assert!(matches!(refused, Err(NotWritten::Guarded)), "{guarded:?}");
     }
     let held = Writes {
@@ -278,7 +278,62 @@ async fn a_row_that_is_not_as_it_was_read_is_not_written() {
         schedules_deleted: vec![(schedule().id, schedule().seq)],
         ..none()
     };
-    write(&mut connection, SHARD, &held).await.unwrap();
+    write(&mut connection, SHARD, &held, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_is_another_version_than_is_remembered_is_not_written() {
+    let database = TestDatabase::fresh();
+    let mut connection = migrated(&database).await;
+    let there = Writes {
+        runs_inserted: vec![run()],
+        tasks_inserted: vec![task()],
+        ..Writes::default()
+    };
+    let started = write(&mut connection, SHARD, &there, None).await.unwrap();
+    let started = started.expect("who starts runs is told their version");
+    let run_update = RunUpdate {
+        row: run(),
+        was: run().seq,
+    };
+    let task_update = TaskUpdate {
+        row: task(),
+        was: task().fence,
+        indexed: false,
+    };
+    let moves = Writes {
+        runs_updated: vec![run_update.clone()],
+        tasks_updated: vec![task_update],
+        ..Writes::default()
+    };
+    let ends = Writes {
+        runs_updated: vec![run_update],
+        tasks_deleted: vec![(task().key, task().fence)],
+        ..Writes::default()
+    };
+    let remembered = |run_version, task_version| Memory {
+        view: View::default(),
+        runs: [(run().id, run_version)].into_iter().collect(),
+        tasks: [(task().key, task_version)].into_iter().collect(),
+    };
+    let first = remembered(started, started);
+    let moved = write(&mut connection, SHARD, &moves, Some(&first)).await;
+    let moved = moved
+        .unwrap()
+        .expect("who moves runs on is told their version");
+    assert_ne!(moved, started);
+    for writes in [&moves, &ends] {
+        for stale in [remembered(started, moved), remembered(moved, started)] {
+            let mut tx = connection.begin().await.unwrap();
+            let refused = write(&mut tx, SHARD, writes, Some(&stale)).await;
+            assert!(matches!(refused, Err(NotWritten::Guarded)), "{stale:?}");
+            tx.rollback().await.unwrap();
+        }
+    }
+    let last = remembered(moved, moved);
+    write(&mut connection, SHARD, &ends, Some(&last))
+        .await
+        .unwrap();
 }
 
 /// What a firing writes, and what a declaration does; the rest stays as it was.
@@ -290,7 +345,7 @@ async fn of_a_schedule_that_fires_nothing_is_written_that_was_declared() {
         schedules_inserted: vec![schedule()],
         ..Writes::default()
     };
-    write(&mut connection, SHARD, &there).await.unwrap();
+    write(&mut connection, SHARD, &there, None).await.unwrap();
     let next = ScheduleRow {
         seq: Seq(7),
         version: 7,
@@ -319,7 +374,7 @@ async fn of_a_schedule_that_fires_nothing_is_written_that_was_declared() {
             schedules_updated: vec![ScheduleUpdate { row, was, declared }],
             ..Writes::default()
         };
-        write(&mut connection, SHARD, &writes).await.unwrap();
+        write(&mut connection, SHARD, &writes, None).await.unwrap();
         let shards = Shards::new(1_024).unwrap();
         let seen = inspect::schedule(&mut connection, shards, schedule().id).await;
         assert_eq!(seen.unwrap().unwrap().row, expected);
@@ -334,7 +389,7 @@ async fn versions(connection: &mut PgConnection, update: ScheduleUpdate) -> (i64
         ..Writes::default()
     };
     let before = counts(&mut tx).await;
-    write(&mut tx, SHARD, &writes).await.unwrap();
+    write(&mut tx, SHARD, &writes, None).await.unwrap();
     let after = counts(&mut tx).await;
     tx.rollback().await.unwrap();
     (after.0 - before.0, after.1 - before.1)
@@ -355,7 +410,7 @@ async fn a_firing_touches_no_index() {
         schedules_inserted: vec![schedule()],
         ..Writes::default()
     };
-    write(&mut connection, SHARD, &there).await.unwrap();
+    write(&mut connection, SHARD, &there, None).await.unwrap();
     let update = |declared, workflow: &str| ScheduleUpdate {
         row: ScheduleRow {
             seq: Seq(7),

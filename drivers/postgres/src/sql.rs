@@ -113,7 +113,10 @@ macro_rules! insert_tasks {
 /// touched, whatever this statement mentions.
 macro_rules! update_tasks {
     () => {
-        "update tasks set life = new.life, kind = new.kind, step = new.step, queue = new.queue, priority = new.priority, \
+        update_tasks!("", "")
+    };
+    ($column:literal, $guard:literal) => {
+        concat!("update tasks set life = new.life, kind = new.kind, step = new.step, queue = new.queue, priority = new.priority, \
          handler = new.handler, due_at = new.due_at, attempt = new.attempt, fence_seq = new.fence_seq, \
          fence_claims = new.fence_claims, owner = new.owner, begun = new.begun, expired = new.expired, \
          hand_offs = new.hand_offs, format = new.format, renew_until = new.renew_until, brief = new.brief \
@@ -123,9 +126,16 @@ macro_rules! update_tasks {
          unnest($11::integer[]) as attempt, unnest($12::integer[]) as fence_seq, unnest($13::integer[]) as fence_claims, \
          unnest($14::uuid[]) as owner, unnest($15::boolean[]) as begun, unnest($16::boolean[]) as expired, \
          unnest($17::integer[]) as hand_offs, unnest($18::smallint[]) as format, unnest($19::bigint[]) as renew_until, \
-         unnest($20::bytea[]) as brief, unnest($21::integer[]) as was_seq, unnest($22::integer[]) as was_claims) new \
+         unnest($20::bytea[]) as brief, unnest($21::integer[]) as was_seq, unnest($22::integer[]) as was_claims", $column, ") new \
          where tasks.shard = any (array[new.shard]) and tasks.run_id = new.run_id and tasks.lane = new.lane \
-         and tasks.fence_seq = new.was_seq and tasks.fence_claims = new.was_claims"
+         and tasks.fence_seq = new.was_seq and tasks.fence_claims = new.was_claims", $guard)
+    };
+}
+
+/// The transaction, as `xmin` of the rows that it writes has it.
+macro_rules! version {
+    () => {
+        "pg_current_xact_id()::text::bigint"
     };
 }
 
@@ -180,6 +190,12 @@ pub(crate) use schema::{
 pub(crate) const BEGIN: &str = "begin isolation level read committed";
 /// The clock and the pauses, where nothing was locked that could have told them.
 pub(crate) const CLOCK: &str = concat!("select clock_timestamp()", paused!("$1"));
+/// The same, and nobody waits for a lock for longer than the second parameter says until the transaction ends.
+pub(crate) const CLOCK_IN_HASTE: &str = concat!(
+    "select clock_timestamp()",
+    paused!("$1"),
+    ", set_config('lock_timeout', $2, true)"
+);
 
 /// Where an operation in a transaction of the host begins.
 pub(crate) const SAVEPOINT: &str = "savepoint squid_mesh";
@@ -321,34 +337,44 @@ pub(crate) const UPDATE_QUEUE: &str = "update queues set paused = $2, entry = $3
 pub(crate) const INSERT_ENTRY: &str = "insert into operator_log (id, actor, action, target, comment, changed, at) \
      values ($1, $2, $3, $4, $5, $6, $7)";
 
-/// Runs that start, with their journal rows and tasks. Index: every one of these tables.
+/// Runs that start, with their journal rows and tasks: the version that these are. Index: every one of these tables.
 pub(crate) const START_RUNS: &str = concat!(
     "with task as (",
     insert_tasks!(),
     "), journalled as (",
     insert_journal!("$21", "$22", "$23", "$24", "$25"),
-    ") insert into runs (shard, id, life, workflow, version, seq, status, state, labels, created_at, updated_at, \
+    "), started as (insert into runs (shard, id, life, workflow, version, seq, status, state, labels, created_at, updated_at, \
      parent, source, schedule) select $1::smallint, unnest($26::uuid[]), unnest($27::bigint[]), unnest($28::text[]), unnest($29::bigint[]), \
      unnest($30::integer[]), unnest($31::smallint[]), unnest($32::bytea[]), unnest($33::jsonb[]), \
      unnest($34::bigint[]), unnest($35::bigint[]), unnest($36::uuid[]), unnest($37::uuid[]), \
-     unnest($38::uuid[])"
+     unnest($38::uuid[])) select ",
+    version!()
 );
 
-/// Runs that move on, with their journal rows and the tasks they had: how many rows of each the guards let through.
-/// Index: `runs_pkey`, `tasks_pkey`.
+/// Runs that move on, with their journal rows and the tasks they had: how many rows of each the guards let through, the runs
+/// first, and the version that they are. Index: `runs_pkey`, `tasks_pkey`.
+///
+/// A version is the transaction that wrote a row, `xmin`. It is asked for where a row was not read but remembered, and null
+/// where it was locked. (As an integer it is the same 32 bits.)
 pub(crate) const ADVANCE_RUNS: &str = concat!(
     "with updated as (",
-    update_tasks!(),
+    update_tasks!(
+        ", unnest($38::integer[]) as was_version",
+        " and (new.was_version is null or tasks.xmin = new.was_version)"
+    ),
     " returning 1), deleted as (delete from tasks using (select $1::smallint as shard, unnest($23::uuid[]) as run_id, \
-     unnest($24::smallint[]) as lane, unnest($25::integer[]) as was_seq, unnest($26::integer[]) as was_claims) gone \
+     unnest($24::smallint[]) as lane, unnest($25::integer[]) as was_seq, unnest($26::integer[]) as was_claims, unnest($39::integer[]) as was_version) gone \
      where tasks.shard = any (array[gone.shard]) and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
-     and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims returning 1), journalled as (",
+     and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims \
+     and (gone.was_version is null or tasks.xmin = gone.was_version) returning 1), journalled as (",
     insert_journal!("$27", "$28", "$29", "$30", "$31"),
     "), moved as (update runs set seq = new.seq, status = new.status, state = new.state, updated_at = new.updated_at \
      from (select $1::smallint as shard, unnest($32::uuid[]) as id, unnest($33::integer[]) as was, unnest($34::integer[]) as seq, \
-     unnest($35::smallint[]) as status, unnest($36::bytea[]) as state, unnest($37::bigint[]) as updated_at) new \
-     where runs.shard = any (array[new.shard]) and runs.id = new.id and runs.seq = new.was returning 1) \
-     select (select count(*) from moved), (select count(*) from updated), (select count(*) from deleted)"
+     unnest($35::smallint[]) as status, unnest($36::bytea[]) as state, unnest($37::bigint[]) as updated_at, unnest($40::integer[]) as was_version) new \
+     where runs.shard = any (array[new.shard]) and runs.id = new.id and runs.seq = new.was \
+     and (new.was_version is null or runs.xmin = new.was_version) returning 1) \
+     select (select count(*) from moved), (select count(*) from updated), (select count(*) from deleted), ",
+    version!()
 );
 
 /// Index: `tasks_pkey`, `tasks_due`.
@@ -363,7 +389,7 @@ pub(crate) const DELETE_TASKS: &str = "delete from tasks using (select $1::small
      where tasks.shard = any (array[gone.shard]) and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
      and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims";
 
-/// What a claim took, and its worker row: how many tasks the guards let through. Index: `tasks_pkey`, `workers_pkey`.
+/// What a claim took, and its worker row: how many tasks the guards let through, and the version that they are. Index: `tasks_pkey`, `workers_pkey`.
 pub(crate) const TAKE_TASKS: &str = concat!(
     "with updated as (",
     update_tasks!(),
@@ -371,7 +397,8 @@ pub(crate) const TAKE_TASKS: &str = concat!(
     put_worker!(
         "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31"
     ),
-    ") select count(*) from updated"
+    ") select (select count(*) from updated), ",
+    version!()
 );
 
 // ---------------------------------------------------------------------------------------------- outside of operations

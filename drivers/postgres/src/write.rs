@@ -8,8 +8,8 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Row as _};
 use squid_mesh_core::id::Shard;
 use squid_mesh_core::operation::{
-    DefinitionRow, JournalRow, OperatorEntry, QueueWrite, RunRow, RunUpdate, ScheduleUpdate,
-    TaskUpdate, WorkerRow, Writes,
+    DefinitionRow, JournalRow, Memory, OperatorEntry, QueueWrite, RunRow, RunUpdate,
+    ScheduleUpdate, TaskUpdate, WorkerRow, Writes,
 };
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
@@ -37,12 +37,18 @@ impl From<sqlx::Error> for NotWritten {
 
 type Bound = Query<'static, Postgres, PgArguments>;
 
-/// Writes everything. The connection is in the transaction that has read what the writes were decided on.
+/// Tells the versions of a row apart: the transaction that wrote it, as its `xmin` has it.
+pub(crate) type Version = u32;
+
+/// Writes everything, and says which version its runs and tasks are, where that was told. The connection is in the transaction
+/// that has read what the writes were decided on, but for what was remembered, which is compared with what there is.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     shard: Shard,
     writes: &Writes,
-) -> Result<(), NotWritten> {
+    remembered: Option<&Memory<Version>>,
+) -> Result<Option<Version>, NotWritten> {
+    let mut version = None;
     if !writes.definitions.is_empty() {
         insert_definitions(&writes.definitions)
             .execute(&mut *connection)
@@ -55,9 +61,9 @@ pub(crate) async fn write(
     };
     if !writes.runs_inserted.is_empty() {
         let (journal, tasks) = (take(&mut rest.journal), take(&mut rest.inserted));
-        start_runs(shard, &writes.runs_inserted, journal, tasks)
-            .execute(&mut *connection)
-            .await?;
+        let query = start_runs(shard, &writes.runs_inserted, journal, tasks);
+        let row = query.fetch_one(&mut *connection).await?;
+        version = Some(version_of(&row, 0)?);
     }
     if !writes.runs_updated.is_empty() {
         let (journal, updated, deleted) = (
@@ -66,10 +72,12 @@ pub(crate) async fn write(
             &writes.tasks_deleted,
         );
         let query = advance_runs(shard, &writes.runs_updated, journal, updated, deleted);
+        let query = bind_versions(query, writes, updated, remembered);
         let row = query.fetch_one(&mut *connection).await?;
         expect(count(&row, 0)?, writes.runs_updated.len())?;
         expect(count(&row, 1)?, updated.len())?;
         expect(count(&row, 2)?, deleted.len())?;
+        version = Some(version_of(&row, 3)?);
     } else if !writes.tasks_deleted.is_empty() {
         let query = bind_deletes(
             sqlx::query(sql::DELETE_TASKS).bind(number(shard)),
@@ -106,6 +114,7 @@ pub(crate) async fn write(
                 .fetch_one(&mut *connection)
                 .await?;
             expect(count(&row, 0)?, updated.len())?;
+            version = Some(version_of(&row, 1)?);
         }
     }
     if let Some(write) = &writes.queue {
@@ -120,7 +129,7 @@ pub(crate) async fn write(
         rest.journal.is_empty(),
         "every journal row is of a run that is written with it"
     );
-    Ok(())
+    Ok(version)
 }
 
 async fn write_schedules(
@@ -174,6 +183,13 @@ fn expect(found: u64, wanted: usize) -> Result<(), NotWritten> {
 
 fn count(row: &PgRow, at: usize) -> Result<u64, sqlx::Error> {
     Ok(row.try_get::<i64, _>(at)?.cast_unsigned())
+}
+
+/// The low half of the transaction's number.
+fn version_of(row: &PgRow, at: usize) -> Result<Version, sqlx::Error> {
+    let number = row.try_get::<i64, _>(at)?.cast_unsigned();
+    let low = number & u64::from(u32::MAX);
+    Ok(u32::try_from(low).expect("it is masked to 32 bits"))
 }
 
 fn insert_definitions(rows: &[DefinitionRow]) -> Bound {
@@ -236,6 +252,27 @@ fn advance_runs(
         .bind(column(runs, |update| update.row.status.as_i16()))
         .bind(column(runs, |update| update.row.state.as_slice()))
         .bind(column(runs, |update| update.row.updated.as_micros()))
+}
+
+/// Which version each row was, of those that were remembered.
+fn bind_versions(
+    query: Bound,
+    writes: &Writes,
+    updated: &[TaskUpdate],
+    remembered: Option<&Memory<Version>>,
+) -> Bound {
+    let task = |key: &TaskKey| {
+        let version = remembered.and_then(|memory| memory.tasks.get(key));
+        version.map(|version| version.cast_signed())
+    };
+    let run = |update: &RunUpdate| {
+        let version = remembered.and_then(|memory| memory.runs.get(&update.row.id));
+        version.map(|version| version.cast_signed())
+    };
+    query
+        .bind(column(updated, |update| task(&update.row.key)))
+        .bind(column(&writes.tasks_deleted, |(key, _)| task(key)))
+        .bind(column(&writes.runs_updated, run))
 }
 
 fn bind_journal(query: Bound, rows: &[JournalRow]) -> Bound {

@@ -8,6 +8,7 @@
 mod conformance;
 mod faults;
 mod host;
+mod memory;
 mod pauses;
 mod room;
 mod schedules;

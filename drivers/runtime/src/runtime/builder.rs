@@ -56,9 +56,9 @@ pub(super) struct Settings {
     payload_limit: usize,
 }
 
-/// Settles that may be in flight at once. More of them would each have fewer reports, and a transaction costs as much as many
-/// reports: beside one settle there is a submission, and handlers that execute.
-const SETTLES: usize = 1;
+/// Settles that may be in flight at once: while one is decided here, another is written by the database. More of them would each
+/// have fewer reports, and a transaction costs as much as many reports.
+const SETTLES: usize = 2;
 
 impl Runtime {
     /// Begins with a store: its URL (`sqlite:PATH`, `sqlite::memory:`, `postgres://...`), or one that is open already.

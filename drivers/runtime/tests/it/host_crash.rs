@@ -88,7 +88,7 @@ on_every_store! {
     async fn a_process_that_dies_in_the_middle_of_a_settle_leaves_all_of_it_or_nothing(place) {
         let client = place.client().await;
         make_table(&client).await;
-        let mut turns = 0;
+        let (mut turns, mut rows) = (0, 0);
         loop {
             let desk = Arc::<Desk>::default();
             let wf = booking(&desk, First::Succeeds);
@@ -96,27 +96,30 @@ on_every_store! {
             let builder = Runtime::builder(faulty.shared()).workflow(&wf);
             let runtime = builder.poll(Duration::from_millis(50)).start().await.unwrap();
             *faulty.faults.stop.lock().unwrap() = Some(Stop::Settling(turns));
-            let run = client.start(&wf.reference(), turns.into()).await.unwrap();
+            let run = client.start(&wf.reference(), rows).await.unwrap();
             let faults = &faulty.faults;
             let reached = |count: &AtomicU32| count.load(Ordering::SeqCst) == 1;
             until(async || reached(&faults.stopped) || reached(&faults.settled)).await;
-            let rows = i64::from(turns);
             drop(runtime);
+            rows += 1;
             if reached(&faults.settled) {
-                // So many turns are enough: there is nothing in the middle of them that was not tried.
-                assert_eq!(consistent(&client).await.rows, rows + 1);
-                break;
+                assert_eq!(consistent(&client).await.rows, rows);
+                // So many turns are enough: there is nothing in the middle of them that was not tried. In memory, where no
+                // process dies alone, one may be; a database seldom answers that fast.
+                if turns > 1 || place.url().is_none() {
+                    break;
+                }
+                assert!(rows < 100, "some die after the first turn");
+                continue;
             }
             consistent(&client).await;
             end_leases(&client).await;
             let other = place.runtime().await.workflow(&wf).start().await.unwrap();
             assert_eq!(run.wait_terminal().await.unwrap(), Status::Completed);
-            assert_eq!(consistent(&client).await.rows, rows + 1);
+            assert_eq!(consistent(&client).await.rows, rows);
             other.shutdown().await;
             turns += 1;
         }
-        // In memory, where no process dies alone, one turn may be enough.
-        assert!(turns > 1 || place.url().is_none(), "some died after the first turn");
     }
 
     async fn an_attempt_that_does_not_hear_of_its_commit_finds_out_and_is_repeated_only_if_it_must(place) {
