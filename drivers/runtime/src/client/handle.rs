@@ -25,8 +25,6 @@ pub struct RunHandle<O> {
 
 /// The first pause between two looks at a run that is waited for.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
-/// Before the first look at a run that the worker of this process is busy with.
-const HELD_LOOK: Duration = Duration::from_millis(100);
 
 impl<O> RunHandle<O> {
     pub(super) fn new(client: Client, id: RunId, existing: bool) -> RunHandle<O> {
@@ -78,9 +76,10 @@ impl<O> RunHandle<O> {
         let watch = self.watch().await;
         let held = watch.as_ref().is_some_and(|watch| watch.held);
         let mut notice = watch.map(|watch| watch.ended);
-        // What the worker of this process has in hand has hardly ended: it will tell, most likely before anybody looks.
+        // What the worker of this process has in hand has hardly ended: it will tell. With thousands of runs that are waited for,
+        // looks would cost more than the runs.
         if let Some(watch) = notice.as_mut().filter(|_| held) {
-            let told = tokio::time::timeout(HELD_LOOK.min(self.client.poll()), watch).await;
+            let told = tokio::time::timeout(self.client.poll(), watch).await;
             match told {
                 Ok(Ok(ended)) => return Ok(ended.status),
                 Ok(Err(_)) => notice = None,
