@@ -301,6 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn a_derived_id_is_a_custom_uuid_of_the_hash() {
+        let workflow = Name::new("order").unwrap();
+        for key in 0..64 {
+            let id = RunId::derived(&workflow, &key.to_string());
+            let uuid = Uuid::from_u128(id.as_u128());
+            assert_eq!(uuid.get_version_num(), 8, "{id}");
+            assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122, "{id}");
+        }
+        let ids = (0..64).map(|key| RunId::derived(&workflow, &key.to_string()).to_bytes());
+        let (mut six, mut eight) = (0, 0);
+        for bytes in ids {
+            six |= bytes[6] & 0x0f;
+            eight |= bytes[8] & 0x3f;
+        }
+        assert_eq!((six, eight), (0x0f, 0x3f), "no further bit is fixed");
+    }
+
+    #[test]
     fn a_malformed_id_says_what_it_should_have_been() {
         let error = "order-7".parse::<RunId>().unwrap_err();
         assert_eq!(

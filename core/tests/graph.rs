@@ -276,6 +276,31 @@ fn a18_2_mermaid_and_dot_show_the_states_and_stay_well_formed() {
 }
 
 #[test]
+fn each_kind_of_step_has_a_shape_of_its_own_in_dot() {
+    let case = Case::start(json!([
+        {"name": "sort", "route": [{"label": "big", "equals": 1}], "input": "input"},
+        {"name": "ask", "pause": {}},
+        {"name": "rest", "wait": "1h"},
+        {"name": "parcel", "child": {"workflow": "parcel"}, "input": "input"},
+        {"name": "work", "handler": "h"},
+    ]));
+    let dot = case.graph().to_dot();
+    for (step, shape) in [
+        ("sort", "diamond"),
+        ("ask", "hexagon"),
+        ("rest", "ellipse"),
+        ("parcel", "box3d"),
+        ("work", "box"),
+    ] {
+        let line = dot
+            .lines()
+            .find(|line| line.contains(&format!("label=\"{step}")));
+        let line = line.unwrap_or_else(|| panic!("{step} is not in {dot}"));
+        assert!(line.contains(&format!("shape={shape}")), "{line}");
+    }
+}
+
+#[test]
 fn a11_8_a_failure_route_that_was_taken_is_selected_and_bears_its_mark() {
     let mut case = Case::start(json!([
         {"name": "charge", "handler": "h"},

@@ -136,3 +136,14 @@ fn quoted(text: &str) -> String {
     quoted.push('"');
     quoted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_string_of_dot_has_no_end_but_its_own() {
+        assert_eq!(quoted("a \"b\" \\ c"), r#""a \"b\" \\ c""#);
+        assert_eq!(quoted("one\ntwo\tthree\u{7}"), "\"one\\ntwo three \"");
+    }
+}

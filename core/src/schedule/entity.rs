@@ -159,3 +159,17 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standing_comes_back_from_its_number_and_no_other_number_is_one() {
+        for standing in Standing::ALL {
+            assert_eq!(Standing::from_i16(standing.as_i16()), Some(standing));
+        }
+        assert_eq!(Standing::from_i16(-1), None);
+        assert_eq!(Standing::from_i16(3), None);
+    }
+}
