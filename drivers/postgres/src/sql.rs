@@ -139,25 +139,6 @@ macro_rules! version {
     };
 }
 
-/// A page of the runs in a range of an index; everything that does not bound the range is a filter.
-///
-/// Parameters: the cursor; from; until; workflow; statuses; labels; parent; source; schedule; limit.
-macro_rules! list {
-    ($range:literal) => {
-        concat!(
-            "select id, ",
-            run_columns!(),
-            " from runs where ",
-            $range,
-            " and (created_at, id) < ($1, $2) and created_at >= $3 and created_at < $4 \
-             and ($5::text is null or workflow = $5) and ($6::smallint[] is null or status = any($6)) \
-             and ($7::jsonb is null or labels @> $7) and ($8::uuid is null or parent = $8) \
-             and ($9::uuid is null or source = $9) and ($10::uuid is null or schedule = $10) \
-             order by created_at desc, id desc limit $11"
-        )
-    };
-}
-
 /// The worker row from nine parameters.
 macro_rules! put_worker {
     ($($parameter:literal),*) => {
@@ -172,9 +153,11 @@ macro_rules! put_worker {
     (@list $first:literal $(, $rest:literal)*) => { concat!($first $(, ", ", $rest)*) };
 }
 
+mod listing;
 mod schedules;
 mod schema;
 
+pub(crate) use listing::{LIST, LIST_OF_PARENT, LIST_OF_SCHEDULE, LIST_OF_SOURCE};
 pub(crate) use schedules::{
     CHANGE_SCHEDULES, DELETE_SCHEDULES, INSERT_SCHEDULES, LIST_SCHEDULES,
     LIST_SCHEDULES_OF_WORKFLOW, LOCK_SCHEDULES, LOCK_SCHEDULES_WAITING, SCHEDULE, UPDATE_SCHEDULES,
@@ -430,15 +413,6 @@ pub(crate) const JOURNAL: &str = "select seq, at, transition, payload from journ
      select seq, sum(coalesce(octet_length(payload), 0)) over (order by seq rows unbounded preceding) \
      - coalesce(octet_length(payload), 0) as before from journal \
      where shard = $1 and run_id = $2 and seq > $3 and seq <= $4 order by seq limit $5) page where before < $6) order by seq";
-
-/// Index: `runs_by_start`, backwards from the cursor or from the end of the time span.
-pub(crate) const LIST: &str = list!("version >= 0");
-/// Index: `runs_by_parent`, likewise. One more parameter: the shard.
-pub(crate) const LIST_OF_PARENT: &str = list!("shard = $12 and parent = $8");
-/// Index: `runs_by_source`, likewise. One more parameter: the shard.
-pub(crate) const LIST_OF_SOURCE: &str = list!("shard = $12 and source = $9");
-/// Index: `runs_by_schedule`, likewise. One more parameter: the shard.
-pub(crate) const LIST_OF_SCHEDULE: &str = list!("shard = $12 and schedule = $10");
 
 /// A small table.
 pub(crate) const WORKERS: &str = "select incarnation, name, handlers, queues, started_at, seen_at, claim, claim_shard, claimed \

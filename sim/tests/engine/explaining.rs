@@ -317,55 +317,6 @@ fn a18_6_what_would_be_refused_is_not_offered() {
 }
 
 #[test]
-fn a_step_that_needs_what_cannot_be_read_is_put_aside_until_somebody_ends_the_run() {
-    let mut case = Case::new(Desk::new(chain(2)));
-    let task = case.claim();
-    let unreadable = Outcome::Unreadable {
-        detail: "the payload at 1 is another".to_owned(),
-    };
-    let report = Report {
-        outcome: unreadable,
-        ..success(&task)
-    };
-    let repeated = report.clone();
-    case.settle(report);
-    case.settle(repeated);
-    assert_eq!(case.desk.journal_length(case.run), 1);
-    case.desk.pass(secs(86_400));
-    assert_eq!(case.desk.claim(2), [], "nobody tries again");
-    let explanation = case.explain();
-    assert_eq!(explanation.reason, Reason::Unreadable, "{explanation:?}");
-    let needed = Evidence::Journal { seq: Seq(1) };
-    assert!(explanation.evidence.contains(&needed), "{explanation:?}");
-    assert_eq!(
-        explanation.next_actions,
-        [NextAction::Cancel, NextAction::CancelForce]
-    );
-    case.evidence_exists(&explanation);
-    case.desk.try_cancel(case.run, false).unwrap();
-    assert_eq!(case.desk.status(case.run), Status::Cancelled);
-    assert_eq!(case.desk.tables.tasks().count(), 0);
-}
-
-#[test]
-fn a_step_that_was_told_to_stop_and_could_not_read_what_it_needs_ends_its_run() {
-    let mut case = Case::new(Desk::new(chain(2)));
-    let task = case.claim();
-    case.desk.try_cancel(case.run, false).unwrap();
-    assert_eq!(case.desk.status(case.run), Status::Cancelling);
-    let report = Report {
-        outcome: Outcome::Unreadable {
-            detail: "the payload at 1 is another".to_owned(),
-        },
-        ..success(&task)
-    };
-    let repeated = report.clone();
-    case.settle(report);
-    case.settle(repeated);
-    assert_eq!(case.desk.status(case.run), Status::Cancelled);
-}
-
-#[test]
 fn the_more_active_of_two_situations_is_the_reason_and_the_other_is_evidence() {
     let mut case = Case::new(Desk::new(draft(json!([
         {"name": "ask", "pause": {}},

@@ -5,6 +5,7 @@ mod cancelling;
 mod claims;
 mod desk;
 mod explaining;
+mod halting;
 mod leases;
 mod starting;
 mod steps;
