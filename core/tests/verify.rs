@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use serde_json::json;
 use squid_mesh_core::definition::Definition;
 use squid_mesh_core::id::RunId;
 use squid_mesh_core::run::Seq;
 use squid_mesh_core::store::StoredRow;
+use squid_mesh_core::time::Timestamp;
 use squid_mesh_core::transition::DecodeError;
 use squid_mesh_core::verify::{self, Discrepancy};
 
@@ -32,6 +35,22 @@ fn under_way() -> (Desk, RunId, Vec<StoredRow>) {
     });
     let rows = rows.collect();
     (desk, run, rows)
+}
+
+#[test]
+fn a_task_that_is_due_at_another_time_is_found_unless_it_was_put_aside() {
+    let (desk, run, rows) = under_way();
+    let definition = two_steps();
+    let row = desk.row(run).unwrap();
+    let mut tasks = desk.tasks_of(run);
+    let due = Discrepancy::Task {
+        lane: tasks[0].key.lane,
+        column: "due_at",
+    };
+    tasks[0].due_at = tasks[0].due_at.plus(Duration::from_secs(1));
+    assert_eq!(verify::stored(&definition, row, &rows, &tasks), [due]);
+    tasks[0].due_at = Timestamp::MAX;
+    assert_eq!(verify::stored(&definition, row, &rows, &tasks), []);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Steps that need what cannot be read.
 
 use squid_mesh_core::explain::{Evidence, NextAction, Reason, explain};
-use squid_mesh_core::operation::{Outcome, Report, SlotReply};
+use squid_mesh_core::operation::{Outcome, Rejection, Report, SlotReply};
 use squid_mesh_core::run::{Seq, Status};
 use squid_mesh_core::task::TaskRow;
 
@@ -51,4 +51,22 @@ fn a_step_that_was_told_to_stop_and_could_not_read_what_it_needs_ends_its_run() 
     assert_eq!(desk.status(run), Status::Cancelling);
     report_unreadable(&mut desk, &task);
     assert_eq!(desk.status(run), Status::Cancelled);
+}
+
+#[test]
+fn the_task_of_a_run_of_a_newer_format_waits_for_an_engine_that_reads_it() {
+    let mut desk = Desk::new(chain(2));
+    let run = desk.start();
+    let task = desk.claim_one(1);
+    desk.tables.damage(run, vec![u8::MAX, 1, 2]);
+    let reply = desk.settle(1, success(&task));
+    assert!(
+        matches!(&reply, SlotReply::Rejected(Rejection::Unreadable { .. })),
+        "{reply:?}"
+    );
+    let row = desk.tables.task(&task.key).unwrap();
+    assert_eq!((row.owner, row.format), (None, u16::from(u8::MAX)));
+    assert_eq!(row.due_at, desk.now, "it is due for whoever reads it");
+    desk.pass(secs(86_400));
+    assert_eq!(desk.claim(2), []);
 }
