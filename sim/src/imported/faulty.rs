@@ -21,7 +21,8 @@ use crate::user::{CampaignError, Commands, Faults, Passed};
 pub struct Ends {
     /// What the worlds came to.
     pub passed: Passed,
-    /// By the status, or `unreadable` of a run whose snapshot a fault has damaged, as only a person can go on with it.
+    /// By the status, or `unreadable` of a run of which a fault has damaged the snapshot, or a row that a step
+    /// needs, as only a person can go on with it.
     pub ends: BTreeMap<String, u64>,
 }
 
