@@ -61,7 +61,8 @@ pub fn begin(beginning: Beginning<'_>, sometimes: &mut Sometimes) -> Result<Body
     let GrantId(index) = id;
     let grant = &ghost.grants[index];
     let process_state = ghost.process(process);
-    let quiet = beginning.stepped <= grant.granted
+    // A clock that is stepped at the very instant of the grant may be after it.
+    let quiet = beginning.stepped < grant.granted
         && !process_state.drifts
         && process_state.thawed <= grant.since;
     if quiet && grant.end.is_none() && beginning.clock > grant.until {

@@ -3,7 +3,7 @@
 //! Invariant: only a task of a run with a damaged row is, and only by who held it and says so.
 
 use squid_mesh_core::operation::{Operation, Outcome, Report};
-use squid_mesh_core::task::{TASK_FORMAT, TaskRow, Work};
+use squid_mesh_core::task::{TASK_FORMAT, TaskKey, TaskRow, Work};
 use squid_mesh_core::time::Timestamp;
 
 use super::Landing;
@@ -36,7 +36,7 @@ impl Landing<'_> {
             return Ok(());
         }
         ensure!(
-            self.ghost.is_marred(id) && self.says_unreadable(row),
+            self.ghost.is_marred(id) && self.is_said_unreadable(&row.key),
             PoisonIsContained,
             "task {} was put aside, and everything that it needs can be read",
             row.key
@@ -46,12 +46,13 @@ impl Landing<'_> {
         Ok(())
     }
 
-    fn says_unreadable(&self, row: &TaskRow) -> bool {
+    /// Whether a report of this operation says that what a task needs cannot be read.
+    pub(super) fn is_said_unreadable(&self, key: &TaskKey) -> bool {
         let Operation::Settle(settle) = self.operation else {
             return false;
         };
         let says = |report: &Report| {
-            report.key == row.key && matches!(report.outcome, Outcome::Unreadable { .. })
+            report.key == *key && matches!(report.outcome, Outcome::Unreadable { .. })
         };
         settle.reports.iter().any(says)
     }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{Held, HeldReply, Leases};
 use squid_mesh_core::task::{Item, TaskKind};
 
@@ -19,12 +20,13 @@ impl Landing<'_> {
     /// The lease of an attempt has ended, and its loss was claimed.
     pub(super) fn lease_ended(&self, grant: &Grant) -> Check {
         let process = self.ghost.process(grant.process);
-        let clock_held = self.stepped <= grant.since;
+        // A clock that is stepped at the very instant of the grant may be after it.
+        let clock_held = self.stepped < grant.since;
         let over = self.clock.since(grant.until);
         let ended = self.now.0.saturating_sub(crate::clock::micros(over));
         let length = Duration::from_micros(ended.saturating_sub(grant.since.0));
         // A step of the clock shortens what a worker believes in, until it hears of the next renewal.
-        let steady = self.stepped <= grant.granted;
+        let steady = self.stepped < grant.granted;
         if process.is_healthy() && steady && process.thawed <= grant.since {
             self.told_in_time(grant)?;
         }
@@ -39,11 +41,12 @@ impl Landing<'_> {
         };
         let known = !grant.abandoned;
         let capped = grant.cap.is_some_and(|cap| grant.until >= cap);
-        let readable = self
-            .ghost
-            .runs
-            .get(&grant.key.run)
-            .is_some_and(|run| !run.unreadable);
+        // What was handed over with an acknowledgement that was lost is not told again once the run that led there, its own
+        // or its parent's, cannot be read.
+        let readable = |id: RunId| self.ghost.runs.get(&id).is_some_and(|run| !run.unreadable);
+        let parent = self.ghost.runs.get(&grant.key.run);
+        let parent = parent.and_then(|run| run.start.parent.as_ref());
+        let readable = readable(grant.key.run) && parent.is_none_or(|parent| readable(parent.run));
         ensure!(
             !(process.is_healthy() && clock_held && known && readable && !capped && quiet > needed),
             HealthyKeepsLeases,

@@ -181,7 +181,9 @@ impl Landing<'_> {
             | Cause::Children(own) => *own == step,
             _ => false,
         };
-        let out = self.ghost.attempt_on(id, step, Role::Step).is_some();
+        // What this very operation puts aside is out no longer.
+        let attempt = self.ghost.attempt_on(id, step, Role::Step);
+        let out = attempt.is_some_and(|grant| !self.is_said_unreadable(&grant.key));
         let run = self.ghost.run(id);
         let name = &run.definition.step(step).name;
         ensure!(
