@@ -383,6 +383,11 @@ impl Failure {
         }
     }
 
+    /// By what cannot be read: no other attempt could, and nothing was done.
+    pub fn unreadable(what: &str) -> Failure {
+        Failure::new(code::UNREADABLE, what, false)
+    }
+
     /// Of an attempt that took longer than its step's timeout.
     pub fn timed_out() -> Failure {
         let message = "the attempt exceeded the timeout of its step";

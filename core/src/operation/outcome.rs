@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use crate::definition::{DefinitionKey, LabelIndex, StepIndex};
-use crate::event::{ChildEnd, Failure, Parent, code};
+use crate::event::{ChildEnd, Failure, Parent};
 use crate::id::RunId;
 use crate::payload::{Payload, PayloadDigest};
 use crate::schedule::ScheduleId;
@@ -198,7 +198,7 @@ impl Outcome {
         match self {
             Outcome::Succeeded { output, .. } => output.digest(),
             Outcome::Failed { failure, .. } => failure_digest(failure),
-            Outcome::Unreadable { detail } => failure_digest(&unreadable(detail)),
+            Outcome::Unreadable { detail } => failure_digest(&Failure::unreadable(detail)),
             Outcome::Conflicted => PayloadDigest(*b"conflict"),
             Outcome::Engine(_)
             | Outcome::Found(_)
@@ -251,11 +251,6 @@ impl Outcome {
             | Outcome::Fired { .. } => 0,
         }
     }
-}
-
-/// What a step fails with that was told to stop before it could read what it needs.
-pub(super) fn unreadable(detail: &str) -> Failure {
-    Failure::new(code::UNREADABLE, detail, false)
 }
 
 /// Tells this failure from any other, and from every success.

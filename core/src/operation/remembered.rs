@@ -15,8 +15,8 @@ use crate::id::RunId;
 use crate::sorted::SortedMap;
 use crate::task::{TaskKey, TaskRow};
 
-/// About what a run takes beside its snapshot, with a task.
-const ROW_BYTES: usize = 1_024;
+/// About what a run takes beside its snapshot, and what a task does.
+const ROW_BYTES: usize = 512;
 
 /// Rows of runs that are under way.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Remembered<V> {
     young: BTreeMap<RunId, Rows<V>>,
     /// What was remembered before the last time that `young` was full.
     old: BTreeMap<RunId, Rows<V>>,
-    /// Bytes of rows that were put into `young`, whatever became of them.
+    /// Bytes of rows that were written since, whatever became of them.
     bytes: usize,
     most: usize,
 }
@@ -163,6 +163,7 @@ impl<V: Copy> Remembered<V> {
             if let Some(rows) = self.rows(row.key.run) {
                 rows.task(row.key);
                 rows.tasks.extend(version.map(|version| (row, version)));
+                self.bytes += ROW_BYTES;
             }
         }
     }
@@ -322,6 +323,14 @@ mod tests {
         }
         assert_eq!(remembered.take(&reads(50, [0])), None);
         assert_ne!(remembered.take(&reads(1, [0])), None);
+        let wide = Writes {
+            tasks_inserted: (0..20).map(|lane| task(200, lane)).collect(),
+            ..started(200)
+        };
+        remembered.learn(wide, Some(1));
+        remembered.learn(started(201), Some(1));
+        remembered.learn(started(202), Some(1));
+        assert!(remembered.young.len() <= 2, "tasks take room too");
         let large = RunRow {
             state: vec![0; 20 * ROW_BYTES],
             ..run(7)

@@ -16,7 +16,7 @@ use super::{
 use crate::change::Chore;
 use crate::definition::{Definition, OnLost, Step, StepIndex};
 use crate::eval;
-use crate::event::{Failure, Parent, Role, code};
+use crate::event::{Failure, Parent, Role};
 use crate::id::{Incarnation, Life, RunId};
 use crate::mutant::Mutant;
 use crate::operation::{Finding, Outcome, Report};
@@ -299,7 +299,7 @@ impl Worker {
             let detail = what.to_owned();
             self.report(id, Outcome::Unreadable { detail });
         } else {
-            self.report_failed(id, Failure::new(code::UNREADABLE, what, false));
+            self.report_failed(id, Failure::unreadable(what));
         }
     }
 

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) struct Connections {
     most: u32,
     patience: Duration,
     permits: Semaphore,
+    /// How many connections were made.
+    made: AtomicU64,
     idle: Mutex<Vec<PgConnection>>,
 }
 
@@ -41,6 +44,7 @@ impl Connections {
             most,
             patience,
             permits,
+            made: AtomicU64::new(0),
             idle: Mutex::default(),
         }
     }
@@ -59,14 +63,20 @@ impl Connections {
     pub(crate) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let permit = self.permits.acquire().await;
         let permit = permit.map_err(|_| StoreError::Unavailable("the store was closed".into()))?;
+        // Read first: what is done on an idle connection belongs to the time before the next one is made.
+        let epoch = self.made.load(Ordering::SeqCst);
         let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().await?,
+        let (connection, epoch) = match idle {
+            Some(connection) => (connection, epoch),
+            None => {
+                let connection = self.connect().await?;
+                (connection, self.made.fetch_add(1, Ordering::SeqCst) + 1)
+            }
         };
         Ok(Lent {
             home: self,
             connection: Some(connection),
+            epoch,
             _permit: permit,
         })
     }
@@ -126,10 +136,17 @@ impl fmt::Debug for Connections {
 pub(crate) struct Lent<'a> {
     home: &'a Connections,
     connection: Option<PgConnection>,
+    epoch: u64,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Lent<'_> {
+    /// Which number the last connection has that was made before this one was lent. Within one epoch, nobody has come to another
+    /// server.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Gives the connection back, in no transaction.
     pub(crate) fn give_back(mut self) {
         self.home.idle().extend(self.connection.take());

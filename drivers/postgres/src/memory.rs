@@ -7,7 +7,7 @@
 //! Invariant: nothing is written on the strength of a row that is not written too, so every row that was remembered is
 //! compared with the stored one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use squid_mesh_core::definition::{Definition, DefinitionKey};
@@ -18,46 +18,65 @@ use squid_mesh_core::sorted::SortedMap;
 
 use crate::definitions::Definitions;
 use crate::perform::{Aborted, Settled, decide, not_written};
+use crate::read::{WAITED, names};
 use crate::rows;
 use crate::sql;
 use crate::write::{Version, write};
 
-/// How many bytes of rows are remembered at most.
+/// About how many bytes of rows are remembered at most.
 const BYTES: usize = 8 << 20;
-
-/// How long a write may wait for a lock before everything is read under locks instead, which skips a run that is locked
-/// elsewhere: the others need not wait for it. What commits in less time meets one that did not wait as if it had come after
-/// it, pauses of queues and the clock included.
-const PATIENCE: &str = "10ms";
 
 /// What need not be read again.
 pub(crate) struct Known {
     pub(crate) definitions: Definitions,
-    rows: Mutex<Remembered<Version>>,
+    rows: Mutex<Rows>,
+}
+
+/// Rows that were written since the last connection was made.
+struct Rows {
+    epoch: u64,
+    remembered: Remembered<Version>,
 }
 
 impl Default for Known {
     fn default() -> Known {
+        let rows = Rows {
+            epoch: 0,
+            remembered: Remembered::new(BYTES),
+        };
         Known {
             definitions: Definitions::default(),
-            rows: Mutex::new(Remembered::new(BYTES)),
+            rows: Mutex::new(rows),
         }
     }
 }
 
 impl Known {
-    /// Remembers what was committed.
-    pub(crate) fn learn(&self, writes: Writes, version: Option<Version>) {
-        self.rows().learn(writes, version);
+    /// What is known of the server that an operation is performed on, in an epoch of its connections. Behind a connection that
+    /// is made later may be another server, of an earlier time: it knows no rows of this one.
+    pub(crate) fn of(&self, epoch: u64) -> KnownOf<'_> {
+        KnownOf { known: self, epoch }
+    }
+}
+
+/// What is known in one epoch of the connections.
+pub(crate) struct KnownOf<'a> {
+    known: &'a Known,
+    epoch: u64,
+}
+
+impl KnownOf<'_> {
+    pub(crate) fn definitions(&self) -> &Definitions {
+        &self.known.definitions
     }
 
-    /// Forgets all rows: the store may be another one when it is back, of an earlier time.
-    pub(crate) fn forget(&self) {
-        self.rows().clear();
+    /// Remembers what was committed.
+    pub(crate) fn learn(&self, writes: Writes, version: Option<Version>) {
+        self.rows(|rows| rows.learn(writes, version));
     }
 
     /// What an operation asks for, if all of it is remembered: the reports of a settle that does not wait.
-    pub(crate) fn memory(&self, operation: &Operation) -> Option<Memory<Version>> {
+    pub(crate) fn memory(&self, operation: &Operation) -> Option<(ReadSet, Memory<Version>)> {
         let Operation::Settle(settle) = operation else {
             return None;
         };
@@ -65,9 +84,9 @@ impl Known {
             return None;
         }
         let reads = operation.reads();
-        let mut memory = self.rows().take(&reads)?;
+        let mut memory = self.rows(|rows| rows.take(&reads))??;
         memory.view.definitions = self.definitions_of(&reads, &memory.view)?;
-        Some(memory)
+        Some((reads, memory))
     }
 
     fn definitions_of(
@@ -82,14 +101,24 @@ impl Known {
         let mut definitions = SortedMap::default();
         for key in reads.definitions.iter().chain(of_runs) {
             if !definitions.contains_key(key) {
-                definitions.insert(key.clone(), self.definitions.kept(key)?);
+                definitions.insert(key.clone(), self.definitions().kept(key)?);
             }
         }
         Some(definitions)
     }
 
-    fn rows(&self) -> MutexGuard<'_, Remembered<Version>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does something with the rows of this epoch, unless a later one has begun.
+    fn rows<T>(&self, with: impl FnOnce(&mut Remembered<Version>) -> T) -> Option<T> {
+        let mut rows = self
+            .known
+            .rows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if rows.epoch < self.epoch {
+            rows.epoch = self.epoch;
+            rows.remembered.clear();
+        }
+        (rows.epoch == self.epoch).then(|| with(&mut rows.remembered))
     }
 }
 
@@ -101,11 +130,16 @@ impl Known {
 pub(crate) async fn settle(
     tx: &mut PgConnection,
     operation: &Operation,
+    reads: &ReadSet,
     mut memory: Memory<Version>,
 ) -> Result<Option<Settled>, Aborted> {
-    let queues = operation.reads().queues;
-    let queues: Vec<&str> = queues.iter().map(|queue| queue.as_str()).collect();
-    let clock = sqlx::query(sql::CLOCK_IN_HASTE).bind(queues).bind(PATIENCE);
+    // A write waits for no lock for longer than a read that counts as not having waited: what commits in less time meets one
+    // that did not as if it had come after it, pauses and the clock included. Then everything is read under locks instead, which
+    // skips a run that is locked elsewhere, so that the others need not wait for it.
+    let patience = WAITED.as_millis().to_string();
+    let clock = sqlx::query(sql::CLOCK_IN_HASTE)
+        .bind(names(&reads.queues))
+        .bind(patience);
     let clock = clock.fetch_one(&mut *tx).await?;
     memory.view.now = rows::clock(&clock, 0)?;
     memory.view.paused = rows::names(&clock, "paused")?;
@@ -134,10 +168,11 @@ mod tests {
         Settle, SlotReply, Start, Submit,
     };
     use squid_mesh_core::payload::Payload;
-    use squid_mesh_core::store::StoreError;
     use squid_mesh_core::task::TaskRow;
     use squid_mesh_sim::conformance::workflows;
     use squid_mesh_test_support::TestDatabase;
+
+    use sqlx::Connection as _;
 
     use super::*;
     use crate::Options;
@@ -175,7 +210,7 @@ mod tests {
         })
     }
 
-    fn settle(task: &TaskRow, wait: bool) -> Operation {
+    fn settled(task: &TaskRow, wait: bool) -> Operation {
         let report = Report {
             key: task.key,
             step: task.step,
@@ -193,8 +228,8 @@ mod tests {
         })
     }
 
-    #[tokio::test]
-    async fn a_chain_is_settled_from_memory_from_its_first_step_on() {
+    /// A schema with one run, whose first step is claimed, and what is known of it.
+    async fn claimed() -> (TestDatabase, Connections, Known, TaskRow) {
         let database = TestDatabase::fresh();
         let options = Options::default().connect_options(database.url()).unwrap();
         let connections = Connections::new(options, 2, Duration::from_secs(20));
@@ -202,42 +237,52 @@ mod tests {
         ledger::migrate(&mut lent, Shards::ONE).await.unwrap();
         lent.give_back();
         let known = Known::default();
-        let performed = async |operation| {
-            perform(&connections, &known, &operation)
-                .await
-                .unwrap()
-                .reply
-        };
-        let register = Register {
+        let register = Operation::Register(Register {
             worker: None,
             definitions: workflows(),
-        };
-        performed(Operation::Register(register)).await;
-        performed(start()).await;
-        let claim = Claim {
+        });
+        let claim = Operation::Claim(Claim {
             shard: Shard::default(),
             number: 1,
             offer: offer(),
-        };
-        let Reply::Claimed(claimed) = performed(Operation::Claim(claim)).await else {
+        });
+        for operation in [register, start()] {
+            perform(&connections, &known, &operation).await.unwrap();
+        }
+        let performed = perform(&connections, &known, &claim).await.unwrap();
+        let Reply::Claimed(mut claimed) = performed.reply else {
             panic!("no claim reply")
         };
-        let mut task = claimed.tasks[0].clone();
+        let task = claimed.tasks.pop().unwrap();
+        (database, connections, known, task)
+    }
+
+    #[tokio::test]
+    async fn a_chain_is_settled_from_memory_from_its_first_step_on() {
+        let (_database, connections, known, mut task) = claimed().await;
+        let mut lent = connections.lend().await.unwrap();
+        let known = known.of(lent.epoch());
         let mut steps = 0;
         loop {
-            assert_eq!(
-                known.memory(&settle(&task, true)),
-                None,
-                "whoever waits reads"
-            );
-            let operation = settle(&task, false);
-            let view = known.memory(&operation);
-            let view = view.expect("what was written is remembered").view;
-            assert_eq!(view.tasks[&task.key], Found::Row(task.clone()));
-            // It is given once: this settle reads, and what it writes is remembered.
+            let waiting = known.memory(&settled(&task, true));
+            assert!(waiting.is_none(), "whoever waits reads");
+            let operation = settled(&task, false);
+            let (reads, memory) = known
+                .memory(&operation)
+                .expect("what was written is remembered");
+            assert_eq!(memory.view.tasks[&task.key], Found::Row(task.clone()));
+            let mut tx = lent.begin().await.unwrap();
+            let decided = settle(&mut tx, &operation, &reads, memory).await;
+            let Settled {
+                writes,
+                reply,
+                version,
+            } = decided.ok().flatten().expect("nothing has changed");
+            tx.commit().await.unwrap();
+            known.learn(writes, version);
             let Reply::Settled {
                 slots, mut handed, ..
-            } = performed(operation).await
+            } = reply
             else {
                 panic!("no settle reply")
             };
@@ -247,16 +292,26 @@ mod tests {
             task = next;
         }
         assert_eq!(steps, workflows()[0].steps().len());
-        assert_eq!(
-            known.memory(&settle(&task, false)),
-            None,
-            "the run has ended"
+        let ended = known.memory(&settled(&task, false));
+        assert!(ended.is_none(), "the run has ended");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_remembered_across_the_making_of_a_connection() {
+        let (_database, connections, known, task) = claimed().await;
+        let first = connections.lend().await.unwrap();
+        let second = connections.lend().await.unwrap();
+        let (before, after) = (known.of(first.epoch()), known.of(second.epoch()));
+        let operation = settled(&task, false);
+        assert!(after.memory(&operation).is_none());
+        assert!(before.memory(&operation).is_none(), "it is past");
+        first.give_back();
+        second.give_back();
+        perform(&connections, &known, &operation).await.unwrap();
+        assert!(
+            before.rows(|_| ()).is_none(),
+            "what it still writes is not learnt"
         );
-        connections.close().await;
-        let gone = perform(&connections, &known, &start()).await;
-        assert!(matches!(
-            gone.map(|done| done.reply),
-            Err(StoreError::Unavailable(_))
-        ));
+        assert!(after.rows(|_| ()).is_some());
     }
 }

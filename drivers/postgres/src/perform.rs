@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::connect::Connections;
 use crate::definitions::Definitions;
 use crate::error::{commit_error, is_survivable, store_error};
-use crate::memory::{self, Known};
+use crate::memory::{self, Known, KnownOf};
 use crate::read::Reader;
 use crate::sql;
 use crate::write::{NotWritten, Version, write};
@@ -39,16 +39,12 @@ pub(crate) async fn perform(
     operation: &Operation,
 ) -> Result<Performed, StoreError> {
     let patience = connections.patience();
-    let performed = match timeout(patience, attempt(connections, known, operation)).await {
+    match timeout(patience, attempt(connections, known, operation)).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer within {patience:?}"
         ))),
-    };
-    if matches!(performed, Err(StoreError::Unavailable(_))) {
-        known.forget();
     }
-    performed
 }
 
 /// Why a transaction was not committed, and what that says about its connection.
@@ -86,7 +82,8 @@ async fn attempt(
     operation: &Operation,
 ) -> Result<Performed, StoreError> {
     let mut lent = connections.lend().await?;
-    match transact(&mut lent, known, operation).await {
+    let known = known.of(lent.epoch());
+    match transact(&mut lent, &known, operation).await {
         Ok(performed) => {
             lent.give_back();
             Ok(performed)
@@ -104,16 +101,16 @@ async fn attempt(
 
 async fn transact(
     connection: &mut PgConnection,
-    known: &Known,
+    known: &KnownOf<'_>,
     operation: &Operation,
 ) -> Result<Performed, Aborted> {
     let mut tx = connection.begin_with(sql::BEGIN).await?;
     let remembered = match known.memory(operation) {
-        Some(memory) => Some(memory::settle(&mut tx, operation, memory).await),
+        Some((reads, memory)) => Some(memory::settle(&mut tx, operation, &reads, memory).await),
         None => None,
     };
     let settled = match remembered {
-        None => settle(&mut tx, &known.definitions, operation).await,
+        None => settle(&mut tx, known.definitions(), operation).await,
         Some(Ok(Some(settled))) => Ok(settled),
         // Something is not as it was, or does not follow from what is remembered: it is read under locks.
         Some(
@@ -125,7 +122,7 @@ async fn transact(
         ) => {
             tx.rollback().await?;
             tx = connection.begin_with(sql::BEGIN).await?;
-            settle(&mut tx, &known.definitions, operation).await
+            settle(&mut tx, known.definitions(), operation).await
         }
         Some(Err(aborted)) => Err(aborted),
     };

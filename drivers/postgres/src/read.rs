@@ -434,9 +434,9 @@ impl<'a> Reader<'a> {
 
 /// A statement that took longer to take its locks has waited for one. What commits in less time meets one that did not wait
 /// as if it had come after it.
-const WAITED: Duration = Duration::from_millis(10);
+pub(crate) const WAITED: Duration = Duration::from_millis(10);
 
-fn names(queues: &BTreeSet<Name>) -> Vec<&str> {
+pub(crate) fn names(queues: &BTreeSet<Name>) -> Vec<&str> {
     queues.iter().map(Name::as_str).collect()
 }
 

@@ -173,7 +173,7 @@ pub(crate) use schema::{
 pub(crate) const BEGIN: &str = "begin isolation level read committed";
 /// The clock and the pauses, where nothing was locked that could have told them.
 pub(crate) const CLOCK: &str = concat!("select clock_timestamp()", paused!("$1"));
-/// The same, and nobody waits for a lock for longer than the second parameter says until the transaction ends.
+/// The same, and nobody waits for a lock for longer than so many milliseconds until the transaction ends.
 pub(crate) const CLOCK_IN_HASTE: &str = concat!(
     "select clock_timestamp()",
     paused!("$1"),
@@ -372,7 +372,8 @@ pub(crate) const DELETE_TASKS: &str = "delete from tasks using (select $1::small
      where tasks.shard = any (array[gone.shard]) and tasks.run_id = gone.run_id and tasks.lane = gone.lane \
      and tasks.fence_seq = gone.was_seq and tasks.fence_claims = gone.was_claims";
 
-/// What a claim took, and its worker row: how many tasks the guards let through, and the version that they are. Index: `tasks_pkey`, `workers_pkey`.
+/// What a claim took, and its worker row: how many tasks the guards let through, and the version that they are.
+/// Index: `tasks_pkey`, `workers_pkey`.
 pub(crate) const TAKE_TASKS: &str = concat!(
     "with updated as (",
     update_tasks!(),

@@ -46,13 +46,15 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// Whether a report of this operation says that what a task needs cannot be read.
+    /// Whether a report of this operation says that what a task needs cannot be read, by who held it before.
     pub(super) fn is_said_unreadable(&self, key: &TaskKey) -> bool {
         let Operation::Settle(settle) = self.operation else {
             return false;
         };
+        let holder = self.ghost.holder(key);
         let says = |report: &Report| {
-            report.key == *key && matches!(report.outcome, Outcome::Unreadable { .. })
+            matches!(report.outcome, Outcome::Unreadable { .. })
+                && holder.is_some_and(|grant| grant.is_of(&report.key, &report.token))
         };
         settle.reports.iter().any(says)
     }

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use squid_mesh_core::id::RunId;
 use squid_mesh_core::operation::{Held, HeldReply, Leases};
 use squid_mesh_core::task::{Item, TaskKind};
 
@@ -41,12 +40,8 @@ impl Landing<'_> {
         };
         let known = !grant.abandoned;
         let capped = grant.cap.is_some_and(|cap| grant.until >= cap);
-        // What was handed over with an acknowledgement that was lost is not told again once the run that led there, its own
-        // or its parent's, cannot be read.
-        let readable = |id: RunId| self.ghost.runs.get(&id).is_some_and(|run| !run.unreadable);
-        let parent = self.ghost.runs.get(&grant.key.run);
-        let parent = parent.and_then(|run| run.start.parent.as_ref());
-        let readable = readable(grant.key.run) && parent.is_none_or(|parent| readable(parent.run));
+        let run = self.ghost.runs.get(&grant.key.run);
+        let readable = run.is_some_and(|run| !run.unreadable) && !self.is_unheard_of(grant);
         ensure!(
             !(process.is_healthy() && clock_held && known && readable && !capped && quiet > needed),
             HealthyKeepsLeases,
@@ -58,6 +53,16 @@ impl Landing<'_> {
             trouble
         );
         Ok(())
+    }
+
+    /// Whether a claim may have been handed over with an answer that was lost, and is not told again because the run whose step
+    /// led there, its parent, cannot be read since: nothing was ever done under it.
+    fn is_unheard_of(&self, grant: &Grant) -> bool {
+        let run = self.ghost.runs.get(&grant.key.run);
+        let parent = run.and_then(|run| run.start.parent.as_ref());
+        let parent = parent.and_then(|parent| self.ghost.runs.get(&parent.run));
+        let untouched = grant.body.is_none() && grant.since == grant.granted;
+        untouched && parent.is_some_and(|parent| parent.unreadable)
     }
 
     fn told_in_time(&self, grant: &Grant) -> Check {

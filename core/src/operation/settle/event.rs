@@ -5,7 +5,6 @@
 use crate::definition::{Definition, LabelIndex, StepIndex, label};
 use crate::eval;
 use crate::event::{Event, Failure, Found, Role, code};
-use crate::operation::outcome::unreadable;
 use crate::operation::{Finding, Outcome, Report};
 use crate::payload::Payload;
 use crate::run::{Run, Stage};
@@ -30,7 +29,9 @@ pub(super) fn of(
             Some(failed(report, role, failure, details.as_ref()))
         }
         Outcome::Conflicted => Some(conflicted(report)),
-        Outcome::Unreadable { detail } => Some(failed(report, role, &unreadable(detail), None)),
+        Outcome::Unreadable { detail } => {
+            Some(failed(report, role, &Failure::unreadable(detail), None))
+        }
         Outcome::Engine(Item::Loss) => Some(lost(report, role, row?)),
         Outcome::Engine(Item::Wait) => Some(due(step, run, definition, now)),
         Outcome::Engine(Item::Deadline) => Some(deadline()),

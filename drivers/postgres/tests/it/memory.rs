@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::Connection as _;
 use squid_mesh_core::id::{RunId, Shard, Shards};
 use squid_mesh_core::operation::{
-    DefinitionRow, Operation, Outcome, Reply, Report, RunRow, Settle, SlotReply, WorkerRow,
+    DefinitionRow, Operation, Reply, RunRow, Settle, SlotReply, WorkerRow,
 };
-use squid_mesh_core::payload::Payload;
 use squid_mesh_core::run::{Seq, Status};
 use squid_mesh_core::schedule::{ScheduleId, ScheduleRow};
 use squid_mesh_core::store::{
@@ -20,7 +19,7 @@ use squid_mesh_core::time::Timestamp;
 use squid_mesh_postgres::PostgresStore;
 use squid_mesh_sim::conformance::Suite;
 
-use crate::room::{Room, cancel, claim, execute, register, run_id, start};
+use crate::room::{Room, cancel, claim, execute, register, run_id, start, succeeded};
 
 /// Two stores of one schema that take turns: whatever one remembers, the other has mostly changed.
 struct Turns {
@@ -143,18 +142,9 @@ async fn settle(store: &PostgresStore, tasks: &[TaskRow]) -> (Vec<SlotReply>, Ve
     let Operation::Claim(claim) = claim(1, 1, 8) else {
         unreachable!("a claim is a claim")
     };
-    let report = |task: &TaskRow| Report {
-        key: task.key,
-        step: task.step,
-        token: task.token().unwrap(),
-        outcome: Outcome::Succeeded {
-            output: Payload::new(*b"1"),
-            label: None,
-        },
-    };
     let settle = Settle {
         shard: Shard::default(),
-        reports: tasks.iter().map(report).collect(),
+        reports: tasks.iter().map(succeeded).collect(),
         offer: claim.offer,
         wait: false,
     };

@@ -2,13 +2,10 @@
 
 use squid_mesh_core::id::{CommandId, Shard, Shards};
 use squid_mesh_core::name::Name;
-use squid_mesh_core::operation::{
-    Operation, Outcome, QueueAction, QueueCommand, Reply, Report, Settle, SlotReply,
-};
-use squid_mesh_core::payload::Payload;
+use squid_mesh_core::operation::{Operation, QueueAction, QueueCommand, Reply, Settle, SlotReply};
 use squid_mesh_core::store::Store as _;
 
-use crate::room::{Room, claim, execute, register, start};
+use crate::room::{Room, claim, execute, register, start, succeeded};
 use sqlx::Connection as _;
 
 /// A settle by worker 1 of the one task that it claims, with free slots for what becomes ready.
@@ -22,18 +19,9 @@ fn settle(reply: Reply) -> Operation {
     let Operation::Claim(claim) = claim(1, 1, 8) else {
         unreachable!("a claim is a claim")
     };
-    let report = Report {
-        key: task.key,
-        step: task.step,
-        token: task.token().unwrap(),
-        outcome: Outcome::Succeeded {
-            output: Payload::new(*b"1"),
-            label: None,
-        },
-    };
     Operation::Settle(Settle {
         shard: Shard::default(),
-        reports: vec![report],
+        reports: vec![succeeded(task)],
         offer: claim.offer,
         wait: true,
     })

@@ -9,9 +9,11 @@ use squid_mesh_core::event::By;
 use squid_mesh_core::id::{CommandId, Incarnation, Life, RunId, Shard, Shards};
 use squid_mesh_core::name::Name;
 use squid_mesh_core::operation::{
-    Cancel, Claim, Entry, Group, HandlerSet, Offer, Operation, QueueDemand, Register, Start, Submit,
+    Cancel, Claim, Entry, Group, HandlerSet, Offer, Operation, Outcome, QueueDemand, Register,
+    Report, Start, Submit,
 };
 use squid_mesh_core::payload::Payload;
+use squid_mesh_core::task::TaskRow;
 use squid_mesh_postgres::{Options, PostgresStore};
 use squid_mesh_sim::conformance::workflows;
 use squid_mesh_test_support::TestDatabase;
@@ -111,6 +113,19 @@ fn submit(entry: Entry, wait: bool) -> Operation {
         offer: None,
         wait,
     })
+}
+
+/// The report that a claimed task's handler has returned.
+pub(crate) fn succeeded(task: &TaskRow) -> Report {
+    Report {
+        key: task.key,
+        step: task.step,
+        token: task.token().unwrap(),
+        outcome: Outcome::Succeeded {
+            output: Payload::new(*b"1"),
+            label: None,
+        },
+    }
 }
 
 /// Claims what is due for the handler `echo` in the queue `default`.

@@ -79,7 +79,8 @@ pub enum Performed {
         role: Role,
         /// Which attempt it was.
         attempt: u32,
-        /// How it failed, if it did.
+        /// How it failed, if it did. What it could not begin with because what it needs cannot be read has failed as `unreadable`:
+        /// its run does not hear of it, and halts there.
         failure: Option<Failure>,
         /// Why the store did not take its report, if it did not.
         rejection: Option<Rejection>,
@@ -217,9 +218,7 @@ impl Stepper {
             Some(Outcome::Failed { failure, .. }) => Some(failure),
             Some(Outcome::Found(Finding::Failure(failure))) => Some(failure),
             Some(Outcome::Conflicted) => Some(conflict()),
-            Some(Outcome::Unreadable { detail }) => {
-                Some(Failure::new(code::UNREADABLE, &detail, false))
-            }
+            Some(Outcome::Unreadable { detail }) => Some(Failure::unreadable(&detail)),
             Some(
                 Outcome::Succeeded { .. }
                 | Outcome::Engine(_)
